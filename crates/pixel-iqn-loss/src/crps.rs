@@ -1,0 +1,306 @@
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{pinball::pinball, quantile_divergence_from_samples};
+
+/// The continuous ranked probability score of equally likely samples of a forecast, in any order,
+/// against the outcome `y`, in `O(n log n)`.
+///
+/// ```text
+/// CRPS = ∫ (F(x) - 1{x >= y})² dx = E|X - y| - ½ E|X - X'|
+/// ```
+///
+/// with `F` the plain empirical distribution function of the samples, for which it is exact up to
+/// rounding (Gneiting & Raftery 2007 for both forms). It has the unit of `y`; one sample gives its
+/// absolute error. As an estimate of the score of the distribution that `n` samples came from it is
+/// too large by `E|X - X'| / (2 n)` in expectation; [`crps_from_samples_fair`] is not.
+///
+/// # Panics
+///
+/// If there are no samples, or a sample or `y` is infinite or NaN.
+///
+/// # Example
+///
+/// ```
+/// assert_eq!(pixel_iqn_loss::crps_from_samples(&[0.0, 1.0], 0.0), 0.25);
+/// ```
+pub fn crps_from_samples(samples: &[f64], y: f64) -> f64 {
+    // The outcome is a distribution as well, of a single value.
+    2.0 * quantile_divergence_from_samples(samples, &[y])
+}
+
+/// The [CRPS of samples](crps_from_samples), corrected to be an unbiased estimate of the score of
+/// the distribution that they are independent draws from.
+///
+/// In `½ E|X - X'|` it counts the `n (n - 1)` pairs of different samples instead of all `n²`, so
+/// that forecasts known by different numbers of samples compare fairly. It may be negative.
+///
+/// # Panics
+///
+/// If there are fewer than 2 samples, or a sample or `y` is infinite or NaN.
+///
+/// # Example
+///
+/// ```
+/// assert_eq!(pixel_iqn_loss::crps_from_samples_fair(&[0.0, 1.0], 0.0), 0.0);
+/// ```
+pub fn crps_from_samples_fair(samples: &[f64], y: f64) -> f64 {
+    let n = samples.len();
+    assert!(n >= 2, "the fair CRPS needs at least 2 samples, not {n}");
+    let plain = crps_from_samples(samples, y);
+    let error = samples.iter().map(|x| (x - y).abs()).sum::<f64>() / n as f64;
+    // The plain score is `error - spread`; the fair one has n / (n - 1) times that spread.
+    plain - (error - plain) / (n - 1) as f64
+}
+
+/// The CRPS of a forecast given by its quantiles: twice the mean of the [pinball loss](pinball())
+/// over the axis `dim` of the levels.
+///
+/// ```text
+/// CRPS = 2 ∫₀¹ ρ_τ(target - Q(τ)) dτ ≈ (2 / levels) Σ ρ_τ(target - Q(τ))
+/// ```
+///
+/// The discretisation: with `tau` the [middles of equal bins](crate::tau_midpoints) the quantile
+/// function counts as constant on each bin, and for ascending quantiles the result is exactly the
+/// [CRPS of the quantiles as samples](crps_from_samples). With `tau` drawn uniformly at random the
+/// result is an unbiased estimate of the integral.
+///
+/// # Shapes
+///
+/// - quantiles: `[.., levels, ..]`
+/// - target: `[.., 1, ..]`, in the unit of the quantiles
+/// - tau: `[.., levels, ..]`, in `[0, 1]`; as in [`pinball()`] any axis of size 1 broadcasts
+/// - output: `[.., 1, ..]`
+///
+/// # Panics
+///
+/// If the three shapes do not broadcast, or `dim` is not an axis.
+pub fn crps_from_quantiles<const D: usize>(
+    quantiles: Tensor<D>,
+    target: Tensor<D>,
+    tau: Tensor<D>,
+    dim: usize,
+) -> Tensor<D> {
+    pinball(quantiles, target, tau)
+        .mean_dim(dim)
+        .mul_scalar(2.0)
+}
+
+/// The CRPS of a categorical forecast on numbers, `levels`, whose probabilities are the last axis.
+///
+/// It is `∫ (F(x) - 1{x >= target})² dx` for the step function `F` of the forecast, exact up to
+/// rounding and for any target, on a level or not; computed as
+///
+/// ```text
+/// E|X - target| - ½ E|X - X'| = Σ p_l |v_l - target| - Σ F_l (1 - F_l) (v_{l+1} - v_l)
+/// ```
+///
+/// with `F_l` the sum of the probabilities up to level `l`. It has the unit of the levels, and a
+/// gradient.
+///
+/// # Shapes
+///
+/// - probabilities: `[.., levels]`, not negative, of sum 1 over the last axis
+/// - levels: the values, strictly ascending
+/// - target: `[.., 1]`, in the unit of the levels
+/// - output: `[.., 1]`
+///
+/// # Panics
+///
+/// If the sizes do not fit, or the levels are not strictly ascending.
+pub fn crps_categorical<const D: usize>(
+    probabilities: Tensor<D>,
+    levels: &[f64],
+    target: Tensor<D>,
+) -> Tensor<D> {
+    let [rows, targets] = [probabilities.dims(), target.dims()];
+    let last = D - 1;
+    assert!(
+        rows[last] == levels.len() && rows[..last] == targets[..last] && targets[last] == 1,
+        "probabilities {rows:?}, {} levels and target {targets:?} do not fit: they must be \
+         [.., levels] and [.., 1]",
+        levels.len()
+    );
+    assert!(
+        levels.is_sorted_by(|low, high| low < high),
+        "the levels must be strictly ascending"
+    );
+
+    let options = (&probabilities.device(), probabilities.dtype());
+    let row = |values: Vec<f64>| {
+        let mut shape = [1; D];
+        shape[last] = values.len();
+        Tensor::<D>::from_data(TensorData::new(values, shape), options)
+    };
+    // None after the last level, where F is 1 and the gap does not matter.
+    let gaps = levels.windows(2).map(|pair| pair[1] - pair[0]);
+    let gaps = row(gaps.chain([0.0]).collect());
+    let distance = (row(levels.to_vec()) - target).abs();
+    let cdf = probabilities.clone().cumsum(last);
+    let spread = (cdf.clone() - cdf.square()) * gaps;
+    (probabilities * distance - spread).sum_dim(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        tau_midpoints,
+        testing::{assert_close, tensor, values},
+    };
+    use proptest::prelude::*;
+
+    /// `∫ (F(x) - 1{x >= y})² dx` by the middles of fine steps.
+    fn by_integration(levels: &[f64], probabilities: &[f64], y: f64) -> f64 {
+        const STEPS: usize = 20_000;
+        let (from, to) = (-3.0, 3.0);
+        let width = (to - from) / STEPS as f64;
+        let squared_gap = |x: f64| {
+            let pairs = levels.iter().zip(probabilities);
+            let cdf: f64 = pairs.filter(|(v, _)| **v <= x).map(|(_, p)| p).sum();
+            (cdf - f64::from(x >= y)).powi(2)
+        };
+        let middles = tau_midpoints(STEPS).into_iter();
+        middles
+            .map(|t| squared_gap(from + t * (to - from)))
+            .sum::<f64>()
+            * width
+    }
+
+    proptest! {
+        #[test]
+        fn of_samples_is_the_kernel_form(
+            samples in prop::collection::vec(-1.0..1.0_f64, 2..9),
+            y in -2.0..2.0_f64,
+        ) {
+            let n = samples.len() as f64;
+            let error = samples.iter().map(|x| (x - y).abs()).sum::<f64>() / n;
+            let pairs = samples.iter().flat_map(|a| samples.iter().map(move |b| (a - b).abs()));
+            let pairs: f64 = pairs.sum();
+
+            let plain = crps_from_samples(&samples, y);
+            let fair = crps_from_samples_fair(&samples, y);
+
+            prop_assert!((plain - (error - pairs / (2.0 * n * n))).abs() < 1e-14);
+            prop_assert!((fair - (error - pairs / (2.0 * n * (n - 1.0)))).abs() < 1e-14);
+        }
+
+        #[test]
+        fn of_quantiles_at_midpoints_is_that_of_samples(
+            mut quantiles in prop::collection::vec(-1.0..1.0_f64, 1..9),
+            y in -2.0..2.0_f64,
+        ) {
+            quantiles.sort_by(f64::total_cmp);
+            let tau = tensor::<1>(tau_midpoints(quantiles.len()).as_slice());
+
+            let score = crps_from_quantiles(tensor(quantiles.as_slice()), tensor([y]), tau, 0);
+
+            assert_close(&values(score), &[crps_from_samples(&quantiles, y)], 1e-14);
+        }
+
+        #[test]
+        fn categorical_is_that_of_samples_counted_with_their_weights(
+            counts in prop::array::uniform4(0_usize..5),
+            y in -2.0..2.0_f64,
+        ) {
+            let n: usize = counts.iter().sum();
+            prop_assume!(n > 0);
+            let levels = [-1.0, 0.25, 0.5, 1.5];
+            let pairs = levels.into_iter().zip(counts);
+            let samples: Vec<f64> = pairs.flat_map(|(v, count)| vec![v; count]).collect();
+            let probabilities = counts.map(|count| count as f64 / n as f64);
+
+            let score = crps_categorical::<1>(tensor(probabilities), &levels, tensor([y]));
+
+            assert_close(&values(score), &[crps_from_samples(&samples, y)], 1e-14);
+        }
+    }
+
+    #[test]
+    fn categorical_is_the_integral_in_every_row() {
+        let levels = [-1.0, 0.25, 0.5, 1.5];
+        let rows = [[0.1, 0.2, 0.3, 0.4], [0.0, 0.9, 0.05, 0.05]];
+        let outcomes = [[0.4, -2.0], [0.5, 2.2]];
+        for column in 0..2 {
+            let y = outcomes.map(|outcome| outcome[column]);
+            let expected = [0, 1].map(|i| by_integration(&levels, &rows[i], y[i]));
+
+            let score = crps_categorical::<2>(tensor(rows), &levels, tensor([[y[0]], [y[1]]]));
+
+            assert_eq!(score.dims(), [2, 1]);
+            // A step of the integral that a jump falls into is off by its width at most.
+            assert_close(&values(score), &expected, 5.0 * 3e-4);
+        }
+    }
+
+    #[test]
+    fn categorical_has_the_gradient_of_finite_differences() {
+        const STEP: f64 = 1e-5;
+        let levels = [0.0, 0.5, 1.0];
+        let score =
+            |p: [f64; 3]| values(crps_categorical::<1>(tensor(p), &levels, tensor([0.6])))[0];
+        let p = [0.2, 0.5, 0.3];
+        let leaf = tensor::<1>(p).require_grad();
+        let gradients = crps_categorical(leaf.clone(), &levels, tensor([0.6])).backward();
+        let gradient = values(leaf.grad(&gradients).expect("a tracked leaf"));
+
+        for (from, to) in [(0, 1), (1, 2)] {
+            // Probability moves from one level to another: the sum stays 1.
+            let moved = |step: f64| {
+                let mut p = p;
+                p[from] -= step;
+                p[to] += step;
+                score(p)
+            };
+            let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+            assert_close(&[gradient[to] - gradient[from]], &[slope], 1e-9);
+        }
+    }
+
+    #[test]
+    fn of_quantiles_takes_any_axis_for_the_levels() {
+        let tau = tensor::<3>([[[0.25], [0.75]]]);
+        let quantiles = tensor::<3>([[[0.0, 1.0], [1.0, 5.0]]]);
+        let target = tensor::<3>([[[0.0, 2.0]]]);
+
+        let score = crps_from_quantiles(quantiles, target, tau, 1);
+
+        assert_eq!(score.dims(), [1, 1, 2]);
+        let expected = [
+            crps_from_samples(&[0.0, 1.0], 0.0),
+            crps_from_samples(&[1.0, 5.0], 2.0),
+        ];
+        assert_close(&values(score), &expected, 1e-15);
+    }
+
+    #[test]
+    #[should_panic = "probabilities [2, 3], 4 levels and target [2, 1] do not fit"]
+    fn a_wrong_number_of_levels_is_named() {
+        crps_categorical::<2>(
+            tensor([[0.0; 3]; 2]),
+            &[0.0, 1.0, 2.0, 3.0],
+            tensor([[0.0]; 2]),
+        );
+    }
+
+    #[test]
+    #[should_panic = "probabilities [2, 3], 3 levels and target [2, 3] do not fit"]
+    fn a_target_for_each_level_is_refused() {
+        crps_categorical::<2>(
+            tensor([[0.0; 3]; 2]),
+            &[0.0, 1.0, 2.0],
+            tensor([[0.0; 3]; 2]),
+        );
+    }
+
+    #[test]
+    #[should_panic = "the levels must be strictly ascending"]
+    fn levels_out_of_order_are_refused() {
+        crps_categorical::<1>(tensor([0.5; 2]), &[1.0, 0.0], tensor([0.0]));
+    }
+
+    #[test]
+    #[should_panic = "at least 2 samples, not 1"]
+    fn one_sample_has_no_fair_score() {
+        crps_from_samples_fair(&[0.0], 0.0);
+    }
+}

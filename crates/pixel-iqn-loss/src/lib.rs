@@ -1,0 +1,120 @@
+//! Quantile losses, quantile divergence and proper scores, on [Burn](burn) tensors and on plain
+//! numbers.
+//!
+//! A quantile regression model predicts, for a level `tau` in `[0, 1]`, the value that its target
+//! stays below with probability `tau`. Trained on the [pinball loss](pinball()) at every level at
+//! once it learns the whole distribution, with no density, no likelihood and no adversary: an
+//! implicit quantile network. The loss is as well the right yardstick: averaged over the levels it
+//! is half the continuous ranked probability score, and in expectation it is the
+//! [quantile divergence](quantile_divergence) from the data to the model plus a constant of the
+//! data. Nothing in this crate knows about images; any quantile regression can use it.
+//!
+//! # Fitting a quantile
+//!
+//! The 0.9 quantile of evenly spread values in `[0, 1]` is 0.9. A "network" of one parameter finds
+//! it by plain gradient descent:
+//!
+//! ```
+//! use burn::module::{Module, Param};
+//! use burn::nn::loss::Reduction;
+//! use burn::optim::{GradientsParams, SgdConfig};
+//! use burn::tensor::{Device, Tensor};
+//! use pixel_iqn_loss::{PinballLoss, tau_midpoints};
+//!
+//! #[derive(Module, Debug)]
+//! struct Constant {
+//!     value: Param<Tensor<1>>,
+//! }
+//!
+//! fn main() {
+//!     let device = Device::flex().autodiff();
+//!     let data = Tensor::<1>::from_data(tau_midpoints(1000).as_slice(), &device);
+//!     let tau = Tensor::<1>::from_floats([0.9], &device);
+//!     let mut model = Constant { value: Param::from_tensor(Tensor::zeros([1], &device)) };
+//!     let mut optimizer = SgdConfig::new().init();
+//!
+//!     for _ in 0..50 {
+//!         // One prediction and one level, broadcast over the thousand targets.
+//!         let prediction = model.value.val();
+//!         let (target, tau) = (data.clone(), tau.clone());
+//!         let loss = PinballLoss::new().forward(prediction, target, tau, Reduction::Mean);
+//!         let gradients = GradientsParams::from_grads(loss.backward(), &model);
+//!         model = optimizer.step(0.5, model, gradients);
+//!     }
+//!
+//!     let fitted = model.value.val().into_scalar::<f32>();
+//!     assert!((fitted - 0.9).abs() < 1e-2);
+//! }
+//! ```
+//!
+//! # What is here
+//!
+//! | to train a model | |
+//! |---|---|
+//! | [`pinball()`], [`PinballLoss`] | the quantile regression loss |
+//! | [`quantile_huber()`], [`QuantileHuberLoss`] | the same, rounded off within `kappa` of zero |
+//!
+//! | to judge one | on | |
+//! |---|---|---|
+//! | [`quantile_divergence`] | functions | two distributions given by their quantile functions |
+//! | [`quantile_divergence_from_samples`] | slices | two sets of samples |
+//! | [`crps_from_samples`], [`crps_from_samples_fair`] | slices | samples of a forecast, an outcome |
+//! | [`crps_from_quantiles`] | tensors | quantiles of a forecast, outcomes |
+//! | [`crps_categorical`] | tensors | probabilities of levels, outcomes |
+//! | [`skill_score`] | numbers | a score relative to that of a reference |
+//!
+//! [`tau_midpoints`] makes the grid of levels that the scores from quantiles expect. Tensors carry
+//! what gradients need and a batch is large in; slices of `f64` are for the exact numbers of a
+//! report.
+//!
+//! # Conventions
+//!
+//! * The residual is `u = target - prediction`; a level `tau` weighs the residuals of predictions
+//!   that are too low, so `tau = 0.9` makes the model predict high.
+//! * The pinball loss goes *without* a factor 2 and the continuous ranked probability score (CRPS)
+//!   *with* it, so that the score of a certain forecast is the absolute error:
+//!   `CRPS = 2 ∫₀¹ pinball dτ`.
+//! * Losses and scores are negatively oriented, smaller is better, and have the unit of the
+//!   target.
+//! * A tensor argument broadcasts along its axes of size 1; ranks must agree.
+//! * A mistake of the caller, such as sizes that do not fit, panics with the sizes in the message.
+//!   Values on a device are not checked, since reading them back would stall it.
+//!
+//! The crate reads no file, no clock and starts no thread of its own, so it builds for
+//! `wasm32-unknown-unknown`. It needs no particular backend: choose one by a feature of `burn`.
+//!
+//! # Sources
+//!
+//! * R. Koenker, G. Bassett, "Regression Quantiles", Econometrica 46, 1978: the pinball loss.
+//! * W. Dabney, M. Rowland, M. Bellemare, R. Munos, "Distributional Reinforcement Learning with
+//!   Quantile Regression", AAAI 2018, [arXiv:1710.10044](https://arxiv.org/abs/1710.10044): the
+//!   quantile Huber loss.
+//! * W. Dabney, G. Ostrovski, D. Silver, R. Munos, "Implicit Quantile Networks for Distributional
+//!   Reinforcement Learning", ICML 2018, [arXiv:1806.06923](https://arxiv.org/abs/1806.06923): the
+//!   same with the division by `kappa`, and levels drawn at random.
+//! * G. Ostrovski, W. Dabney, R. Munos, "Autoregressive Quantile Networks for Generative Modeling",
+//!   ICML 2018, [arXiv:1806.05575](https://arxiv.org/abs/1806.05575): the quantile divergence.
+//! * T. Gneiting, A. Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA
+//!   102, 2007: the CRPS and skill scores.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod crps;
+mod divergence;
+mod pinball;
+mod quantile_huber;
+mod reduction;
+mod skill;
+mod tau;
+
+pub use crps::*;
+pub use divergence::*;
+pub use pinball::{PinballLoss, pinball};
+pub use quantile_huber::*;
+pub use skill::*;
+pub use tau::*;
+
+#[cfg(test)]
+mod testing;
