@@ -1,0 +1,257 @@
+use burn::config::Config;
+use serde::{Deserialize, Serialize};
+
+/// What a model predicts for each value.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// One quantile of the conditional distribution, at a given tau:
+    /// [`PixelIqn`](crate::PixelIqn).
+    Quantile,
+    /// One logit per intensity level: [`GatedPixelCnn`](crate::GatedPixelCnn).
+    Categorical,
+}
+
+/// Where tau enters a [`PixelIqn`](crate::PixelIqn).
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum TauInjection {
+    /// Into the gates of the horizontal stack of each layer, in the place of the
+    /// location-dependent conditioning of Gated PixelCNN (Ostrovski et al. 2018, PixelIQN). A
+    /// value then also depends on the tau of the values before it.
+    Gates,
+    /// After the trunk, channel by channel, so that a value depends on its own tau alone and many
+    /// tau share one pass of the trunk. Our choice: the strict factorisation of AIQN.
+    Head,
+}
+
+/// The architecture of a [`PixelIqn`](crate::PixelIqn) or a
+/// [`GatedPixelCnn`](crate::GatedPixelCnn), as stored in `config.json`.
+///
+/// The defaults are [`paper_small`](Self::paper_small) for RGB images.
+#[derive(Config, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// Image channels `C`, at least 1.
+    #[config(default = 3)]
+    pub channels: usize,
+    /// Width `F` of the feature maps, a positive multiple of `channels`: group `c` of `F / C`
+    /// features serves image channel `c`.
+    #[config(default = 120)]
+    pub features: usize,
+    /// Gated layers, the input layer included; at least 1.
+    #[config(default = 15)]
+    pub layers: usize,
+    /// Kernel size of the input layer, odd.
+    #[config(default = 7)]
+    pub input_kernel: usize,
+    /// Kernel size of the other layers, odd.
+    #[config(default = 3)]
+    pub kernel: usize,
+    /// Number of classes; 0 for an unconditional model.
+    #[config(default = 0)]
+    pub classes: usize,
+    /// What the model predicts.
+    #[config(default = "Head::Quantile")]
+    pub head: Head,
+    /// Where tau enters. Quantile head only.
+    #[config(default = "TauInjection::Gates")]
+    pub tau_injection: TauInjection,
+    /// Cosines `n` of the quantile embedding. Quantile head only.
+    #[config(default = 64)]
+    pub cosines: usize,
+    /// Width `E` of the quantile embedding. Quantile head only.
+    #[config(default = 64)]
+    pub tau_features: usize,
+    /// Gated blocks after the trunk. [`TauInjection::Head`] only.
+    #[config(default = 2)]
+    pub head_blocks: usize,
+    /// Intensity levels of the categorical head, at least 2.
+    #[config(default = 256)]
+    pub levels: usize,
+}
+
+impl ModelConfig {
+    /// 3 layers of 12 features: for tests.
+    pub fn tiny() -> Self {
+        Self::new()
+            .with_features(12)
+            .with_layers(3)
+            .with_input_kernel(5)
+            .with_cosines(16)
+            .with_tau_features(8)
+            .with_levels(16)
+    }
+
+    /// 5 layers of 48 features: a model that a laptop trains.
+    pub fn quick() -> Self {
+        Self::new()
+            .with_features(48)
+            .with_layers(5)
+            .with_tau_features(32)
+    }
+
+    /// 15 layers of 120 features: the PixelIQN(l) of Ostrovski et al. 2018. The
+    /// layer count is the paper's; the width is our choice, a multiple of three near its 128.
+    pub fn paper_small() -> Self {
+        Self::new()
+    }
+
+    /// 20 layers of 384 features with 5x5 kernels, the size of the large models of Ostrovski et
+    /// al. 2018.
+    pub fn paper_large() -> Self {
+        Self::new()
+            .with_features(384)
+            .with_layers(20)
+            .with_kernel(5)
+    }
+
+    /// The preset called `name`: `tiny`, `quick`, `paper_small` or `paper_large`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnknownPreset`] for any other name.
+    pub fn preset(name: &str) -> Result<Self, ConfigError> {
+        match name {
+            "tiny" => Ok(Self::tiny()),
+            "quick" => Ok(Self::quick()),
+            "paper_small" => Ok(Self::paper_small()),
+            "paper_large" => Ok(Self::paper_large()),
+            _ => Err(ConfigError::UnknownPreset(name.to_owned())),
+        }
+    }
+
+    /// Reads and validates a config from JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Json`] where the text is not a config, else as [`validate`](Self::validate).
+    pub fn from_json(json: &str) -> Result<Self, ConfigError> {
+        let config: Self = serde_json::from_str(json)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The config as indented JSON, as [`from_json`](Self::from_json) reads it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a config of numbers and names is valid JSON")
+    }
+
+    /// Checks what every model needs.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] naming the first field out of range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |ok: bool, message: String| {
+            if ok {
+                Ok(())
+            } else {
+                Err(ConfigError::Invalid(message))
+            }
+        };
+        check(
+            self.channels > 0,
+            "channels must be at least 1, not 0".into(),
+        )?;
+        check(
+            self.features > 0 && self.features.is_multiple_of(self.channels),
+            format!(
+                "features ({}) must be a positive multiple of channels ({})",
+                self.features, self.channels
+            ),
+        )?;
+        check(self.layers > 0, "layers must be at least 1, not 0".into())?;
+        for (name, kernel) in [("input_kernel", self.input_kernel), ("kernel", self.kernel)] {
+            check(kernel % 2 == 1, format!("{name} must be odd, not {kernel}"))?;
+        }
+        match self.head {
+            Head::Quantile => check(
+                self.cosines > 0 && self.tau_features > 0,
+                format!(
+                    "cosines ({}) and tau_features ({}) must be at least 1",
+                    self.cosines, self.tau_features
+                ),
+            ),
+            Head::Categorical => check(
+                self.levels >= 2,
+                format!("levels must be at least 2, not {}", self.levels),
+            ),
+        }
+    }
+
+    /// Whether tau enters the gates of the trunk.
+    pub(crate) fn tau_in_gates(&self) -> bool {
+        self.head == Head::Quantile && self.tau_injection == TauInjection::Gates
+    }
+
+    pub(crate) fn expect_valid(&self) {
+        if let Err(error) = self.validate() {
+            panic!("{error}");
+        }
+    }
+}
+
+/// Why a [`ModelConfig`] cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The text is not the JSON of a config.
+    #[error("not a model config: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A field is out of range; the text names it.
+    #[error("invalid model config: {0}")]
+    Invalid(String),
+    /// No preset has this name.
+    #[error(
+        "unknown preset `{0}`: the presets are `tiny`, `quick`, `paper_small` and `paper_large`"
+    )]
+    UnknownPreset(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_round_trip() {
+        let config = ModelConfig::quick()
+            .with_head(Head::Categorical)
+            .with_tau_injection(TauInjection::Head);
+        assert!(config.to_json().contains(r#""head": "categorical""#));
+        assert_eq!(ModelConfig::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn invalid_fields_are_named() {
+        for (config, field) in [
+            (ModelConfig::new().with_channels(0), "channels"),
+            (ModelConfig::new().with_features(121), "features (121)"),
+            (ModelConfig::new().with_features(0), "features (0)"),
+            (ModelConfig::new().with_layers(0), "layers"),
+            (ModelConfig::new().with_input_kernel(4), "input_kernel"),
+            (ModelConfig::new().with_kernel(2), "kernel must be odd"),
+            (ModelConfig::new().with_cosines(0), "cosines (0)"),
+            (
+                ModelConfig::new()
+                    .with_head(Head::Categorical)
+                    .with_levels(1),
+                "levels",
+            ),
+        ] {
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn presets_are_valid_for_one_to_four_channels() {
+        for name in ["tiny", "quick", "paper_small", "paper_large"] {
+            for channels in 1..=4 {
+                let config = ModelConfig::preset(name).unwrap().with_channels(channels);
+                config.validate().unwrap();
+            }
+        }
+        let error = ModelConfig::preset("huge").unwrap_err().to_string();
+        assert!(error.contains("`paper_small`"), "{error}");
+    }
+}

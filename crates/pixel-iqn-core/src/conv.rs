@@ -1,0 +1,243 @@
+use burn::config::Config;
+use burn::module::{Initializer, Module, Param};
+use burn::tensor::{Device, Tensor, assert_shape};
+
+use crate::lower::{Window, causal_conv};
+use crate::mask::{MaskKind, group_mask};
+
+/// Weights and biases as PyTorch initialises a convolution: uniform in `±1 / sqrt(fan_in)`.
+pub(crate) fn uniform_fan_in<const D: usize>(
+    shape: [usize; D],
+    fan_in: usize,
+    device: &Device,
+) -> Param<Tensor<D>> {
+    let bound = 1.0 / (fan_in as f64).sqrt();
+    let uniform = Initializer::Uniform {
+        min: -bound,
+        max: bound,
+    };
+    uniform.init(shape, device)
+}
+
+/// Adds a bias per feature.
+pub(crate) fn add_bias(x: Tensor<4>, bias: &Param<Tensor<1>>) -> Tensor<4> {
+    x + bias.val().reshape([1, 1, 1, -1])
+}
+
+/// Configuration of a [`VerticalConv`].
+#[derive(Config, Debug)]
+pub struct VerticalConvConfig {
+    /// Features in and out.
+    pub channels: [usize; 2],
+    /// Kernel size `K`, odd.
+    pub kernel: usize,
+}
+
+/// The causal convolution of the vertical stack (van den Oord et al. 2016, section 2.2): the
+/// position at row `r` and column `c` reads rows `r - K / 2 ..= r` and columns
+/// `c - K / 2 ..= c + K / 2`, with zeros outside of the image.
+///
+/// Its own row is included: the horizontal stack reads the row above.
+///
+/// Should be created with [`VerticalConvConfig`].
+#[derive(Module, Debug)]
+pub struct VerticalConv {
+    /// `[features_out, features_in, K / 2 + 1, K]`
+    pub weight: Param<Tensor<4>>,
+    /// `[features_out]`
+    pub bias: Param<Tensor<1>>,
+}
+
+impl VerticalConvConfig {
+    /// Creates the layer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the kernel size is even.
+    pub fn init(&self, device: &Device) -> VerticalConv {
+        expect_odd(self.kernel);
+        let [input, output] = self.channels;
+        let rows = self.kernel / 2 + 1;
+        let fan_in = input * rows * self.kernel;
+        VerticalConv {
+            weight: uniform_fan_in([output, input, rows, self.kernel], fan_in, device),
+            bias: uniform_fan_in([output], fan_in, device),
+        }
+    }
+}
+
+impl VerticalConv {
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, height, width, features_in]`
+    /// - output: `[batch, height, width, features_out]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the features of `x` are not those of the layer.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.val();
+        let [_, input, _, kernel] = weight.dims();
+        assert_shape!(x, [_, _, _, input]);
+        let half = kernel / 2;
+        let window = Window {
+            up: half,
+            left: half,
+            right: half as isize,
+        };
+        add_bias(causal_conv(x, weight, window), &self.bias)
+    }
+}
+
+/// Configuration of a [`HorizontalConv`].
+#[derive(Config, Debug)]
+pub struct HorizontalConvConfig {
+    /// Features in and out.
+    pub channels: [usize; 2],
+    /// Kernel size `K`, odd.
+    pub kernel: usize,
+    /// Channel groups of the features, one per image channel.
+    pub groups: usize,
+    /// Feature maps that the output stacks, each in `groups` groups: 2 for a gate's two halves.
+    #[config(default = 2)]
+    pub parts: usize,
+    /// Whether this is the first layer: mask A, else mask B.
+    #[config(default = false)]
+    pub first: bool,
+}
+
+/// The causal convolution of the horizontal stack (van den Oord et al. 2016, section 2.2): the
+/// position at column `c` reads columns `c - K / 2 ..= c` of its row; at column `c` itself only
+/// the channel groups before its own (mask A) or up to its own (mask B).
+///
+/// Should be created with [`HorizontalConvConfig`].
+#[derive(Module, Debug)]
+pub struct HorizontalConv {
+    /// `[features_out, features_in, 1, K / 2 + 1]`. What the mask removes is kept, unused, as in
+    /// the reference implementation.
+    pub weight: Param<Tensor<4>>,
+    /// `[features_out]`
+    pub bias: Param<Tensor<1>>,
+    /// `[features_out, features_in, 1, K / 2 + 1]`, 1 where the weight is used.
+    mask: Tensor<4>,
+    /// Whether the mask empties the last tap: mask A with one group.
+    skip_last: bool,
+}
+
+impl HorizontalConvConfig {
+    /// Creates the layer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the kernel size is even, or if the features do not divide into the groups.
+    pub fn init(&self, device: &Device) -> HorizontalConv {
+        expect_odd(self.kernel);
+        let [input, output] = self.channels;
+        let left = self.kernel / 2;
+        let kind = if self.first { MaskKind::A } else { MaskKind::B };
+        let centre = group_mask([output, input], self.groups, self.parts, kind, device)
+            .reshape([output, input, 1, 1]);
+        let mask = match left {
+            0 => centre,
+            _ => Tensor::cat(
+                vec![Tensor::ones([output, input, 1, left], device), centre],
+                3,
+            ),
+        };
+        let fan_in = input * (left + 1);
+        HorizontalConv {
+            weight: uniform_fan_in([output, input, 1, left + 1], fan_in, device),
+            bias: uniform_fan_in([output], fan_in, device),
+            mask,
+            skip_last: self.first && self.groups == 1,
+        }
+    }
+}
+
+impl HorizontalConv {
+    /// The weight with zeros where the mask is.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[features_out, features_in, 1, K / 2 + 1]`
+    pub fn masked_weight(&self) -> Tensor<4> {
+        self.weight.val() * self.mask.clone()
+    }
+
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, height, width, features_in]`
+    /// - output: `[batch, height, width, features_out]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the features of `x` are not those of the layer.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.masked_weight();
+        let [output, input, _, taps] = weight.dims();
+        assert_shape!(x, [_, _, _, input]);
+        let [batch, height, width, _] = x.dims();
+        let left = taps - 1;
+        let y = match (self.skip_last, left) {
+            (true, 0) => Tensor::zeros([batch, height, width, output], &x.device()),
+            (true, _) => {
+                let window = Window {
+                    up: 0,
+                    left,
+                    right: -1,
+                };
+                causal_conv(x, weight.narrow(3, 0, left), window)
+            }
+            (false, _) => {
+                let window = Window {
+                    up: 0,
+                    left,
+                    right: 0,
+                };
+                causal_conv(x, weight, window)
+            }
+        };
+        add_bias(y, &self.bias)
+    }
+}
+
+fn expect_odd(kernel: usize) {
+    assert!(kernel % 2 == 1, "the kernel size must be odd, not {kernel}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic = "the kernel size must be odd, not 4"]
+    fn even_kernel() {
+        VerticalConvConfig::new([1, 1], 4).init(&Device::flex());
+    }
+
+    #[test]
+    fn mask_a_on_one_channel_ignores_the_pixel_itself() {
+        let device = Device::flex();
+        for kernel in [1, 3, 5] {
+            let conv = HorizontalConvConfig::new([1, 2], kernel, 1)
+                .with_first(true)
+                .init(&device);
+            let x = Tensor::<4>::zeros([1, 1, 4, 1], &device);
+            let mut y = x.clone();
+            y = y.slice_assign(
+                [0..1, 0..1, 3..4, 0..1],
+                Tensor::ones([1, 1, 1, 1], &device),
+            );
+            let difference = (conv.forward(y) - conv.forward(x)).abs().sum();
+            assert_eq!(difference.into_scalar::<f32>(), 0.0, "kernel {kernel}");
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    fn wrong_features() {
+        let device = Device::flex();
+        let conv = VerticalConvConfig::new([3, 4], 3).init(&device);
+        conv.forward(Tensor::zeros([1, 2, 2, 4], &device));
+    }
+}

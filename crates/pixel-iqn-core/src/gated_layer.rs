@@ -1,0 +1,158 @@
+use burn::module::Module;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::config::ModelConfig;
+use crate::conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
+use crate::label::{LabelEmbedding, LabelEmbeddingConfig};
+use crate::lower::shift_down;
+use crate::pointwise::{MaskedPointwise, Pointwise, PointwiseConfig};
+use crate::tau::{TauProjection, TauProjectionConfig};
+
+/// `tanh(a) * sigmoid(b)` of the two halves of the last axis (van den Oord et al. 2016,
+/// equation 2).
+///
+/// # Shapes
+///
+/// - `x`: `[.., 2 * features]`
+/// - output: `[.., features]`
+pub fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let features = x.dims()[D - 1] / 2;
+    let a = x.clone().narrow(D - 1, 0, features);
+    let b = x.narrow(D - 1, features, features);
+    a.tanh() * sigmoid(b)
+}
+
+/// One layer of Gated PixelCNN (van den Oord et al. 2016, figure 2).
+///
+/// A vertical stack `v`, which sees the rows up to its own, and a horizontal stack `h`, which
+/// sees the current row up to its own pixel and takes from the vertical stack what lies above.
+/// Labels (equation 4) and tau, in the place of the location-dependent conditioning (equation 5),
+/// are added before the gates.
+///
+/// Created by [`GatedLayer::new`].
+#[derive(Module, Debug)]
+pub struct GatedLayer {
+    /// Features to both gate halves of the vertical stack.
+    pub vertical: VerticalConv,
+    /// Features to both gate halves of the horizontal stack.
+    pub horizontal: HorizontalConv,
+    /// From the vertical stack before its gate, one row above, to the horizontal one.
+    pub vertical_to_horizontal: Pointwise,
+    /// From the gated features to the horizontal stack.
+    pub output: MaskedPointwise,
+    /// From the quantile embedding to both gate halves;
+    /// [`TauInjection::Gates`](crate::TauInjection::Gates) only.
+    pub tau: Option<TauProjection>,
+    /// Class biases of the vertical stack; class-conditional models only.
+    pub label_vertical: Option<LabelEmbedding>,
+    /// Class biases of the horizontal stack; class-conditional models only.
+    pub label_horizontal: Option<LabelEmbedding>,
+    /// Whether this is the input layer: it reads the image, and has no residual connection.
+    first: bool,
+}
+
+impl GatedLayer {
+    /// Creates a layer; `first` for the one that reads the image.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `config` is invalid.
+    pub fn new(config: &ModelConfig, first: bool, device: &Device) -> Self {
+        config.expect_valid();
+        let (features, groups) = (config.features, config.channels);
+        let (input, kernel) = if first {
+            (config.channels, config.input_kernel)
+        } else {
+            (features, config.kernel)
+        };
+        let labels = || {
+            let labels = LabelEmbeddingConfig::new(config.classes, 2 * features);
+            (config.classes > 0).then(|| labels.init(device))
+        };
+        Self {
+            vertical: VerticalConvConfig::new([input, 2 * features], kernel).init(device),
+            horizontal: HorizontalConvConfig::new([input, 2 * features], kernel, groups)
+                .with_first(first)
+                .init(device),
+            vertical_to_horizontal: PointwiseConfig::new([2 * features, 2 * features]).init(device),
+            output: PointwiseConfig::new([features, features]).init_masked(groups, device),
+            tau: config.tau_in_gates().then(|| {
+                TauProjectionConfig::new(config.tau_features, features, groups).init(device)
+            }),
+            label_vertical: labels(),
+            label_horizontal: labels(),
+            first,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `v`, `h`: `[batch, height, width, features]`, of the image's channels in the first layer
+    /// - `phi`: `[channels, batch * height * width, tau_features]`, for a layer with tau
+    /// - `labels`: `[batch]`, for a layer with classes
+    /// - output: `v` and `h`, both `[batch, height, width, features]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if `phi` or `labels` is missing where the layer needs it, or if a shape is wrong.
+    pub fn forward(
+        &self,
+        v: Tensor<4>,
+        h: Tensor<4>,
+        phi: Option<&Tensor<3>>,
+        labels: Option<&Tensor<1, Int>>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let v_in = with_label(
+            self.vertical.forward(v),
+            self.label_vertical.as_ref(),
+            labels,
+        );
+        let from_above = self
+            .vertical_to_horizontal
+            .forward(shift_down(v_in.clone()));
+        let h_in = self.horizontal.forward(h.clone()) + from_above;
+        let mut h_in = with_label(h_in, self.label_horizontal.as_ref(), labels);
+        if let Some(tau) = &self.tau {
+            let phi = phi.expect("this model needs tau: give it to the forward pass");
+            h_in = h_in.clone() + tau.forward(phi.clone()).reshape(h_in.dims());
+        }
+        let out = self.output.forward(gate(h_in));
+        (gate(v_in), if self.first { out } else { h + out })
+    }
+}
+
+fn with_label(
+    x: Tensor<4>,
+    embedding: Option<&LabelEmbedding>,
+    labels: Option<&Tensor<1, Int>>,
+) -> Tensor<4> {
+    let Some(embedding) = embedding else { return x };
+    let labels = labels.expect("this model is class-conditional: give it labels");
+    x + embedding.forward(labels.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gate_is_its_formula() {
+        let device = Device::flex();
+        let x = Tensor::<2>::from_data([[0.5, -2.0, 1.0, 0.0]], &device);
+        let y: Vec<f32> = gate(x).to_data().try_to_vec().unwrap();
+        let expected = [(0.5f32, 1.0f32), (-2.0, 0.0)].map(|(a, b)| a.tanh() / (1.0 + (-b).exp()));
+        for (y, expected) in y.iter().zip(expected) {
+            assert!((y - expected).abs() < 1e-6, "{y} {expected}");
+        }
+    }
+
+    #[test]
+    #[should_panic = "this model is class-conditional"]
+    fn labels_are_required() {
+        let device = Device::flex();
+        let layer = GatedLayer::new(&ModelConfig::tiny().with_classes(2), true, &device);
+        let x = Tensor::zeros([1, 2, 2, 3], &device);
+        layer.forward(x.clone(), x, None, None);
+    }
+}

@@ -1,0 +1,99 @@
+//! Gated PixelCNN: van den Oord et al., "Conditional Image Generation with PixelCNN Decoders",
+//! NeurIPS 2016, <https://arxiv.org/abs/1606.05328>.
+
+use burn::module::Module;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::config::{Head, ModelConfig};
+use crate::model::PixelModel;
+use crate::pointwise::{MaskedPointwise, PointwiseConfig};
+use crate::trunk::Trunk;
+
+/// The distribution of every value of an image over its intensity levels, given the values before
+/// it: the baseline of PixelIQN.
+///
+/// Created by [`ModelConfig::init_gated_pixel_cnn`].
+#[derive(Module, Debug)]
+pub struct GatedPixelCnn {
+    /// The layers shared with [`PixelIqn`](crate::PixelIqn).
+    pub trunk: Trunk,
+    /// From the features to `channels * levels` logits, channel by channel.
+    pub out: MaskedPointwise,
+    #[module(skip)]
+    config: ModelConfig,
+}
+
+impl ModelConfig {
+    /// Creates a Gated PixelCNN with random weights.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the config is invalid or its head is not [`Head::Categorical`].
+    pub fn init_gated_pixel_cnn(&self, device: &Device) -> GatedPixelCnn {
+        self.expect_valid();
+        assert_eq!(
+            self.head,
+            Head::Categorical,
+            "a Gated PixelCNN needs a config with the categorical head"
+        );
+        let shape = [self.features, self.channels * self.levels];
+        GatedPixelCnn {
+            trunk: Trunk::new(self, device),
+            out: PointwiseConfig::new(shape).init_masked(self.channels, device),
+            config: self.clone(),
+        }
+    }
+}
+
+impl GatedPixelCnn {
+    /// The logits of each value's levels given the values before it.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, channels, height, width]`, in [0, 1]
+    /// - `labels`: `[batch]`, for a class-conditional model
+    /// - output: `[batch, channels, levels, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if `labels` is missing for a class-conditional model, or if a shape is wrong.
+    pub fn forward(&self, x: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<5> {
+        self.logits(x, labels).permute([0, 3, 4, 1, 2])
+    }
+
+    /// The logits with the levels last: `[batch, height, width, channels, levels]`.
+    fn logits(&self, x: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<5> {
+        let [batch, channels, height, width] = x.dims();
+        let shape = [batch, height, width, channels, self.config.levels];
+        self.out
+            .forward(self.trunk.forward(x, None, labels))
+            .reshape(shape)
+    }
+}
+
+impl PixelModel for GatedPixelCnn {
+    fn init(config: &ModelConfig, device: &Device) -> Self {
+        config.init_gated_pixel_cnn(device)
+    }
+
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The inverse of the cumulative distribution at tau: the lowest level whose cumulative
+    /// probability is at least tau, over `levels - 1`.
+    fn values(&self, x: Tensor<4>, tau: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<4> {
+        let top = self.config.levels - 1;
+        let tau: Tensor<5> = tau.permute([0, 2, 3, 1]).unsqueeze_dim(4);
+        // The last level is left out: it takes what is left, whatever the rounding of the sum.
+        let cumulative = softmax(self.logits(x, labels), 4)
+            .cumsum(4)
+            .narrow(4, 0, top);
+        let level = cumulative.lower(tau).float().sum_dim(4);
+        level
+            .div_scalar(top as f32)
+            .squeeze_dim::<4>(4)
+            .permute([0, 3, 1, 2])
+    }
+}

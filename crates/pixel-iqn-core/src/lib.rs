@@ -1,0 +1,76 @@
+//! PixelIQN and Gated PixelCNN on [Burn](https://burn.dev), for any of its backends.
+//!
+//! An autoregressive implicit quantile network (Ostrovski, Dabney and Munos,
+//! [ICML 2018](https://arxiv.org/abs/1806.05575)) learns, for every value of an image, the
+//! quantile function given the values before it. Feed it uniform noise and it returns a sample.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use burn::tensor::{Device, Tensor};
+//! use pixel_iqn_core::{ModelConfig, NaiveSampler, SampleOptions, Sampler};
+//!
+//! let device = Device::flex();
+//! let model = ModelConfig::tiny().with_channels(1).init_pixel_iqn(&device);
+//!
+//! // The median of each value given those before it ...
+//! let images = Tensor::zeros([2, 1, 4, 4], &device);
+//! let medians = model.forward(images, Tensor::full([2, 1, 4, 4], 0.5, &device), None);
+//! assert_eq!(medians.dims(), [2, 1, 4, 4]);
+//!
+//! // ... and two samples.
+//! let sampler = NaiveSampler::new(model, &device);
+//! let options = SampleOptions::new(2, [4, 4], 0);
+//! for batch in options.batches(sampler.config())? {
+//!     let images = sampler.sample(&batch, &|_row| ControlFlow::Continue(()))?;
+//!     assert_eq!(images.len(), 2 * 1 * 4 * 4);
+//! }
+//! # Ok::<(), pixel_iqn_core::SampleError>(())
+//! ```
+//!
+//! # Conventions
+//!
+//! Images enter and leave as `[batch, channels, height, width]` in [0, 1]. Inside, features are
+//! last, `[batch, height, width, features]`, in contiguous groups, one per image channel: channel
+//! `c` of a pixel may see the channels before `c` of that pixel, and every channel of the earlier
+//! pixels in raster order. The product lowering lives in one private module, `lower`.
+//!
+//! This crate keeps clear of files, clocks and threads.
+
+mod config;
+mod conv;
+mod gated_layer;
+mod gated_pixel_cnn;
+mod label;
+mod lower;
+mod mask;
+mod model;
+mod noise;
+pub mod parity;
+mod pixel_iqn;
+mod pointwise;
+mod sample;
+mod tau;
+mod tau_head;
+mod trunk;
+pub mod weights;
+
+pub use config::{ConfigError, Head, ModelConfig, TauInjection};
+pub use conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
+pub use gated_layer::{GatedLayer, gate};
+pub use gated_pixel_cnn::GatedPixelCnn;
+pub use label::{LabelEmbedding, LabelEmbeddingConfig};
+pub use mask::{MaskKind, group_mask};
+pub use model::PixelModel;
+pub use noise::Noise;
+pub use pixel_iqn::{OutputLayer, PixelIqn};
+pub use pointwise::{
+    GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, Pointwise, PointwiseConfig,
+};
+pub use sample::{
+    KnownValues, Labels, NaiveSampler, OnRow, RowDone, SampleBatch, SampleError, SampleOptions,
+    Sampler, TauSource, round_to_level,
+};
+pub use tau::{TauEmbedding, TauEmbeddingConfig, TauLinear, TauProjection, TauProjectionConfig};
+pub use tau_head::TauHeadBlock;
+pub use trunk::Trunk;

@@ -1,0 +1,327 @@
+//! Holds a model against test vectors of another implementation.
+//!
+//! A case is a config and a safetensors file with the weights under `weight/<name>`, the inputs
+//! `x`, `tau`, `labels` and `levels`, and what the other implementation made of them: `output`,
+//! `loss`, the gradients of the loss under `grad/<name>`, and for the quantile head `sample`, the
+//! image of the naive sampler at `tau`. The reference implementation writes such files.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::loss::Reduction;
+use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+use pixel_iqn_loss::QuantileHuberLossConfig;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::model::PixelModel;
+use crate::weights::{WeightsError, load_safetensors, to_safetensors};
+use crate::{
+    ConfigError, GatedPixelCnn, Head, ModelConfig, NaiveSampler, PixelIqn, SampleBatch,
+    SampleError, Sampler,
+};
+
+/// Allowed largest absolute difference of outputs, losses and samples.
+pub const MAX_ABS: f64 = 1e-4;
+/// Allowed largest relative difference of gradients.
+pub const MAX_REL_GRAD: f64 = 1e-3;
+
+/// The largest differences from the vectors of one case.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Differences {
+    /// Of the model's output, absolute.
+    pub output: f64,
+    /// Of the loss, absolute.
+    pub loss: f64,
+    /// Of a weight's gradient: the largest difference over the largest value of that gradient.
+    pub grad: f64,
+    /// Of the sampled image, absolute; none for a case without one.
+    pub sample: Option<f64>,
+}
+
+impl Differences {
+    /// Whether all differences are within [`MAX_ABS`] and [`MAX_REL_GRAD`].
+    pub fn ok(&self) -> bool {
+        self.output <= MAX_ABS
+            && self.loss <= MAX_ABS
+            && self.grad <= MAX_REL_GRAD
+            && self.sample.is_none_or(|sample| sample <= MAX_ABS)
+    }
+}
+
+/// Why a case cannot be checked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParityError {
+    /// The config cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The vectors are not a safetensors file.
+    #[error("not a safetensors file: {0}")]
+    Format(#[from] safetensors::SafeTensorError),
+    /// The weights are not those of the config.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The inputs cannot be sampled at.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// A tensor is missing, or has another shape or type than the config asks for.
+    #[error("{0}")]
+    Tensor(String),
+}
+
+/// Runs one case on `device`, without autodiff: that is added here.
+///
+/// # Errors
+///
+/// [`ParityError`] where the case cannot be run. A difference is no error: see
+/// [`Differences::ok`].
+pub fn check(config: &str, vectors: &[u8], device: &Device) -> Result<Differences, ParityError> {
+    let config = ModelConfig::from_json(config)?;
+    let vectors = Vectors(SafeTensors::deserialize(vectors)?);
+    let x = vectors.float("x")?;
+    let [batch, channels, height, width] = vectors.dims("x")?;
+    if channels != config.channels {
+        return Err(ParityError::Tensor(format!(
+            "`x` has {channels} channels, the config {}",
+            config.channels
+        )));
+    }
+    let case = Case {
+        dims: [batch, channels, height, width],
+        x,
+        labels: match config.classes {
+            0 => None,
+            _ => Some(vectors.int("labels", &[batch])?),
+        },
+        vectors,
+        device: device.clone().autodiff(),
+    };
+    match config.head {
+        Head::Quantile => case.quantile(&config),
+        Head::Categorical => case.categorical(&config),
+    }
+}
+
+struct Case<'data> {
+    dims: [usize; 4],
+    x: Vec<f32>,
+    labels: Option<Vec<i64>>,
+    vectors: Vectors<'data>,
+    device: Device,
+}
+
+impl Case<'_> {
+    fn quantile(&self, config: &ModelConfig) -> Result<Differences, ParityError> {
+        let model: PixelIqn = self.model(config)?;
+        let (x, labels) = (self.x(), self.labels());
+        let tau = self.vectors.float_of("tau", &self.dims)?;
+        let tau = Tensor::from_data(TensorData::new(tau, self.dims), &self.device);
+        let output = model.forward(x.clone(), tau.clone(), labels.as_ref());
+        let loss = QuantileHuberLossConfig::new().init().forward(
+            output.clone(),
+            x,
+            tau.clone(),
+            Reduction::Mean,
+        );
+        let grad = self.gradients(&model, loss.backward())?;
+        let sample = NaiveSampler::new(model.valid(), &self.device.clone().inner()).sample(
+            &SampleBatch {
+                dims: self.dims,
+                tau: self.vectors.float("tau")?,
+                labels: self
+                    .labels
+                    .as_ref()
+                    .map(|labels| labels.iter().map(|&label| label as usize).collect()),
+                known: None,
+                levels: Some(256),
+            },
+            &|_| ControlFlow::Continue(()),
+        )?;
+        Ok(Differences {
+            output: self.compare("output", output)?,
+            loss: self.compare("loss", loss)?,
+            grad,
+            sample: Some(max_difference(
+                "sample",
+                &sample,
+                &self.vectors.float("sample")?,
+            )?),
+        })
+    }
+
+    fn categorical(&self, config: &ModelConfig) -> Result<Differences, ParityError> {
+        let model: GatedPixelCnn = self.model(config)?;
+        let output = model.forward(self.x(), self.labels().as_ref());
+        let target = self.vectors.int("levels", &self.dims)?;
+        let target = TensorData::new(target, [self.dims.iter().product::<usize>()]);
+        let target = Tensor::<1, Int>::from_data(target, &self.device);
+        let [batch, channels, height, width] = self.dims;
+        let logits = output
+            .clone()
+            .permute([0, 1, 3, 4, 2])
+            .reshape([batch * channels * height * width, config.levels]);
+        let loss = CrossEntropyLossConfig::new()
+            .init(&self.device)
+            .forward(logits, target)
+            .div_scalar(core::f64::consts::LN_2);
+        Ok(Differences {
+            output: self.compare("output", output)?,
+            grad: self.gradients(&model, loss.backward())?,
+            loss: self.compare("loss", loss)?,
+            sample: None,
+        })
+    }
+
+    fn model<M: PixelModel>(&self, config: &ModelConfig) -> Result<M, ParityError> {
+        let mut model = M::init(config, &self.device);
+        load_safetensors(&mut model, self.vectors.under("weight/")?)?;
+        Ok(model)
+    }
+
+    fn x(&self) -> Tensor<4> {
+        Tensor::from_data(TensorData::new(self.x.clone(), self.dims), &self.device)
+    }
+
+    fn labels(&self) -> Option<Tensor<1, Int>> {
+        let labels = self.labels.clone()?;
+        let labels = TensorData::new(labels, [self.dims[0]]);
+        Some(Tensor::from_data(labels, &self.device))
+    }
+
+    /// The largest relative difference of a gradient.
+    fn gradients<M: Module>(&self, model: &M, grads: Gradients) -> Result<f64, ParityError> {
+        // A model with the gradients for weights has them under the right names when saved.
+        let bytes = to_safetensors(&model.clone().map(&mut ToGradients(grads)))?;
+        let ours = Vectors(SafeTensors::deserialize(&bytes)?);
+        let mut largest = 0.0f64;
+        for (name, theirs) in self.vectors.0.iter() {
+            let Some(name) = name.strip_prefix("grad/") else {
+                continue;
+            };
+            let theirs = to_f32(name, &theirs)?;
+            let scale = theirs.iter().fold(0.0f64, |m, v| m.max(v.abs().into()));
+            let ours = ours.float(name)?;
+            let difference = max_difference(name, &ours, &theirs)?;
+            if difference > 0.0 {
+                largest = largest.max(difference / scale);
+            }
+        }
+        Ok(largest)
+    }
+
+    fn compare<const D: usize>(&self, name: &str, ours: Tensor<D>) -> Result<f64, ParityError> {
+        let ours = ours.into_data().convert::<f32>();
+        let ours: Vec<f32> = ours.try_to_vec().expect("the data was converted to f32");
+        max_difference(name, &ours, &self.vectors.float(name)?)
+    }
+}
+
+fn max_difference(name: &str, ours: &[f32], theirs: &[f32]) -> Result<f64, ParityError> {
+    if ours.len() != theirs.len() {
+        return Err(ParityError::Tensor(format!(
+            "`{name}` has {} values, {} are expected",
+            theirs.len(),
+            ours.len()
+        )));
+    }
+    let differences = ours
+        .iter()
+        .zip(theirs)
+        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs());
+    // NaN must not pass for small.
+    Ok(differences.fold(0.0, |max, d| {
+        if d.is_nan() {
+            f64::INFINITY
+        } else {
+            max.max(d)
+        }
+    }))
+}
+
+struct ToGradients(Gradients);
+
+impl ModuleMapper for ToGradients {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let grad = tensor.grad(&self.0);
+        let grad = grad.unwrap_or_else(|| tensor.inner().zeros_like());
+        Param::from_mapped_value(id, grad, mapper)
+    }
+}
+
+struct Vectors<'data>(SafeTensors<'data>);
+
+impl Vectors<'_> {
+    fn view(&self, name: &str) -> Result<TensorView<'_>, ParityError> {
+        let view = self.0.tensor(name);
+        view.map_err(|_| ParityError::Tensor(format!("the vectors have no `{name}`")))
+    }
+
+    fn dims(&self, name: &str) -> Result<[usize; 4], ParityError> {
+        let shape = self.view(name)?.shape().to_vec();
+        shape.try_into().map_err(|shape| {
+            ParityError::Tensor(format!("`{name}` must have 4 axes, not {shape:?}"))
+        })
+    }
+
+    fn float(&self, name: &str) -> Result<Vec<f32>, ParityError> {
+        to_f32(name, &self.view(name)?)
+    }
+
+    fn float_of(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ParityError> {
+        self.expect_shape(name, shape)?;
+        self.float(name)
+    }
+
+    fn int(&self, name: &str, shape: &[usize]) -> Result<Vec<i64>, ParityError> {
+        self.expect_shape(name, shape)?;
+        let view = self.view(name)?;
+        if view.dtype() != Dtype::I64 {
+            return Err(ParityError::Tensor(format!(
+                "`{name}` must be I64, not {:?}",
+                view.dtype()
+            )));
+        }
+        let values = view.data().chunks_exact(8);
+        Ok(values
+            .map(|b| i64::from_le_bytes(b.try_into().expect("chunks of 8 bytes")))
+            .collect())
+    }
+
+    fn expect_shape(&self, name: &str, expected: &[usize]) -> Result<(), ParityError> {
+        let view = self.view(name)?;
+        if view.shape() == expected {
+            return Ok(());
+        }
+        Err(ParityError::Tensor(format!(
+            "`{name}` must be {expected:?}, not {:?}",
+            view.shape()
+        )))
+    }
+
+    /// The tensors whose name starts with `prefix`, without it, as a file of their own.
+    fn under(&self, prefix: &str) -> Result<Vec<u8>, ParityError> {
+        let tensors: BTreeMap<Cow<'_, str>, TensorView<'_>> = self
+            .0
+            .iter()
+            .filter_map(|(name, view)| Some((name.strip_prefix(prefix)?.into(), view)))
+            .collect();
+        Ok(safetensors::serialize(tensors, None)?)
+    }
+}
+
+fn to_f32(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, ParityError> {
+    if view.dtype() != Dtype::F32 {
+        return Err(ParityError::Tensor(format!(
+            "`{name}` must be F32, not {:?}",
+            view.dtype()
+        )));
+    }
+    let values = view.data().chunks_exact(4);
+    Ok(values
+        .map(|b| f32::from_le_bytes(b.try_into().expect("chunks of 4 bytes")))
+        .collect())
+}

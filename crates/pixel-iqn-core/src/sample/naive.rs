@@ -1,0 +1,180 @@
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::config::ModelConfig;
+use crate::model::PixelModel;
+use crate::sample::{OnRow, RowDone, SampleBatch, SampleError, Sampler};
+
+/// Samples value by value with one whole forward pass each: slow, simple, and the oracle of every
+/// faster sampler.
+#[derive(Debug)]
+pub struct NaiveSampler<M> {
+    model: M,
+    device: Device,
+}
+
+impl<M: PixelModel> NaiveSampler<M> {
+    /// Samples from `model`, whose weights are on `device`, without autodiff.
+    pub fn new(model: M, device: &Device) -> Self {
+        Self {
+            model,
+            device: device.clone(),
+        }
+    }
+}
+
+impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
+    fn config(&self) -> &ModelConfig {
+        self.model.config()
+    }
+
+    fn sample(&self, batch: &SampleBatch, on_row: OnRow<'_>) -> Result<Vec<f32>, SampleError> {
+        batch.validate(self.config())?;
+        let dims @ [images, channels, height, width] = batch.dims;
+        let tensor = |values: &[f32]| -> Tensor<4> {
+            Tensor::from_data(TensorData::new(values.to_vec(), dims), &self.device)
+        };
+        let tau = tensor(&batch.tau);
+        let labels = batch.labels.as_ref().map(|labels| {
+            let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+            Tensor::<1, Int>::from_data(labels.as_slice(), &self.device)
+        });
+        let mut x = vec![0.0f32; batch.tau.len()];
+        // Known values further on are read by no one before their turn, so zeros will do.
+        for row in 0..height {
+            for column in 0..width {
+                for channel in 0..channels {
+                    let values = self.model.values(tensor(&x), tau.clone(), labels.as_ref());
+                    let values = values.into_data().convert::<f32>();
+                    let values = values.as_slice::<f32>().expect("converted to f32");
+                    for image in 0..images {
+                        let at = ((image * channels + channel) * height + row) * width + column;
+                        x[at] = batch.settle(at, values[at]);
+                    }
+                }
+            }
+            let values: Vec<f32> = (0..images * channels)
+                .flat_map(|plane| &x[(plane * height + row) * width..][..width])
+                .copied()
+                .collect();
+            let done = RowDone {
+                first_image: 0,
+                images,
+                row,
+                height,
+                values: &values,
+            };
+            if on_row(done).is_break() {
+                return Err(SampleError::Cancelled);
+            }
+        }
+        Ok(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Head, KnownValues, Noise};
+    use core::ops::ControlFlow;
+
+    fn batch(dims: [usize; 4]) -> SampleBatch {
+        SampleBatch {
+            dims,
+            tau: Noise::new(1).uniform(0, dims.iter().product()),
+            labels: None,
+            known: None,
+            levels: Some(256),
+        }
+    }
+
+    fn keep_going(_: RowDone<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    #[test]
+    fn categorical_samples_follow_the_distribution() {
+        // One pixel: the distribution is the bias alone, and tau decides the level.
+        let device = Device::flex();
+        let config = ModelConfig::tiny()
+            .with_channels(1)
+            .with_head(Head::Categorical)
+            .with_levels(4);
+        let model = config.init_gated_pixel_cnn(&device);
+        let logits = model.forward(Tensor::zeros([1, 1, 1, 1], &device), None);
+        let logits: Vec<f32> = logits.to_data().try_to_vec().unwrap();
+        let total: f32 = logits.iter().map(|l| l.exp()).sum();
+        let n = 1000;
+        let taus = (0..n).map(|i| (i as f32 + 0.5) / n as f32).collect();
+        let batch = SampleBatch {
+            tau: taus,
+            levels: None,
+            ..batch([n, 1, 1, 1])
+        };
+        let sampler = NaiveSampler::new(model, &device);
+        let sample = sampler.sample(&batch, &keep_going).unwrap();
+        for (level, logit) in logits.iter().enumerate() {
+            let hits = sample.iter().filter(|&&x| x == level as f32 / 3.0).count();
+            let expected = logit.exp() / total * n as f32;
+            assert!((hits as f32 - expected).abs() <= 1.5, "{hits} {expected}");
+        }
+        assert!(
+            sample.is_sorted(),
+            "the inverse distribution grows with tau"
+        );
+    }
+
+    #[test]
+    fn known_values_are_kept_and_condition_the_later_ones_alone() {
+        let device = Device::flex();
+        let model = ModelConfig::quick().init_pixel_iqn(&device);
+        let sampler = NaiveSampler::new(model, &device);
+        let free = batch([1, 3, 4, 4]);
+        // Row 2 is known, at values that are no levels.
+        let known = SampleBatch {
+            known: Some(KnownValues {
+                values: vec![0.1234; 48],
+                mask: (0..48).map(|i| i / 4 % 4 == 2).collect(),
+            }),
+            ..free.clone()
+        };
+        let free = sampler.sample(&free, &keep_going).unwrap();
+        let sample = sampler.sample(&known, &keep_going).unwrap();
+        for (i, (&kept, &free)) in sample.iter().zip(&free).enumerate() {
+            match i / 4 % 4 {
+                2 => assert_eq!(kept, 0.1234),
+                // Not yet conditioned.
+                0 | 1 => assert_eq!(kept, free),
+                _ => {}
+            }
+        }
+        assert_ne!(sample[12..16], free[12..16]);
+    }
+
+    #[test]
+    fn the_callback_sees_rows_and_cancels() {
+        let device = Device::flex();
+        let sampler = NaiveSampler::new(ModelConfig::tiny().init_pixel_iqn(&device), &device);
+        let batch = batch([2, 3, 3, 2]);
+        let whole = sampler.sample(&batch, &keep_going).unwrap();
+        let rows = std::sync::Mutex::new(Vec::new());
+        let cancelled = sampler.sample(&batch, &|done| {
+            let mut rows = rows.lock().unwrap();
+            rows.push(done.values.to_vec());
+            if rows.len() == 2 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        assert!(matches!(cancelled, Err(SampleError::Cancelled)));
+        let rows = rows.into_inner().unwrap();
+        for (row, values) in rows.iter().enumerate() {
+            let expected: Vec<f32> = (0..6)
+                .flat_map(|plane| &whole[(plane * 3 + row) * 2..][..2])
+                .copied()
+                .collect();
+            assert_eq!(values, &expected);
+        }
+        assert_eq!(rows.len(), 2);
+    }
+}

@@ -1,0 +1,221 @@
+use core::f64::consts::PI;
+
+use burn::config::Config;
+use burn::module::{Initializer, Module, Param};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Int, Tensor, assert_shape};
+
+use crate::conv::uniform_fan_in;
+
+/// Configuration of a [`TauEmbedding`].
+#[derive(Config, Debug)]
+pub struct TauEmbeddingConfig {
+    /// Cosines `n`. The value of Dabney et al. 2018 is 64.
+    #[config(default = 64)]
+    pub cosines: usize,
+    /// Features `E` of the embedding.
+    #[config(default = 64)]
+    pub features: usize,
+}
+
+/// The quantile embedding `phi(tau) = ReLU(W cos(pi i tau) + b)`, `i = 0 .. n - 1` (Dabney et
+/// al., "Implicit Quantile Networks", 2018, equation 4).
+///
+/// Should be created with [`TauEmbeddingConfig`].
+#[derive(Module, Debug)]
+pub struct TauEmbedding {
+    /// From the cosines to the features.
+    pub linear: TauLinear,
+}
+
+/// The linear part of a [`TauEmbedding`], in PyTorch's layout.
+#[derive(Module, Debug)]
+pub struct TauLinear {
+    /// `[features, cosines]`
+    pub weight: Param<Tensor<2>>,
+    /// `[features]`
+    pub bias: Param<Tensor<1>>,
+}
+
+impl TauEmbeddingConfig {
+    /// Creates the layer.
+    pub fn init(&self, device: &Device) -> TauEmbedding {
+        TauEmbedding {
+            linear: TauLinear {
+                weight: uniform_fan_in([self.features, self.cosines], self.cosines, device),
+                bias: uniform_fan_in([self.features], self.cosines, device),
+            },
+        }
+    }
+}
+
+impl TauEmbedding {
+    /// # Shapes
+    ///
+    /// - `tau`: `[.., 1]`, in (0, 1)
+    /// - output: `[.., features]`
+    pub fn forward<const D: usize>(&self, tau: Tensor<D>) -> Tensor<D> {
+        let weight = self.linear.weight.val();
+        let [features, cosines] = weight.dims();
+        let mut shape = tau.dims();
+        let positions = shape.iter().product::<usize>();
+        assert_eq!(shape[D - 1], 1, "tau must be [.., 1], not {shape:?}");
+        shape[D - 1] = features;
+
+        let i = Tensor::<1, Int>::arange(0..cosines as i64, &tau.device()).float();
+        let angles = tau.reshape([positions, 1]) * i.mul_scalar(PI).reshape([1, cosines]);
+        let bias = self.linear.bias.val().reshape([1, features]);
+        relu(angles.cos().matmul(weight.transpose()) + bias).reshape(shape)
+    }
+}
+
+/// Configuration of a [`TauProjection`].
+#[derive(Config, Debug)]
+pub struct TauProjectionConfig {
+    /// Features `E` of the quantile embedding.
+    pub tau_features: usize,
+    /// Features `F` of each gate half.
+    pub features: usize,
+    /// Channel groups `C`.
+    pub groups: usize,
+}
+
+/// The quantile embedding of channel `c`'s tau to both gate halves of feature group `c`, without
+/// bias.
+///
+/// Should be created with [`TauProjectionConfig`].
+#[derive(Module, Debug)]
+pub struct TauProjection {
+    /// `[2, features, tau_features]`: gate half, feature, embedding.
+    pub weight: Param<Tensor<3>>,
+    /// Channel groups.
+    groups: usize,
+}
+
+impl TauProjectionConfig {
+    /// Creates the layer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the features do not divide into the groups.
+    pub fn init(&self, device: &Device) -> TauProjection {
+        assert!(
+            self.features.is_multiple_of(self.groups),
+            "{} features must divide into {} group(s)",
+            self.features,
+            self.groups
+        );
+        let bound = 1.0 / (self.tau_features as f64).sqrt();
+        let uniform = Initializer::Uniform {
+            min: -bound,
+            max: bound,
+        };
+        TauProjection {
+            weight: uniform.init([2, self.features, self.tau_features], device),
+            groups: self.groups,
+        }
+    }
+}
+
+impl TauProjection {
+    /// The weight as one product per group, each with its two gate halves side by side.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[groups, tau_features, 2 * features / groups]`
+    pub fn matrices(&self) -> Tensor<3> {
+        let weight = self.weight.val();
+        let [_, features, embedding] = weight.dims();
+        let group = features / self.groups;
+        weight
+            .reshape([2, self.groups, group, embedding])
+            .permute([1, 3, 0, 2])
+            .reshape([self.groups, embedding, 2 * group])
+    }
+
+    /// The projection group by group, each group's gate halves side by side.
+    ///
+    /// # Shapes
+    ///
+    /// - `phi`: `[groups, positions, tau_features]`
+    /// - output: `[groups, positions, 2 * features / groups]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the groups or features of `phi` are not those of the layer.
+    pub fn forward_groups(&self, phi: Tensor<3>) -> Tensor<3> {
+        let matrices = self.matrices();
+        let [groups, embedding, _] = matrices.dims();
+        assert_shape!(phi, [groups, _, embedding]);
+        phi.matmul(matrices)
+    }
+
+    /// The projection in the order of a feature map: gate half, group, feature.
+    ///
+    /// # Shapes
+    ///
+    /// - `phi`: `[groups, positions, tau_features]`
+    /// - output: `[positions, 2 * features]`
+    ///
+    /// # Panics
+    ///
+    /// As [`forward_groups`](Self::forward_groups).
+    pub fn forward(&self, phi: Tensor<3>) -> Tensor<2> {
+        let y = self.forward_groups(phi);
+        let [groups, positions, halves] = y.dims();
+        y.reshape([groups, positions, 2, halves / 2])
+            .permute([1, 2, 0, 3])
+            .reshape([positions, groups * halves])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Tolerance;
+
+    #[test]
+    fn embedding_is_its_formula() {
+        let device = Device::flex();
+        let layer = TauEmbeddingConfig::new()
+            .with_cosines(5)
+            .with_features(3)
+            .init(&device);
+        let weight: Vec<f32> = layer.linear.weight.val().to_data().try_to_vec().unwrap();
+        let bias: Vec<f32> = layer.linear.bias.val().to_data().try_to_vec().unwrap();
+        let taus = [0.1f32, 0.5, 0.97];
+        let expected: Vec<f32> = taus
+            .iter()
+            .flat_map(|tau| {
+                weight.chunks(5).zip(&bias).map(move |(row, bias)| {
+                    let sum: f32 = row
+                        .iter()
+                        .enumerate()
+                        .map(|(i, w)| w * (core::f32::consts::PI * i as f32 * tau).cos())
+                        .sum();
+                    (sum + bias).max(0.0)
+                })
+            })
+            .collect();
+        assert!(expected.iter().any(|&x| x > 0.0));
+        let tau = Tensor::<1>::from_data(taus, &device).reshape([1, 3, 1]);
+        layer.forward(tau).to_data().assert_approx_eq::<f32>(
+            &Tensor::<1>::from_data(expected.as_slice(), &device)
+                .reshape([1, 3, 3])
+                .to_data(),
+            Tolerance::absolute(1e-6),
+        );
+    }
+
+    #[test]
+    fn projection_reaches_its_own_group_alone() {
+        let device = Device::flex();
+        let layer = TauProjectionConfig::new(2, 6, 3).init(&device);
+        let phi =
+            Tensor::<1>::from_data([0.0, 0.0, 1.0, 1.0, 0.0, 0.0], &device).reshape([3, 1, 2]);
+        let y: Vec<f32> = layer.forward(phi).to_data().try_to_vec().unwrap();
+        let reached: Vec<usize> = (0..12).filter(|&i| y[i] != 0.0).collect();
+        // Group 1 of 2 features, in each half of 6.
+        assert_eq!(reached, [2, 3, 8, 9]);
+    }
+}

@@ -1,0 +1,50 @@
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::config::ModelConfig;
+use crate::gated_layer::gate;
+use crate::pointwise::{GroupedPointwise, GroupedPointwiseConfig};
+use crate::tau::{TauProjection, TauProjectionConfig};
+
+/// A residual gated 1x1 block that never mixes channel groups, so that the tau of one channel
+/// cannot reach another ([`TauInjection::Head`](crate::TauInjection::Head), our choice).
+///
+/// Created by [`TauHeadBlock::new`].
+#[derive(Module, Debug)]
+pub struct TauHeadBlock {
+    /// From the features to each gate half.
+    pub input: Vec<GroupedPointwise>,
+    /// From the quantile embedding to both gate halves.
+    pub tau: TauProjection,
+    /// From the gated features to the residual.
+    pub output: GroupedPointwise,
+}
+
+impl TauHeadBlock {
+    /// Creates a block.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `config` is invalid.
+    pub fn new(config: &ModelConfig, device: &Device) -> Self {
+        config.expect_valid();
+        let (features, groups) = (config.features, config.channels);
+        let grouped = || GroupedPointwiseConfig::new([features, features], groups).init(device);
+        Self {
+            input: vec![grouped(), grouped()],
+            tau: TauProjectionConfig::new(config.tau_features, features, groups).init(device),
+            output: grouped(),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `h`: `[channels, positions, features / channels]`
+    /// - `phi`: `[channels, positions, tau_features]`
+    /// - output: `[channels, positions, features / channels]`
+    pub fn forward(&self, h: Tensor<3>, phi: Tensor<3>) -> Tensor<3> {
+        let halves = self.input.iter().map(|half| half.forward(h.clone()));
+        let gates = Tensor::cat(halves.collect(), 2) + self.tau.forward_groups(phi);
+        h + self.output.forward(gate(gates))
+    }
+}

@@ -1,0 +1,150 @@
+//! Weights to and from safetensors, under the names and in the layouts of PyTorch.
+//!
+//! The names are those of the reference implementation: `layers.0.vertical.weight`,
+//! `hidden.bias`, `tau_embedding.linear.weight`, `out.weight`, ...: a `state_dict` of it loads as
+//! it is.
+
+use burn::module::Module;
+use burn::store::{ModuleSnapshot, SafetensorsStore};
+
+fn store(bytes: Option<Vec<u8>>) -> SafetensorsStore {
+    SafetensorsStore::from_bytes(bytes)
+        .skip_enum_variants(true)
+        .map_indices_contiguous(false)
+        .allow_partial(true)
+        .validate(false)
+}
+
+/// The weights of a model as a safetensors file.
+///
+/// # Errors
+///
+/// [`WeightsError::Format`] where the weights cannot be read from the device.
+pub fn to_safetensors<M: Module>(model: &M) -> Result<Vec<u8>, WeightsError> {
+    // One entry, as PyTorch writes: Burn's own would come in random order.
+    let mut store = store(None)
+        .with_key_remapping(r"^trunk\.", "")
+        .clear_metadata()
+        .metadata("format", "pt");
+    model.save_into(&mut store)?;
+    Ok(store.get_bytes()?)
+}
+
+/// Replaces the weights of a model by those of a safetensors file.
+///
+/// # Errors
+///
+/// [`WeightsError::Format`] where the bytes are not a safetensors file, and
+/// [`WeightsError::Mismatch`] where a tensor of the model is missing, has another shape or type,
+/// or where the file has one that the model has not. The model is then only partly loaded.
+pub fn load_safetensors<M: Module>(model: &mut M, bytes: Vec<u8>) -> Result<(), WeightsError> {
+    let mut store = store(Some(bytes)).with_key_remapping(r"^(layers|hidden)\.", "trunk.$1.");
+    let result = model.load_from(&mut store)?;
+    let without_trunk = |path: &str| path.trim_start_matches("trunk.").to_owned();
+    let problems: Vec<String> = result
+        .missing
+        .iter()
+        .map(|(path, _)| format!("`{}` is missing", without_trunk(path)))
+        .chain(
+            result
+                .unused
+                .iter()
+                .map(|path| format!("the model has no `{}`", without_trunk(path))),
+        )
+        .chain(result.errors.iter().map(ToString::to_string))
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(WeightsError::Mismatch(problems))
+    }
+}
+
+/// Why weights cannot be saved or loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// Not a safetensors file, or its tensors cannot be read or written.
+    #[error("cannot read or write the weights: {0}")]
+    Format(#[from] burn::store::SafetensorsStoreError),
+    /// The file's tensors are not the model's; one line for each.
+    #[error("the weights are of another model: {}", .0.join("; "))]
+    Mismatch(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Head, ModelConfig, TauInjection};
+    use burn::tensor::Device;
+    use safetensors::SafeTensors;
+
+    #[test]
+    fn round_trip_keeps_every_bit() {
+        let device = Device::flex();
+        for injection in [TauInjection::Gates, TauInjection::Head] {
+            let config = ModelConfig::tiny()
+                .with_classes(2)
+                .with_tau_injection(injection);
+            let saved = to_safetensors(&config.init_pixel_iqn(&device)).unwrap();
+            let mut other = config.init_pixel_iqn(&device);
+            assert_ne!(to_safetensors(&other).unwrap(), saved);
+            load_safetensors(&mut other, saved.clone()).unwrap();
+            assert_eq!(to_safetensors(&other).unwrap(), saved);
+        }
+    }
+
+    #[test]
+    fn names_are_the_references() {
+        let config = ModelConfig::tiny()
+            .with_layers(1)
+            .with_classes(2)
+            .with_tau_injection(TauInjection::Head)
+            .with_head_blocks(1);
+        let bytes = to_safetensors(&config.init_pixel_iqn(&Device::flex())).unwrap();
+        let mut names: Vec<String> = SafeTensors::deserialize(&bytes)
+            .unwrap()
+            .names()
+            .into_iter()
+            .map(ToString::to_string)
+            .collect();
+        names.sort();
+        let expected = "head_blocks.0.input.0.bias head_blocks.0.input.0.weight \
+             head_blocks.0.input.1.bias head_blocks.0.input.1.weight \
+             head_blocks.0.output.bias head_blocks.0.output.weight head_blocks.0.tau.weight \
+             hidden.bias hidden.weight layers.0.horizontal.bias layers.0.horizontal.weight \
+             layers.0.label_horizontal.weight layers.0.label_vertical.weight \
+             layers.0.output.bias layers.0.output.weight layers.0.vertical.bias \
+             layers.0.vertical.weight layers.0.vertical_to_horizontal.bias \
+             layers.0.vertical_to_horizontal.weight out.bias out.weight \
+             tau_embedding.linear.bias tau_embedding.linear.weight";
+        assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn another_models_weights_are_refused() {
+        let device = Device::flex();
+        let config = ModelConfig::tiny().with_head(Head::Categorical);
+        let saved = to_safetensors(&config.init_gated_pixel_cnn(&device)).unwrap();
+
+        let mut deeper = config.clone().with_layers(4).init_gated_pixel_cnn(&device);
+        let error = load_safetensors(&mut deeper, saved.clone()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("`layers.3.vertical.weight` is missing"),
+            "{text}"
+        );
+
+        let mut shallower = config.clone().with_layers(2).init_gated_pixel_cnn(&device);
+        let error = load_safetensors(&mut shallower, saved.clone()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("no `layers.2.vertical.weight`"), "{text}");
+
+        let mut wider = config.with_features(24).init_gated_pixel_cnn(&device);
+        let error = load_safetensors(&mut wider, saved.clone()).unwrap_err();
+        assert!(matches!(error, WeightsError::Mismatch(_)), "{error}");
+
+        let error = load_safetensors(&mut wider, saved[..100].to_vec()).unwrap_err();
+        assert!(matches!(error, WeightsError::Format(_)), "{error}");
+    }
+}
