@@ -1,0 +1,176 @@
+//! What can go wrong between a file and a batch.
+
+use std::{io, path::PathBuf};
+
+use crate::open::DatasetKind;
+
+/// The result of every fallible function of this crate.
+pub type Result<T, E = DataError> = std::result::Result<T, E>;
+
+/// Why data could not be read, fetched, batched or written.
+///
+/// The message of an underlying error is not repeated here: it is the
+/// [`source`](std::error::Error::source), which reporters such as `anyhow` print after a colon.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The operating system refused to read or write, or a compressed stream is damaged.
+    #[error("cannot read or write {}", path.display())]
+    Io {
+        /// The file or folder in question.
+        path: PathBuf,
+        /// What the operating system or the decompressor said.
+        source: io::Error,
+    },
+
+    /// A file or folder that the data set needs is not there.
+    #[error("{} is missing: {hint}", path.display())]
+    Missing {
+        /// The path that was tried last.
+        path: PathBuf,
+        /// What belongs there and where it can be had.
+        hint: String,
+    },
+
+    /// The bytes of a file do not follow its format.
+    #[error("{}, byte {offset}: expected {expected}, found {found}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Position in the (uncompressed) file, counted from 0.
+        offset: u64,
+        /// What the format asks for at that position.
+        expected: String,
+        /// What was there instead.
+        found: String,
+    },
+
+    /// A file is not bit for bit the official one.
+    #[error("{} has MD5 {found}, but the official file has {expected}", path.display())]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// MD5 of the official file, in hexadecimal.
+        expected: String,
+        /// MD5 of the file that was read, in hexadecimal.
+        found: String,
+    },
+
+    /// An image file could not be decoded or encoded.
+    #[error("cannot decode or encode the image {}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        source: image::ImageError,
+    },
+
+    /// A folder or a file holds no image.
+    #[error("{} holds no image", path.display())]
+    Empty {
+        /// The folder or file.
+        path: PathBuf,
+    },
+
+    /// The parts of a data set do not fit together, for example more labels than images.
+    #[error("not a data set: {0}")]
+    Inconsistent(String),
+
+    /// A batch that the data set cannot fill, or of no image at all.
+    #[error("a batch of {batch} images cannot be drawn from a set of {len}")]
+    BatchSize {
+        /// The batch size asked for.
+        batch: usize,
+        /// Images in the set.
+        len: usize,
+    },
+
+    /// A name that is no [`DatasetKind`].
+    #[error("unknown data set {given:?}: choose one of {}", DatasetKind::choices())]
+    UnknownKind {
+        /// The name as it was given.
+        given: String,
+    },
+
+    /// A data set that lives in files was opened without a path.
+    #[error("the data set {0} needs the path of its folder")]
+    PathNeeded(DatasetKind),
+
+    /// An image size, channel count or the like is out of its range.
+    #[error("{name} is {given}, but must be {expected}")]
+    Option {
+        /// What the value stands for.
+        name: &'static str,
+        /// The value as it was given.
+        given: String,
+        /// The accepted values.
+        expected: &'static str,
+    },
+
+    /// A download failed; what arrived so far is kept, and the next try goes on from there.
+    #[error(
+        "cannot download {url}; fetch it by hand, for example on another machine, and put it at {}",
+        target.display()
+    )]
+    Download {
+        /// The address.
+        url: String,
+        /// Where the complete file belongs.
+        target: PathBuf,
+        /// What the network said.
+        source: io::Error,
+    },
+
+    /// The data set has no official public address to download from.
+    #[error("the data set {0} cannot be downloaded: it has no official public address")]
+    NoAddress(DatasetKind),
+
+    /// A tensor could not be read back from its device, or holds a value that is no number.
+    #[error("cannot turn the tensor into image levels: {0}")]
+    Tensor(String),
+}
+
+/// Attaches the path to an I/O error: `fs::read(path).map_err(at(path))`.
+pub(crate) fn at(path: &std::path::Path) -> impl FnOnce(io::Error) -> DataError {
+    |source| DataError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// A [`DataError::Format`].
+pub(crate) fn format(
+    path: &std::path::Path,
+    offset: usize,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> DataError {
+    DataError::Format {
+        path: path.to_owned(),
+        offset: offset as u64,
+        expected: expected.into(),
+        found: found.into(),
+    }
+}
+
+/// A [`DataError::Option`].
+pub(crate) fn option(
+    name: &'static str,
+    given: impl ToString,
+    expected: &'static str,
+) -> DataError {
+    DataError::Option {
+        name,
+        given: given.to_string(),
+        expected,
+    }
+}
+
+/// Checks what every source with a free size takes: square images of 1 or 3 channels.
+pub(crate) fn check_image_options(size: usize, channels: usize) -> Result<()> {
+    match (size, channels) {
+        (1..=4096, 1 | 3) => Ok(()),
+        (1..=4096, _) => Err(option("channels", channels, "1 or 3")),
+        _ => Err(option("size", size, "from 1 to 4096")),
+    }
+}

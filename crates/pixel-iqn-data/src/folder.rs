@@ -1,0 +1,304 @@
+//! Any folder of image files.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use image::{DynamicImage, ImageFormat, ImageReader, Limits, imageops::FilterType};
+
+use crate::{
+    dataset::ImageDataset,
+    error::{DataError, Result, at, check_image_options, format},
+};
+
+/// Memory that decoding one image may take: 256 MiB, above a photograph of 60 megapixels.
+const DECODE_LIMIT: u64 = 256 << 20;
+
+/// How images become the size of the set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fit {
+    /// The largest square in the middle is cut out and scaled with a triangle filter, which
+    /// averages over all covered pixels and does not ring at edges. An image that has the size
+    /// already keeps its levels.
+    #[default]
+    CropAndScale,
+    /// An image of another size is an error.
+    Exact,
+}
+
+/// Where a flat folder has its classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlatClasses {
+    /// There are none.
+    Unlabelled,
+    /// In front of the first `_` of the file's name, as in `n01592084_chickadee.png`.
+    NamePrefix,
+}
+
+/// Reads a folder with one subfolder per class, or a folder of images without classes.
+///
+/// Classes and, within a class, files are taken in the order of their names. Images are those
+/// files whose extension names an image format; PNG, JPEG, WebP and BMP can be decoded. Other
+/// files, and names that begin with a dot, are passed over. Levels of 16 bits become 8 bits, and
+/// transparency is dropped. `channels` is 3 for colour and 1 for grey.
+///
+/// # Errors
+///
+/// [`DataError::Option`] for a size of 0 or above 4096 or for other channels than 1 and 3,
+/// [`DataError::Empty`] for a folder or a class without an image, [`DataError::Image`] for a file
+/// that cannot be decoded, and [`DataError::Format`] for a wrong size under [`Fit::Exact`], for
+/// images next to subfolders and for folders in a class: no file is left out silently.
+pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<ImageDataset> {
+    load_with(path, size, channels, fit, FlatClasses::Unlabelled)
+}
+
+pub(crate) fn load_with(
+    path: &Path,
+    size: usize,
+    channels: usize,
+    fit: Fit,
+    flat: FlatClasses,
+) -> Result<ImageDataset> {
+    check_image_options(size, channels)?;
+    let (files, folders) = list(path)?;
+    let mut class_of_file: Vec<(PathBuf, String)> = Vec::new();
+    if let Some(folder) = folders.first() {
+        if let Some(file) = files.first() {
+            let found = format!("both {} and {}", file.display(), folder.display());
+            return Err(format(
+                path,
+                0,
+                "either images or one folder per class",
+                found,
+            ));
+        }
+        for folder in &folders {
+            let (files, nested) = list(folder)?;
+            if let Some(nested) = nested.first() {
+                let found = format!("the folder {}", nested.display());
+                return Err(format(folder, 0, "image files", found));
+            }
+            if files.is_empty() {
+                return Err(DataError::Empty {
+                    path: folder.clone(),
+                });
+            }
+            let class = file_name(folder);
+            class_of_file.extend(files.into_iter().map(|file| (file, class.clone())));
+        }
+    } else {
+        class_of_file.extend(files.into_iter().map(|file| {
+            let class = file_name(&file)
+                .split('_')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            (file, class)
+        }));
+    }
+    if class_of_file.is_empty() {
+        return Err(DataError::Empty {
+            path: path.to_owned(),
+        });
+    }
+
+    let mut images = Vec::with_capacity(class_of_file.len() * channels * size * size);
+    for (file, _) in &class_of_file {
+        images.extend(planar(&read(file, size, fit)?, channels));
+    }
+    let set = ImageDataset::new(images, [channels, size, size])?;
+    if folders.is_empty() && flat == FlatClasses::Unlabelled {
+        return Ok(set);
+    }
+    let mut classes: Vec<String> = class_of_file
+        .iter()
+        .map(|(_, class)| class.clone())
+        .collect();
+    classes.sort();
+    classes.dedup();
+    let label = |class: &String| classes.partition_point(|other| other < class) as u32;
+    let labels = class_of_file
+        .iter()
+        .map(|(_, class)| label(class))
+        .collect();
+    set.with_labels(labels, classes.len())?
+        .with_class_names(classes)
+}
+
+/// The image files and the subfolders of a folder, each sorted by name.
+fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let path = entry.map_err(at(folder))?.path();
+        if file_name(&path).starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            folders.push(path);
+        } else if ImageFormat::from_path(&path).is_ok() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    folders.sort();
+    Ok((files, folders))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Decodes one image and brings it to `size` x `size`.
+fn read(path: &Path, size: usize, fit: Fit) -> Result<DynamicImage> {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(DECODE_LIMIT);
+    let mut reader = ImageReader::open(path).map_err(at(path))?;
+    reader.limits(limits);
+    let image = reader.decode().map_err(|source| DataError::Image {
+        path: path.to_owned(),
+        source,
+    })?;
+    let (width, height) = (image.width(), image.height());
+    let target = size as u32;
+    if (width, height) == (target, target) {
+        return Ok(image);
+    }
+    match fit {
+        Fit::Exact => Err(format(
+            path,
+            0,
+            format!("an image of {size} x {size}"),
+            format!("{width} x {height}"),
+        )),
+        Fit::CropAndScale => {
+            let side = width.min(height);
+            let square = image.crop_imm((width - side) / 2, (height - side) / 2, side, side);
+            Ok(square.resize_exact(target, target, FilterType::Triangle))
+        }
+    }
+}
+
+/// The levels of an image channel by channel.
+fn planar(image: &DynamicImage, channels: usize) -> Vec<u8> {
+    if channels == 1 {
+        return image.to_luma8().into_raw();
+    }
+    let rgb = image.to_rgb8();
+    (0..channels)
+        .flat_map(|channel| rgb.pixels().map(move |pixel| pixel[channel]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use image::RgbImage;
+
+    use super::*;
+    use crate::testing::mutate;
+
+    fn save(path: &Path, width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        RgbImage::from_fn(width, height, |x, y| image::Rgb(pixel(x, y)))
+            .save(path)
+            .unwrap();
+    }
+
+    #[test]
+    fn subfolders_are_classes_in_the_order_of_their_names() {
+        let root = tempfile::tempdir().unwrap();
+        save(&root.path().join("b/1.png"), 2, 2, |x, y| {
+            [x as u8, y as u8, 9]
+        });
+        save(&root.path().join("a/2.png"), 2, 2, |_, _| [3, 4, 5]);
+        save(&root.path().join("a/1.bmp"), 2, 2, |_, _| [6, 7, 8]);
+        fs::write(root.path().join("a/notes.txt"), "no image").unwrap();
+        let set = load(root.path(), 2, 3, Fit::Exact).unwrap();
+        assert_eq!(set.labels(), Some(&[0, 0, 1][..]));
+        assert_eq!(set.class_names().unwrap(), ["a", "b"]);
+        assert_eq!(set.image(0), [6, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 8]);
+        assert_eq!(set.image(2), [0, 1, 0, 1, 0, 0, 1, 1, 9, 9, 9, 9]);
+    }
+
+    #[test]
+    fn a_flat_folder_has_classes_only_in_its_names() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["n2_a_b.png", "n1_c.png", "n1_d.png"] {
+            save(&root.path().join(name), 2, 2, |_, _| [1, 2, 3]);
+        }
+        assert_eq!(load(root.path(), 2, 1, Fit::Exact).unwrap().labels(), None);
+        let flat = FlatClasses::NamePrefix;
+        let set = load_with(root.path(), 2, 1, Fit::Exact, flat).unwrap();
+        assert_eq!(set.labels(), Some(&[0, 0, 1][..]));
+        assert_eq!(set.class_names().unwrap(), ["n1", "n2"]);
+    }
+
+    #[test]
+    fn other_sizes_are_cropped_and_scaled_or_refused() {
+        let root = tempfile::tempdir().unwrap();
+        // Bright columns to the left and right, which the crop removes.
+        let level = |x| if (2..6).contains(&x) { 40 } else { 255 };
+        save(&root.path().join("wide.png"), 8, 4, |x, _| [level(x); 3]);
+        let set = load(root.path(), 2, 1, Fit::CropAndScale).unwrap();
+        assert_eq!(set.image(0), [40; 4]);
+        let error = load(root.path(), 2, 1, Fit::Exact).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("expected an image of 2 x 2, found 8 x 4"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn ambiguous_empty_and_broken_folders_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let load = || load(root.path(), 4, 3, Fit::CropAndScale);
+        assert!(matches!(load(), Err(DataError::Empty { .. })));
+        let class = root.path().join("class");
+        fs::create_dir(&class).unwrap();
+        assert!(matches!(load(), Err(DataError::Empty { path }) if path == class));
+        fs::create_dir(class.join("nested")).unwrap();
+        assert!(matches!(load(), Err(DataError::Format { .. })));
+        fs::remove_dir(class.join("nested")).unwrap();
+        save(&class.join("a.png"), 4, 4, |_, _| [0; 3]);
+        assert!(load().is_ok());
+        fs::write(class.join("b.png"), "no image").unwrap();
+        assert!(matches!(load(), Err(DataError::Image { path, .. }) if path.ends_with("b.png")));
+        // A format that is known but not compiled in must not vanish from the set.
+        fs::rename(class.join("b.png"), class.join("b.tiff")).unwrap();
+        assert!(matches!(load(), Err(DataError::Image { .. })));
+        save(&root.path().join("next_to_classes.png"), 4, 4, |_, _| {
+            [0; 3]
+        });
+        assert!(matches!(load(), Err(DataError::Format { .. })));
+        assert!(matches!(
+            super::load(root.path(), 4, 2, Fit::Exact),
+            Err(DataError::Option {
+                name: "channels",
+                ..
+            })
+        ));
+    }
+
+    fn png() -> Vec<u8> {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let image = RgbImage::from_fn(4, 4, |x, y| image::Rgb([x as u8, y as u8, 200]));
+        image.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_damaged_image_never_panics(bytes in mutate(png())) {
+            let root = tempfile::tempdir().unwrap();
+            fs::write(root.path().join("x.png"), bytes).unwrap();
+            if let Ok(set) = load(root.path(), 4, 3, Fit::Exact) {
+                proptest::prop_assert_eq!(set.images().len(), 48);
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The idx format of MNIST: a byte array with its shape in front.
+//!
+//! Y. LeCun et al., *Gradient-Based Learning Applied to Document Recognition*, 1998. The header is
+//! two zero bytes, the element type, the number of dimensions, and each dimension as a big-endian
+//! 32-bit integer. Fashion-MNIST, KMNIST and EMNIST come in it too.
+
+use std::{fs::File, io::Read, path::Path};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::{
+    dataset::{ImageDataset, element_count},
+    error::{DataError, Result, at, format},
+};
+
+/// The type byte of unsigned 8-bit elements, the only type that image sets use.
+const UNSIGNED_BYTE: u8 = 8;
+/// Longest file that is read, so that a small crafted gzip file cannot fill the memory.
+const MAX_LEN: u64 = 1 << 30;
+
+/// An array of bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdxArray {
+    /// Length of each dimension, the slowest first.
+    pub shape: Vec<usize>,
+    /// The elements; as many as the product of `shape`.
+    pub data: Vec<u8>,
+}
+
+/// Reads a set from a file of images `[N, height, width]` and a file of labels `[N]`, each below
+/// `classes`. A file whose name ends in `.gz` is uncompressed. No checksum is looked at.
+///
+/// # Errors
+///
+/// [`DataError::Io`], [`DataError::Format`], and [`DataError::Inconsistent`] where the two files
+/// do not belong together.
+pub fn load(images: &Path, labels: &Path, classes: usize) -> Result<ImageDataset> {
+    dataset(
+        parse(images, read(images)?)?,
+        parse(labels, read(labels)?)?,
+        classes,
+    )
+}
+
+/// Reads the bytes of an idx file. `path` serves for messages.
+///
+/// # Errors
+///
+/// [`DataError::Format`] if the header is not one of unsigned bytes, or if there are more or fewer
+/// elements than it announces.
+pub fn parse(path: &Path, mut bytes: Vec<u8>) -> Result<IdxArray> {
+    let cut = || format(path, bytes.len(), "more of the idx header", "the end");
+    let &[zero_0, zero_1, kind, rank] = bytes.first_chunk().ok_or_else(cut)?;
+    if [zero_0, zero_1, kind] != [0, 0, UNSIGNED_BYTE] {
+        let found = format!("{zero_0} {zero_1} {kind}");
+        return Err(format(
+            path,
+            0,
+            "the bytes 0 0 8 of an unsigned-byte idx file",
+            found,
+        ));
+    }
+    let header_len = 4 + 4 * usize::from(rank);
+    let header = bytes.get(4..header_len).ok_or_else(cut)?;
+    let (words, _) = header.as_chunks::<4>();
+    let shape: Vec<usize> = words
+        .iter()
+        .map(|&word| u32::from_be_bytes(word) as usize)
+        .collect();
+    if element_count(&shape) != Some(bytes.len() - header_len) {
+        return Err(format(
+            path,
+            header_len,
+            format!("as many bytes as the shape {shape:?} has elements"),
+            format!("{} bytes", bytes.len() - header_len),
+        ));
+    }
+    bytes.drain(..header_len);
+    Ok(IdxArray { shape, data: bytes })
+}
+
+/// The bytes of a file, uncompressed if its name ends in `.gz`.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(at(path))?;
+    let mut bytes = Vec::new();
+    if path.extension() == Some("gz".as_ref()) {
+        MultiGzDecoder::new(file)
+            .take(MAX_LEN + 1)
+            .read_to_end(&mut bytes)
+    } else {
+        file.take(MAX_LEN + 1).read_to_end(&mut bytes)
+    }
+    .map_err(at(path))?;
+    if bytes.len() as u64 > MAX_LEN {
+        return Err(format(
+            path,
+            bytes.len() - 1,
+            "the end (1 GiB at most)",
+            "more bytes",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Joins images and labels.
+pub(crate) fn dataset(images: IdxArray, labels: IdxArray, classes: usize) -> Result<ImageDataset> {
+    let (&[_, height, width], &[_]) = (&images.shape[..], &labels.shape[..]) else {
+        return Err(DataError::Inconsistent(format!(
+            "the images have the shape {:?} and the labels {:?}, not [N, height, width] and [N]",
+            images.shape, labels.shape
+        )));
+    };
+    ImageDataset::new(images.data, [1, height, width])?
+        .with_labels(labels.data.into_iter().map(u32::from).collect(), classes)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{fs, io::Write};
+
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{mutate, refuses_every_cut};
+
+    /// An idx file of the given shape.
+    pub(crate) fn encode(shape: &[u32], data: &[u8]) -> Vec<u8> {
+        let dims = shape.iter().flat_map(|dim| dim.to_be_bytes());
+        [0, 0, UNSIGNED_BYTE, shape.len() as u8]
+            .into_iter()
+            .chain(dims)
+            .chain(data.iter().copied())
+            .collect()
+    }
+
+    pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn plain_and_compressed_files_give_the_same_set() {
+        let root = tempfile::tempdir().unwrap();
+        let [images, labels, packed] = ["i", "l", "i.gz"].map(|name| root.path().join(name));
+        let pixels: Vec<u8> = (0..18).collect();
+        fs::write(&images, encode(&[3, 2, 3], &pixels)).unwrap();
+        fs::write(&labels, encode(&[3], &[2, 0, 1])).unwrap();
+        fs::write(&packed, gzip(&encode(&[3, 2, 3], &pixels))).unwrap();
+        let set = load(&images, &labels, 3).unwrap();
+        assert_eq!((set.shape(), set.images()), ([1, 2, 3], &pixels[..]));
+        assert_eq!(set.labels(), Some(&[2, 0, 1][..]));
+        assert_eq!(load(&packed, &labels, 3).unwrap(), set);
+        assert!(matches!(
+            load(&labels, &images, 3),
+            Err(DataError::Inconsistent(_))
+        ));
+        assert!(matches!(
+            load(&images, &labels, 2),
+            Err(DataError::Inconsistent(_))
+        ));
+
+        let whole = fs::read(&packed).unwrap();
+        fs::write(&packed, &whole[..whole.len() - 9]).unwrap();
+        assert!(matches!(
+            load(&packed, &labels, 3),
+            Err(DataError::Io { .. })
+        ));
+    }
+
+    #[test]
+    fn a_header_that_lies_costs_nothing() {
+        let huge = encode(&[u32::MAX, u32::MAX, u32::MAX], &[0; 8]);
+        let error = parse(Path::new("x"), huge).unwrap_err();
+        assert!(
+            matches!(error, DataError::Format { offset: 16, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused() {
+        let valid = encode(&[2, 3, 3], &[7; 18]);
+        refuses_every_cut(&valid, |bytes| parse(Path::new("x"), bytes.to_vec()));
+        let file = tempfile::Builder::new().suffix(".gz").tempfile().unwrap();
+        refuses_every_cut(&gzip(&valid), |bytes| {
+            fs::write(file.path(), bytes).unwrap();
+            parse(file.path(), read(file.path())?)
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(rows in 0usize..9, columns in 0usize..9, byte: u8) {
+            let data = vec![byte; rows * columns];
+            let bytes = encode(&[rows as u32, columns as u32], &data);
+            let array = parse(Path::new("x"), bytes).unwrap();
+            prop_assert_eq!(array, IdxArray { shape: vec![rows, columns], data });
+        }
+
+        #[test]
+        fn any_bytes_are_read_whole_or_refused(bytes in mutate(encode(&[2, 3, 3], &[7; 18]))) {
+            let len = bytes.len();
+            if let Ok(array) = parse(Path::new("x"), bytes) {
+                prop_assert_eq!(array.data.len() + 4 + 4 * array.shape.len(), len);
+                prop_assert_eq!(array.data.len(), array.shape.iter().product::<usize>());
+            }
+        }
+
+        #[test]
+        fn a_damaged_gzip_file_never_panics(bytes in mutate(gzip(&encode(&[4], &[1; 4])))) {
+            let file = tempfile::Builder::new().suffix(".gz").tempfile().unwrap();
+            fs::write(file.path(), bytes).unwrap();
+            if let Ok(bytes) = read(file.path()) {
+                let _ = parse(file.path(), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Image data for autoregressive models: read or drawn, checked, shuffled and batched.
+//!
+//! Everything is kept as 8-bit levels in memory, in one type, [`ImageDataset`], and becomes a
+//! float tensor `[B, C, H, W]` with values in `[0, 1]` only as a batch.
+//!
+//! # From data to batches
+//!
+//! The [`builtin`] set is drawn by this crate, so this runs anywhere:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use burn::tensor::Device;
+//! use pixel_iqn_data::{DatasetKind, Loader, LoaderConfig, OpenOptions, open};
+//!
+//! let options = OpenOptions { size: 16, count: 100, ..OpenOptions::default() };
+//! let splits = open(DatasetKind::Builtin, None, &options)?;
+//! println!("{}", splits.description);
+//!
+//! // Endless shuffled batches for training, prepared in a thread; the last argument is the step
+//! // to resume from.
+//! let config = LoaderConfig { flip: true, ..LoaderConfig::new(8) };
+//! let device = Device::flex();
+//! let loader = Loader::new(Arc::new(splits.train), config, device.clone(), 0)?;
+//! for batch in loader.take(3) {
+//!     assert_eq!(batch.images.dims(), [8, 3, 16, 16]);
+//! }
+//!
+//! // Every held-out image once, in order, for evaluation.
+//! let visited: usize = splits.held_out.batches(4, &device).map(|b| b.indices.len()).sum();
+//! assert_eq!(visited, 10);
+//! # Ok::<(), pixel_iqn_data::DataError>(())
+//! ```
+//!
+//! # Looking at images
+//!
+//! Samples of a model are tensors too; [`to_levels`] and [`save_sheet`] make a picture of them:
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use pixel_iqn_data::{builtin, save_sheet, to_levels};
+//!
+//! let set = builtin::generate(0, 0..6, 32, 3)?;
+//! let batch = set.batch(&[0, 1, 2, 3, 4, 5], None, &Device::flex());
+//! let levels = to_levels(batch.images)?;
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("sheet.png");
+//! // Three columns, every pixel twice as wide and high.
+//! save_sheet(&path, &levels, [6, 3, 32, 32], 3, 2)?;
+//! # Ok::<(), pixel_iqn_data::DataError>(())
+//! ```
+//!
+//! # Damaged files
+//!
+//! A reader returns the whole set or a [`DataError`] that names the file, the place in it and what
+//! belongs there. It never panics, and a header that lies about a length costs no memory. Official
+//! files are compared with their published MD5.
+//!
+//! # Crate features
+//!
+//! - `download` (on by default): the `download` function, which fetches CIFAR-10 and MNIST over
+//!   HTTPS.
+
+pub mod builtin;
+pub mod cifar10;
+pub mod folder;
+pub mod idx;
+pub mod imagenet32;
+pub mod mnist;
+
+mod checksum;
+mod dataset;
+#[cfg(feature = "download")]
+mod download;
+mod error;
+mod loader;
+mod npz;
+mod open;
+mod rng;
+mod sheet;
+#[cfg(test)]
+mod testing;
+
+pub use dataset::{ImageBatch, ImageDataset};
+#[cfg(feature = "download")]
+pub use download::download;
+pub use error::{DataError, Result};
+pub use loader::{Loader, LoaderConfig};
+pub use open::{DatasetKind, OpenOptions, Splits, open};
+pub use sheet::{save_png, save_sheet, to_levels};

@@ -1,0 +1,247 @@
+//! One door to every data set, for programs that let the user choose.
+
+use std::{fmt, path::Path, str::FromStr};
+
+use crate::{
+    builtin, cifar10,
+    dataset::ImageDataset,
+    error::{DataError, Result},
+    folder::{self, Fit},
+    imagenet32, mnist,
+};
+
+/// One image in this many is held out where the source has no test set of its own.
+const HELD_OUT_ONE_IN: usize = 10;
+
+/// The data sets that [`open`] knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DatasetKind {
+    /// [`cifar10`](crate::cifar10).
+    Cifar10,
+    /// [`mnist`](crate::mnist).
+    Mnist,
+    /// [`imagenet32`](crate::imagenet32).
+    Imagenet32,
+    /// [`folder`](crate::folder).
+    Folder,
+    /// [`builtin`](crate::builtin).
+    Builtin,
+}
+
+impl DatasetKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Cifar10,
+        Self::Mnist,
+        Self::Imagenet32,
+        Self::Folder,
+        Self::Builtin,
+    ];
+
+    /// The name that [`FromStr`] reads and [`Display`](fmt::Display) writes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "cifar10",
+            Self::Mnist => "mnist",
+            Self::Imagenet32 => "imagenet32",
+            Self::Folder => "folder",
+            Self::Builtin => "builtin",
+        }
+    }
+
+    /// All names, for messages.
+    pub(crate) fn choices() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}
+
+impl fmt::Display for DatasetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for DatasetKind {
+    type Err = DataError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        kind.ok_or_else(|| DataError::UnknownKind {
+            given: name.to_owned(),
+        })
+    }
+}
+
+/// What [`open`] needs to know for sets whose size is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Height and width of the images of `folder` and `builtin`, from 1 to 4096.
+    pub size: usize,
+    /// Channels of the images of `folder` and `builtin`: 3 for colour, 1 for grey.
+    pub channels: usize,
+    /// Training images of `builtin`; a tenth as many, but at least one, are held out.
+    pub count: usize,
+    /// Seed of `builtin`.
+    pub seed: u64,
+}
+
+impl Default for OpenOptions {
+    /// Colour images of 32 x 32, 10,000 of them from the built-in set with seed 0.
+    fn default() -> Self {
+        Self {
+            size: 32,
+            channels: 3,
+            count: 10_000,
+            seed: 0,
+        }
+    }
+}
+
+/// A data set in its two parts.
+#[derive(Clone, Debug)]
+pub struct Splits {
+    /// The images to train on.
+    pub train: ImageDataset,
+    /// The images to evaluate on, none of which is in `train`.
+    pub held_out: ImageDataset,
+    /// One line for reports: the set, its sizes, and what was held out.
+    pub description: String,
+}
+
+/// Opens a data set and parts it in training and held-out images.
+///
+/// `path` is the folder of the files, or the folder that contains the set's own folder; `builtin`
+/// ignores it. CIFAR-10, MNIST and ImageNet 32x32 come with a test set, which is held out where it
+/// is there; of CIFAR-10 without it, the last training batch; of all else, the last of every ten
+/// images in the order of their names.
+///
+/// # Errors
+///
+/// [`DataError::PathNeeded`] if the kind needs a path, and whatever its module can fail with.
+pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Result<Splits> {
+    let &OpenOptions {
+        size,
+        channels,
+        count,
+        seed,
+    } = options;
+    let path = || path.ok_or(DataError::PathNeeded(kind));
+    let tenth = |set: ImageDataset| {
+        let (train, held_out) = set.split_every(HELD_OUT_ONE_IN)?;
+        Ok((train, held_out, "the last of every ten images".to_owned()))
+    };
+    let (train, held_out, what) = match kind {
+        DatasetKind::Cifar10 => {
+            let (train, held_out, from) = cifar10::load(path()?)?.hold_out()?;
+            (train, held_out, from.to_string())
+        }
+        DatasetKind::Mnist => {
+            let mnist = mnist::load(path()?)?;
+            (mnist.train, mnist.test, "official test set".to_owned())
+        }
+        DatasetKind::Imagenet32 => {
+            let found = imagenet32::load(path()?)?;
+            match found.validation {
+                Some(held_out) => (found.train, held_out, "official validation set".to_owned()),
+                None => tenth(found.train)?,
+            }
+        }
+        DatasetKind::Folder => tenth(folder::load(path()?, size, channels, Fit::CropAndScale)?)?,
+        DatasetKind::Builtin => {
+            let count = count as u64;
+            let end = count + (count / HELD_OUT_ONE_IN as u64).max(1);
+            let train = builtin::generate(seed, 0..count, size, channels)?;
+            let held_out = builtin::generate(seed, count..end, size, channels)?;
+            (
+                train,
+                held_out,
+                format!("images {count} to {} of seed {seed}", end - 1),
+            )
+        }
+    };
+    let [channels, height, width] = train.shape();
+    let description = format!(
+        "{kind}: {} training images and {} held-out images of {channels} x {height} x {width}; \
+         held out: {what}",
+        train.len(),
+        held_out.len()
+    );
+    Ok(Splits {
+        train,
+        held_out,
+        description,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::real_data;
+
+    #[test]
+    fn names_go_there_and_back() {
+        for kind in DatasetKind::ALL {
+            assert_eq!(kind.to_string().parse::<DatasetKind>().unwrap(), kind);
+        }
+        let error = "cifar".parse::<DatasetKind>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown data set \"cifar\": \
+             choose one of cifar10, mnist, imagenet32, folder, builtin"
+        );
+    }
+
+    #[test]
+    fn the_built_in_set_needs_no_path() {
+        let options = OpenOptions {
+            size: 8,
+            count: 30,
+            ..OpenOptions::default()
+        };
+        let splits = open(DatasetKind::Builtin, None, &options).unwrap();
+        assert_eq!((splits.train.len(), splits.held_out.len()), (30, 3));
+        assert_eq!(
+            splits.description,
+            "builtin: 30 training images and 3 held-out images of 3 x 8 x 8; \
+             held out: images 30 to 32 of seed 0"
+        );
+        for kind in [DatasetKind::Cifar10, DatasetKind::Folder] {
+            let error = open(kind, None, &options).unwrap_err();
+            assert!(matches!(error, DataError::PathNeeded(named) if named == kind));
+        }
+    }
+
+    #[test]
+    fn a_folder_holds_out_one_image_in_ten() {
+        let root = tempfile::tempdir().unwrap();
+        for index in 0..20 {
+            let path = root.path().join(format!("{index:02}.png"));
+            crate::save_png(&path, &[index; 16], [1, 4, 4], 1).unwrap();
+        }
+        let options = OpenOptions {
+            size: 4,
+            channels: 1,
+            ..OpenOptions::default()
+        };
+        let splits = open(DatasetKind::Folder, Some(root.path()), &options).unwrap();
+        assert_eq!(splits.train.len(), 18);
+        assert_eq!(splits.held_out.images(), [[9; 16], [19; 16]].concat());
+    }
+
+    #[test]
+    fn every_real_set_opens_from_the_folder_above() {
+        let folders = [
+            ("cifar-10-batches-bin", DatasetKind::Cifar10),
+            ("mnist", DatasetKind::Mnist),
+            ("imagenet-sample-32x32", DatasetKind::Imagenet32),
+        ];
+        for (folder, kind) in folders {
+            let Some(path) = real_data(folder) else {
+                return;
+            };
+            let splits = open(kind, path.parent(), &OpenOptions::default()).unwrap();
+            assert!(splits.description.starts_with(kind.name()));
+            assert!(splits.held_out.len() * 11 >= splits.train.len());
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Training for [PixelIQN and Gated PixelCNN](pixel_iqn_core): the optimizer's step, the average
+//! of the weights, scores on held-out images, and the folder that holds a run.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use burn::tensor::Device;
+//! use pixel_iqn_core::{ModelConfig, PixelIqn};
+//! use pixel_iqn_data::{Loader, LoaderConfig, builtin};
+//! use pixel_iqn_train::{TrainConfig, Trainer};
+//!
+//! let device = Device::flex();
+//! let images = Arc::new(builtin::generate(0, 0..64, 8, 3)?);
+//! let config = TrainConfig::new(3, 8);
+//! let loader = Loader::new(images, LoaderConfig::new(config.batch), device.clone(), 0)?;
+//! let steps = config.steps;
+//! let mut trainer = Trainer::<PixelIqn>::new(&ModelConfig::tiny(), config, &device)?;
+//! for batch in loader.take(steps) {
+//!     let report = trainer.step(&batch)?;
+//!     println!("step {}: loss {}", report.step, report.loss);
+//! }
+//! let model = trainer.averaged();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod clip;
+mod config;
+mod ema;
+mod error;
+mod figures;
+mod marginal;
+mod objective;
+pub mod plot;
+mod run_dir;
+mod schedule;
+mod score;
+mod trainer;
+
+pub use config::{RunConfig, TrainConfig};
+pub use ema::Ema;
+pub use error::{RunError, TrainError};
+pub use figures::{Inpainting, sample_levels};
+pub use marginal::MarginalQuantiles;
+pub use objective::TrainModel;
+pub use run_dir::{Metrics, MetricsWriter, RunDir, Weights};
+pub use schedule::learning_rate;
+pub use score::{LEVELS, ScoreOptions, Scores, score};
+pub use trainer::{StepReport, Trainer};

@@ -1,0 +1,166 @@
+use burn::tensor::Device;
+
+/// A device and what suits it: the backend-specific part of a program.
+#[derive(Debug, Clone)]
+pub struct Runner {
+    /// Where tensors live.
+    pub device: Device,
+    /// Name of the model preset: see [`ModelConfig::preset`](crate::ModelConfig::preset).
+    pub preset: &'static str,
+    /// Images in a training step.
+    pub batch: usize,
+    /// Training steps of a first look.
+    pub steps: usize,
+    /// Held-out images to score after it.
+    pub eval_images: usize,
+    /// Samples to draw after it.
+    pub samples: usize,
+}
+
+/// The name of the fastest device that this program was compiled for: `cuda`, `vulkan`, `wgpu` or
+/// `cpu`, by crate features.
+pub const DEFAULT_DEVICE: &str = if cfg!(feature = "cuda") {
+    "cuda"
+} else if cfg!(feature = "vulkan") {
+    "vulkan"
+} else if cfg!(feature = "wgpu") {
+    "wgpu"
+} else {
+    "cpu"
+};
+
+/// The device called `name`: `cpu`, `ndarray`, `wgpu`, `vulkan` or `cuda`, the latter three also
+/// with the index of a GPU, as `cuda:1`.
+///
+/// # Errors
+///
+/// As [`runner`].
+pub fn device(name: &str) -> Result<Device, DeviceError> {
+    Ok(runner(name)?.device)
+}
+
+/// The device called `name`, and what suits it.
+///
+/// # Errors
+///
+/// [`DeviceError::Unknown`] for another name than those of [`device`],
+/// [`DeviceError::NotCompiledIn`] where a crate feature is off, and [`DeviceError::Unavailable`]
+/// where the machine has no such device.
+pub fn runner(name: &str) -> Result<Runner, DeviceError> {
+    let unknown = || DeviceError::Unknown(name.to_owned());
+    let (backend, index) = match name.split_once(':') {
+        Some((backend @ ("wgpu" | "vulkan" | "cuda"), index)) => {
+            let index: usize = index.parse().map_err(|_| unknown())?;
+            (backend, Some(index))
+        }
+        _ => (name, None),
+    };
+    match backend {
+        "cpu" => cpu(),
+        "ndarray" => ndarray(),
+        "wgpu" => wgpu(index),
+        "vulkan" => vulkan(index),
+        "cuda" => cuda(index.unwrap_or(0)),
+        _ => Err(unknown()),
+    }
+}
+
+/// Defines a function that builds a [`Runner`] where its feature is on and names the feature where
+/// it is off.
+macro_rules! runner {
+    ($name:ident($($index:ident: $type:ty)?), $feature:literal, $runner:ident, $device:expr) => {
+        #[cfg(feature = $feature)]
+        fn $name($($index: $type)?) -> Result<Runner, DeviceError> {
+            Ok(Runner {
+                device: $device,
+                preset: $runner::PRESET,
+                batch: $runner::BATCH,
+                steps: $runner::STEPS,
+                eval_images: $runner::EVAL_IMAGES,
+                samples: $runner::SAMPLES,
+            })
+        }
+
+        #[cfg(not(feature = $feature))]
+        fn $name($(_: $type)?) -> Result<Runner, DeviceError> {
+            Err(DeviceError::NotCompiledIn(stringify!($name), $feature))
+        }
+    };
+}
+
+runner!(cpu(), "cpu", pixel_iqn_cpu, pixel_iqn_cpu::flex());
+runner!(
+    ndarray(),
+    "ndarray",
+    pixel_iqn_cpu,
+    pixel_iqn_cpu::ndarray()
+);
+runner!(
+    wgpu(index: Option<usize>),
+    "wgpu",
+    pixel_iqn_wgpu,
+    pixel_iqn_wgpu::wgpu(index)
+);
+runner!(
+    vulkan(index: Option<usize>),
+    "vulkan",
+    pixel_iqn_wgpu,
+    pixel_iqn_wgpu::vulkan(index)
+);
+runner!(
+    cuda(index: usize),
+    "cuda",
+    pixel_iqn_cuda,
+    pixel_iqn_cuda::cuda(index).map_err(|error| DeviceError::Unavailable(error.to_string()))?
+);
+
+/// Why there is no such device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// No device has this name.
+    #[error(
+        "unknown device `{0}`: the devices are `cpu`, `ndarray`, `wgpu`, `vulkan` and `cuda`, the \
+         last three also with the index of a GPU, as `cuda:1`"
+    )]
+    Unknown(String),
+    /// The crate feature of the device, the second field, is off.
+    #[error(
+        "the device `{0}` is not compiled in: it needs the feature `{1}` of `pixel-iqn`, as in \
+         `cargo run --release --features {1} ...`"
+    )]
+    NotCompiledIn(&'static str, &'static str),
+    /// The machine has no such device; the text says what was found.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_list_the_choices() {
+        for name in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "CPU"] {
+            let error = device(name).unwrap_err();
+            assert_eq!(error, DeviceError::Unknown(name.to_owned()));
+            assert!(error.to_string().contains("`cuda:1`"));
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_feature_that_is_off_is_named() {
+        for name in ["cuda", "cuda:1"] {
+            let error = device(name).unwrap_err().to_string();
+            assert!(error.contains("--features cuda"), "{error}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "cpu")]
+    fn the_preset_of_a_runner_exists() {
+        let runner = runner("cpu").unwrap();
+        assert!(crate::ModelConfig::preset(runner.preset).is_ok());
+    }
+}

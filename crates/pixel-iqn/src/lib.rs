@@ -1,0 +1,58 @@
+//! Autoregressive implicit quantile networks for images (PixelIQN) and Gated PixelCNN in pure Rust
+//! on [Burn](https://burn.dev).
+//!
+//! A PixelIQN learns, for every value of an image, the quantile function given the values before
+//! it, by quantile regression alone. Fed with uniform noise it draws images; fed with the upper
+//! half of one it draws the rest (Ostrovski, Dabney and Munos,
+//! [ICML 2018](https://arxiv.org/abs/1806.05575)).
+//!
+//! Train for three steps on the built-in pictures, and draw two samples:
+//!
+//! ```
+//! use std::{ops::ControlFlow, sync::Arc};
+//!
+//! use pixel_iqn::data::{Loader, LoaderConfig, builtin};
+//! use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, TrainConfig, Trainer};
+//!
+//! let device = pixel_iqn::device("cpu")?; // or "cuda", with the feature of that name
+//! let images = Arc::new(builtin::generate(0, 0..100, 6, 3)?);
+//! let mut trainer =
+//!     Trainer::<PixelIqn>::new(&ModelConfig::tiny(), TrainConfig::new(3, 8), &device)?;
+//! for batch in Loader::new(images, LoaderConfig::new(8), device.clone(), 0)?.take(3) {
+//!     println!("{:?}", trainer.step(&batch)?);
+//! }
+//!
+//! let sampler = pixel_iqn::sampler(trainer.averaged().clone(), &device);
+//! let options = SampleOptions::new(2, [6, 6], 0);
+//! let levels = pixel_iqn::train::sample_levels(&*sampler, &options, &|_row| {
+//!     ControlFlow::Continue(())
+//! })?;
+//! assert_eq!(levels.len(), 2 * 3 * 6 * 6);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Crate features
+//!
+//! - `cpu` (on by default): the device `cpu`, Burn's Flex backend.
+//! - `ndarray`: the device `ndarray`, Burn's older CPU backend.
+//! - `wgpu`: the device `wgpu`, any GPU by the graphics API of the system.
+//! - `vulkan`: the device `vulkan`.
+//! - `cuda`: the device `cuda`, NVIDIA GPUs.
+//! - `download` (on by default): downloads of the official data sets.
+
+pub use pixel_iqn_core as core;
+pub use pixel_iqn_data as data;
+pub use pixel_iqn_loss as loss;
+pub use pixel_iqn_train as train;
+
+mod device;
+mod sampler;
+
+pub use device::{DEFAULT_DEVICE, DeviceError, Runner, device, runner};
+pub use pixel_iqn_core::{
+    GatedPixelCnn, Head, Labels, ModelConfig, NaiveSampler, PixelIqn, PixelModel, SampleOptions,
+    Sampler, TauInjection, TauSource,
+};
+pub use pixel_iqn_data::{DatasetKind, ImageBatch, ImageDataset};
+pub use pixel_iqn_train::{RunConfig, RunDir, TrainConfig, TrainModel, Trainer};
+pub use sampler::{load_sampler, sampler};
