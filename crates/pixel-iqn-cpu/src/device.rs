@@ -22,7 +22,10 @@ pub fn flex() -> Device {
 
 /// Burn's NdArray backend, for comparison; Flex is faster.
 #[cfg(feature = "ndarray")]
-#[expect(deprecated, reason = "Burn keeps NdArray until 0.23, and so does this crate")]
+#[expect(
+    deprecated,
+    reason = "Burn keeps NdArray until 0.23, and so does this crate"
+)]
 pub fn ndarray() -> Device {
     Device::ndarray()
 }

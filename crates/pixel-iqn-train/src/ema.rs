@@ -37,7 +37,10 @@ impl<M: Module> Ema<M> {
         let mut weights = Weights(TensorContainer::new());
         model.visit(&mut weights);
         let weights = weights.0;
-        self.average = self.average.clone().map(&mut MoveTowards { weights, decay });
+        self.average = self
+            .average
+            .clone()
+            .map(&mut MoveTowards { weights, decay });
         self.updates += 1;
     }
 

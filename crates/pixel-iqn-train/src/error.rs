@@ -1,8 +1,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use pixel_iqn_core::{ConfigError, SampleError};
 use pixel_iqn_core::weights::WeightsError;
+use pixel_iqn_core::{ConfigError, SampleError};
 
 /// Why training cannot start or go on.
 #[derive(Debug, thiserror::Error)]

@@ -260,7 +260,10 @@ mod tests {
     #[test]
     fn falling_quantiles_cross_everywhere() {
         let set = builtin::generate(0, 0..3, 4, 3).unwrap();
-        assert_eq!(score_line(&Line::new(1.0, -1.0), &set, 3).crossing_rate, 1.0);
+        assert_eq!(
+            score_line(&Line::new(1.0, -1.0), &set, 3).crossing_rate,
+            1.0
+        );
     }
 
     #[test]

@@ -223,8 +223,7 @@ mod tests {
     fn a_loss_that_is_no_number_changes_nothing() {
         let device = Device::flex();
         let config = TrainConfig::new(10, 4);
-        let mut trainer =
-            Trainer::<PixelIqn>::new(&ModelConfig::tiny(), config, &device).unwrap();
+        let mut trainer = Trainer::<PixelIqn>::new(&ModelConfig::tiny(), config, &device).unwrap();
         let good = batch(&device);
         trainer.step(&good).unwrap();
         let hidden = |trainer: &Trainer<PixelIqn>| trainer.model().trunk.hidden.bias.to_data();
@@ -252,8 +251,7 @@ mod tests {
             .with_warmup(0.0)
             .with_learning_rate(1e-3)
             .with_clip_norm(1e-20);
-        let mut trainer =
-            Trainer::<PixelIqn>::new(&ModelConfig::tiny(), config, &device).unwrap();
+        let mut trainer = Trainer::<PixelIqn>::new(&ModelConfig::tiny(), config, &device).unwrap();
         let bias = |trainer: &Trainer<PixelIqn>| -> Vec<f32> {
             let bias: Param<_> = trainer.model().trunk.hidden.bias;
             bias.to_data().try_to_vec().unwrap()
@@ -273,7 +271,10 @@ mod tests {
         let device = Device::flex();
         let new = |model: &ModelConfig, config| Trainer::<PixelIqn>::new(model, config, &device);
         let error = new(&ModelConfig::tiny(), TrainConfig::new(0, 1)).err();
-        assert!(matches!(error, Some(TrainError::Config { name: "steps", .. })));
+        assert!(matches!(
+            error,
+            Some(TrainError::Config { name: "steps", .. })
+        ));
         let error = new(&ModelConfig::tiny().with_layers(0), TrainConfig::new(1, 1)).err();
         assert!(matches!(error, Some(TrainError::Model(_))));
     }

@@ -1,0 +1,157 @@
+//! What the examples share: flags, progress and Ctrl-C.
+
+// Each example is a program of its own and uses a part of this.
+#![allow(dead_code, reason = "no example uses all of it")]
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use pixel_iqn::core::{OnRow, RowDone};
+use pixel_iqn::data::{OpenOptions, Splits};
+use pixel_iqn::{DEFAULT_DEVICE, DatasetKind};
+
+/// Where images come from.
+#[derive(clap::Args, Debug)]
+pub struct DataArgs {
+    /// Folder of the data set, or the folder that contains it
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Data set: cifar10, mnist, imagenet32, folder or builtin; then missing data is an error
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<DatasetKind>,
+}
+
+impl DataArgs {
+    /// Opens the chosen data set, by default CIFAR-10.
+    pub fn open(&self) -> anyhow::Result<Splits> {
+        let kind = self.dataset.unwrap_or(DatasetKind::Cifar10);
+        pixel_iqn::data::open(kind, self.data.as_deref(), &OpenOptions::default())
+            .with_context(|| format!("cannot open the data set `{kind}`"))
+    }
+}
+
+/// Where to compute.
+#[derive(clap::Args, Debug)]
+pub struct DeviceArgs {
+    /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_DEVICE)]
+    pub device: String,
+}
+
+/// Runs a program: an error is printed with its causes and makes the exit code 1.
+pub fn exit(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Makes the first Ctrl-C a request to finish, and the second one an end by force.
+pub fn catch_ctrl_c() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nfinishing; press Ctrl-C again to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// Whether Ctrl-C was pressed.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// [`ControlFlow::Break`] once Ctrl-C was pressed.
+pub fn unless_interrupted() -> ControlFlow<()> {
+    if interrupted() {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+/// A bar on a terminal, a line every few seconds elsewhere.
+pub struct Progress {
+    bar: ProgressBar,
+    task: String,
+    last: Mutex<Instant>,
+}
+
+impl Progress {
+    const EVERY: Duration = Duration::from_secs(5);
+
+    pub fn new(task: &str, total: usize) -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(total as u64)
+        } else {
+            ProgressBar::with_draw_target(
+                Some(total as u64),
+                indicatif::ProgressDrawTarget::hidden(),
+            )
+        };
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} eta {eta}");
+        bar.set_style(style.expect("the template is valid"));
+        bar.set_prefix(task.to_owned());
+        Self {
+            bar,
+            task: task.to_owned(),
+            last: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Moves to `done`, with a note such as the loss.
+    pub fn set(&self, done: usize, note: &str) {
+        self.bar.set_position(done as u64);
+        self.bar.set_message(note.to_owned());
+        let mut last = self.last.lock().expect("no thread panics with the lock");
+        if self.bar.is_hidden() && last.elapsed() >= Self::EVERY {
+            *last = Instant::now();
+            let total = self.bar.length().unwrap_or(0);
+            let left = self.bar.eta().as_secs();
+            eprintln!("{} {done}/{total} {note} eta {left}s", self.task);
+        }
+    }
+
+    /// Sets what there is to do in all.
+    pub fn set_total(&self, total: usize) {
+        self.bar.set_length(total as u64);
+    }
+
+    /// Moves by `count`.
+    pub fn add(&self, count: usize) {
+        self.set(self.bar.position() as usize + count, "");
+    }
+
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Calls `sample` with a callback that shows the rows of `images` images and heeds Ctrl-C.
+pub fn with_row_progress<T>(
+    task: &str,
+    images: usize,
+    height: usize,
+    sample: impl FnOnce(OnRow<'_>) -> T,
+) -> T {
+    let progress = Progress::new(task, images * height);
+    let result = sample(&|row: RowDone<'_>| {
+        progress.add(row.images);
+        unless_interrupted()
+    });
+    progress.finish();
+    result
+}

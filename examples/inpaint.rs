@@ -1,0 +1,87 @@
+//! Completes images whose lower half is missing, in the layout of the paper: the input at the
+//! left, completions, the original at the right.
+//!
+//! ```text
+//! cargo run --release --example inpaint -- --run runs/cifar10-1 --data data
+//! ```
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::Parser;
+use pixel_iqn::RunDir;
+use pixel_iqn::data::save_sheet;
+use pixel_iqn::train::Inpainting;
+
+/// Complete held-out images whose lower half is missing
+///
+/// Example: inpaint --run runs/cifar10-1 --data data --count 6 --out inpainting.png
+#[derive(Parser, Debug)]
+struct Args {
+    #[command(flatten)]
+    data: common::DataArgs,
+    #[command(flatten)]
+    device: common::DeviceArgs,
+    /// Run folder of the training
+    #[arg(long, value_name = "DIR")]
+    run: PathBuf,
+    /// Index of the first held-out image
+    #[arg(long, default_value_t = 0)]
+    first: usize,
+    /// Images to complete
+    #[arg(long, default_value_t = 6)]
+    count: usize,
+    /// Completions of each
+    #[arg(long, default_value_t = 4)]
+    completions: usize,
+    /// Rows of pixels that are given, from the top [default: half]
+    #[arg(long)]
+    known_rows: Option<usize>,
+    /// Seed of the completions
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Picture to write
+    #[arg(long, value_name = "FILE.png", default_value = "inpainting.png")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    common::exit(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    common::catch_ctrl_c()?;
+    let device = pixel_iqn::device(&args.device.device)?;
+    let (run, config) = RunDir::open(&args.run)?;
+    let images = args.data.open()?.held_out;
+    let shape @ [channels, height, width] = images.shape();
+    let trained = [config.model.channels, config.size[0], config.size[1]];
+    ensure!(
+        shape == trained,
+        "the images are {shape:?} (channels, height, width), but the model was trained on {trained:?}: \
+         choose its data set with --dataset and --data"
+    );
+    let range = args.first..args.first + args.count;
+    ensure!(
+        !range.is_empty() && args.completions > 0 && range.end <= images.len(),
+        "choose one to {} images, with --first and --count, and one completion or more",
+        images.len()
+    );
+    let known_rows = args.known_rows.unwrap_or(height / 2);
+    let inpainting = Inpainting {
+        known_rows,
+        ..Inpainting::lower_half(&images, range, args.completions, args.seed)
+    };
+    let sampler = pixel_iqn::load_sampler(&run, &config, &device)?;
+    let count = args.count * args.completions;
+    let levels = common::with_row_progress("inpainting", count, height, |on_row| {
+        inpainting.draw(&*sampler, on_row)
+    })?;
+    let shape = [args.count * inpainting.columns(), channels, height, width];
+    save_sheet(&args.out, &levels, shape, inpainting.columns(), 3)?;
+    println!("wrote {}", args.out.display());
+    Ok(())
+}

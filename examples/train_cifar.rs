@@ -1,0 +1,378 @@
+//! Trains a PixelIQN or a Gated PixelCNN, scores it on held-out images, and draws its pictures.
+//!
+//! ```text
+//! cargo run --release --example train_cifar
+//! cargo run --release --example train_cifar -- --dataset mnist --data DIR --steps 2000
+//! ```
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use clap::{Parser, ValueEnum};
+use pixel_iqn::data::{
+    DataError, Loader, LoaderConfig, OpenOptions, Splits, download, open, save_sheet,
+};
+use pixel_iqn::train::{
+    Inpainting, MarginalQuantiles, Metrics, ScoreOptions, Weights, plot, sample_levels, score,
+};
+use pixel_iqn::{
+    DatasetKind, GatedPixelCnn, Head, Labels, ModelConfig, PixelIqn, RunConfig, RunDir, Runner,
+    SampleOptions, TauInjection, TrainConfig, TrainModel, Trainer,
+};
+
+/// Train a PixelIQN on images
+///
+/// Without flags: CIFAR-10 if it can be had, else the built-in pictures, for a few minutes.
+///
+/// Example: train_cifar --data data --steps 5000 --run runs/first
+#[derive(Parser, Debug)]
+#[command(verbatim_doc_comment)]
+struct Args {
+    #[command(flatten)]
+    data: common::DataArgs,
+    #[command(flatten)]
+    device: common::DeviceArgs,
+    /// Architecture: tiny, quick, paper_small or paper_large [default: what suits the device]
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// What to train
+    #[arg(long, value_enum, default_value = "pixel-iqn")]
+    model: ModelKind,
+    /// Where tau enters a PixelIQN: into the gates, as published, or after the trunk
+    #[arg(long, value_enum, default_value = "gates")]
+    tau_injection: Injection,
+    /// Condition on the class of each image
+    #[arg(long)]
+    class_conditional: bool,
+    /// Training steps [default: what suits the device]
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Images in a step [default: what suits the device]
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Highest learning rate
+    #[arg(long, default_value_t = 1e-3)]
+    learning_rate: f64,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Held-out images to score [default: what suits the device]
+    #[arg(long)]
+    eval_images: Option<usize>,
+    /// Samples to draw [default: what suits the device]
+    #[arg(long)]
+    samples: Option<usize>,
+    /// Run folder, new or empty [default: runs/DATASET-NUMBER]
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Copy of the sheet of samples
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq)]
+enum ModelKind {
+    PixelIqn,
+    GatedPixelCnn,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+enum Injection {
+    Gates,
+    Head,
+}
+
+fn main() -> ExitCode {
+    common::exit(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    common::catch_ctrl_c()?;
+    let runner = pixel_iqn::runner(&args.device.device)?;
+    let (kind, splits) = open_data(args)?;
+    let [channels, height, width] = splits.train.shape();
+    let classes = if args.class_conditional {
+        let classes = splits.train.classes();
+        ensure!(classes > 0, "`{kind}` has no classes to condition on");
+        classes
+    } else {
+        0
+    };
+    let model = ModelConfig::preset(args.preset.as_deref().unwrap_or(runner.preset))?
+        .with_channels(channels)
+        .with_classes(classes)
+        .with_tau_injection(match args.tau_injection {
+            Injection::Gates => TauInjection::Gates,
+            Injection::Head => TauInjection::Head,
+        })
+        .with_head(match args.model {
+            ModelKind::PixelIqn => Head::Quantile,
+            ModelKind::GatedPixelCnn => Head::Categorical,
+        });
+    let config = RunConfig {
+        version: RunConfig::VERSION,
+        dataset: splits.description.clone(),
+        size: [height, width],
+        class_names: splits.train.class_names().map(<[String]>::to_vec),
+        model,
+        train: TrainConfig::new(
+            args.steps.unwrap_or(runner.steps),
+            args.batch.unwrap_or(runner.batch),
+        )
+        .with_learning_rate(args.learning_rate)
+        // Digits and letters do not survive mirroring.
+        .with_flip(kind != DatasetKind::Mnist)
+        .with_seed(args.seed),
+    };
+    config.model.validate()?;
+    config.train.validate()?;
+    let run = match &args.run {
+        Some(path) => RunDir::create(path)?,
+        None => RunDir::create_next("runs", kind.name())?,
+    };
+    run.save_json("config.json", &config)?;
+    println!("data   {}", config.dataset);
+    println!(
+        "model  {:?}, {} layers of {} features, {channels} channel(s)",
+        args.model, config.model.layers, config.model.features
+    );
+    println!("run    {}", run.path().display());
+    match args.model {
+        ModelKind::PixelIqn => train::<PixelIqn>(args, &runner, splits, &config, &run),
+        ModelKind::GatedPixelCnn => train::<GatedPixelCnn>(args, &runner, splits, &config, &run),
+    }
+}
+
+/// The data set of the flags; without them CIFAR-10 from `data/` or its official address, or else
+/// the built-in set.
+fn open_data(args: &Args) -> anyhow::Result<(DatasetKind, Splits)> {
+    if let Some(kind) = args.data.dataset {
+        return Ok((kind, args.data.open()?));
+    }
+    let cache = Path::new("data");
+    let folder = args.data.data.as_deref().unwrap_or(cache);
+    let options = OpenOptions::default();
+    let found = match open(DatasetKind::Cifar10, Some(folder), &options) {
+        Err(DataError::Missing { .. }) => {
+            println!(
+                "no CIFAR-10 in {}: downloading it (170 MB)",
+                folder.display()
+            );
+            download(DatasetKind::Cifar10, folder)
+                .and_then(|()| open(DatasetKind::Cifar10, Some(folder), &options))
+        }
+        found => found,
+    };
+    match found {
+        Ok(splits) => Ok((DatasetKind::Cifar10, splits)),
+        Err(error) => {
+            eprintln!("WARNING: there is no CIFAR-10 to train on: {error}");
+            eprintln!("WARNING: training on the built-in pictures instead. To use CIFAR-10, put");
+            eprintln!("WARNING: cifar-10-binary.tar.gz, from");
+            eprintln!("WARNING: https://www.cs.toronto.edu/~kriz/cifar.html, into a folder");
+            eprintln!("WARNING: and give it with --data DIR");
+            let splits = open(DatasetKind::Builtin, None, &options)?;
+            Ok((DatasetKind::Builtin, splits))
+        }
+    }
+}
+
+fn train<M: TrainModel>(
+    args: &Args,
+    runner: &Runner,
+    splits: Splits,
+    config: &RunConfig,
+    run: &RunDir,
+) -> anyhow::Result<()> {
+    let (train, held_out) = (Arc::new(splits.train), splits.held_out);
+    let mut trainer = Trainer::<M>::new(&config.model, config.train.clone(), &runner.device)?;
+    let losses = train_steps(&mut trainer, &train, &held_out, config, runner, run)?;
+    let steps = losses.steps.len();
+    run.save_weights(Weights::Raw, &trainer.model())?;
+    run.save_weights(Weights::Averaged, trainer.averaged())?;
+    if steps > 0 {
+        plot::save_curve(
+            &run.file("curve.png"),
+            M::LOSS,
+            &losses.steps,
+            &losses.held_out,
+        )?;
+    }
+    println!("wrote  weights, averages and curve.png after {steps} steps");
+    if common::interrupted() {
+        println!("interrupted: no scores and samples; draw some with the example `sample`");
+        return Ok(());
+    }
+
+    let options = ScoreOptions {
+        images: args
+            .eval_images
+            .unwrap_or(runner.eval_images)
+            .min(held_out.len()),
+        batch: config.train.batch,
+        seed: args.seed,
+    };
+    let marginal = MarginalQuantiles::of(&train);
+    let progress = common::Progress::new("scoring", 1);
+    let scores = score(
+        trainer.averaged(),
+        &held_out,
+        &marginal,
+        &options,
+        &runner.device,
+        |done, of| {
+            progress.set_total(of);
+            progress.set(done, "passes");
+            common::unless_interrupted()
+        },
+    )?;
+    progress.finish();
+    let Some(scores) = scores else { return Ok(()) };
+    run.save_json("scores.json", &scores)?;
+    println!(
+        "scores of {} held-out images: mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
+        scores.images,
+        scores.mean_pinball,
+        scores.skill,
+        100.0 * scores.crossing_rate
+    );
+    draw(
+        args,
+        runner,
+        config,
+        run,
+        &held_out,
+        trainer.averaged().clone(),
+    )
+}
+
+struct Losses {
+    steps: Vec<f32>,
+    held_out: Vec<(usize, f32)>,
+}
+
+/// Trains until the last step or Ctrl-C.
+fn train_steps<M: TrainModel>(
+    trainer: &mut Trainer<M>,
+    train: &Arc<pixel_iqn::ImageDataset>,
+    held_out: &pixel_iqn::ImageDataset,
+    config: &RunConfig,
+    runner: &Runner,
+    run: &RunDir,
+) -> anyhow::Result<Losses> {
+    /// How often the held-out loss is measured in a run.
+    const HELD_OUT_POINTS: usize = 20;
+    let TrainConfig {
+        steps,
+        batch,
+        flip,
+        seed,
+        ..
+    } = config.train;
+    let loader = LoaderConfig {
+        seed,
+        flip,
+        ..LoaderConfig::new(batch)
+    };
+    let loader = Loader::new(train.clone(), loader, runner.device.clone(), 0)?;
+    let indices: Vec<usize> = (0..batch.min(held_out.len())).collect();
+    let held_out = held_out.batch(&indices, None, &runner.device);
+    let mut metrics = run.metrics()?;
+    let mut losses = Losses {
+        steps: Vec::new(),
+        held_out: Vec::new(),
+    };
+    let progress = common::Progress::new("training", steps);
+    let start = Instant::now();
+    for batch in loader.take(steps) {
+        let before = Instant::now();
+        let report = trainer.step(&batch).context("training stopped")?;
+        let images_per_second = batch.indices.len() as f64 / before.elapsed().as_secs_f64();
+        let done = report.step + 1;
+        let held_out_loss = if done.is_multiple_of(steps.div_ceil(HELD_OUT_POINTS)) || done == steps
+        {
+            let loss = trainer.held_out_loss(&held_out)?;
+            losses.held_out.push((report.step, loss));
+            Some(loss)
+        } else {
+            None
+        };
+        metrics.write(&Metrics {
+            report,
+            images_per_second,
+            seconds: start.elapsed().as_secs_f64(),
+            held_out_loss,
+        })?;
+        losses.steps.push(report.loss);
+        let note = format!("loss {:.4} {images_per_second:.1} images/s", report.loss);
+        progress.set(done, &note);
+        if common::interrupted() {
+            break;
+        }
+    }
+    progress.finish();
+    Ok(losses)
+}
+
+/// Writes the sheet of samples and the inpaintings.
+fn draw<M: TrainModel>(
+    args: &Args,
+    runner: &Runner,
+    config: &RunConfig,
+    run: &RunDir,
+    held_out: &pixel_iqn::ImageDataset,
+    model: M,
+) -> anyhow::Result<()> {
+    const SCALE: usize = 3;
+    let sampler = pixel_iqn::sampler(model, &runner.device);
+    let (channels, [height, width]) = (config.model.channels, config.size);
+    let count = args.samples.unwrap_or(runner.samples).max(1);
+    let options = SampleOptions {
+        labels: if config.model.classes > 0 {
+            Labels::Spread
+        } else {
+            Labels::None
+        },
+        ..SampleOptions::new(count, config.size, args.seed)
+    };
+    let levels = common::with_row_progress("sampling", count, height, |on_row| {
+        sample_levels(&*sampler, &options, on_row)
+    })?;
+    // Spread labels go round the classes: a column for each.
+    let columns = match config.model.classes {
+        0 => count.isqrt().max(1),
+        classes => classes.min(count),
+    };
+    let shape = [count, channels, height, width];
+    for path in [Some(&run.file("samples.png")), args.out.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        save_sheet(path, &levels, shape, columns, SCALE)?;
+    }
+
+    let (rows, completions) = if count >= 16 { (6, 4) } else { (1, 1) };
+    let rows = rows.min(held_out.len());
+    let inpainting = Inpainting::lower_half(held_out, 0..rows, completions, args.seed);
+    let levels = common::with_row_progress("inpainting", rows * completions, height, |on_row| {
+        inpainting.draw(&*sampler, on_row)
+    })?;
+    let shape = [rows * inpainting.columns(), channels, height, width];
+    save_sheet(
+        &run.file("inpainting.png"),
+        &levels,
+        shape,
+        inpainting.columns(),
+        SCALE,
+    )?;
+    println!(
+        "wrote  samples.png, inpainting.png, scores.json and curve.png in {}",
+        run.path().display()
+    );
+    Ok(())
+}
