@@ -1,2 +1,47 @@
-//! Tasks.
-fn main() {}
+//! Tasks of this repository: `cargo xtask ci | parity`.
+
+mod parity;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand};
+
+/// Tasks of the pixel-iqn repository
+#[derive(Parser, Debug)]
+#[command(bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand, Debug)]
+enum Task {
+    /// Run the gate: what `.ci/run` runs
+    Ci,
+    /// Hold the models against vectors of another implementation
+    Parity(parity::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().task {
+        Task::Ci => ci(),
+        Task::Parity(args) => parity::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ci() -> anyhow::Result<()> {
+    let status = Command::new("bash")
+        .arg(".ci/run")
+        .status()
+        .context("cannot run .ci/run: start `cargo xtask ci` at the root of the repository")?;
+    ensure!(status.success(), ".ci/run failed: {status}");
+    Ok(())
+}

@@ -86,6 +86,11 @@ impl GatedLayer {
         }
     }
 
+    /// Whether this is the input layer, which reads the image under mask A.
+    pub fn is_first(&self) -> bool {
+        self.first
+    }
+
     /// # Shapes
     ///
     /// - `v`, `h`: `[batch, height, width, features]`, of the image's channels in the first layer

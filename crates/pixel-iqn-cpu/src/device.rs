@@ -7,13 +7,13 @@ pub const PRESET: &str = "quick";
 pub const BATCH: usize = 16;
 
 /// Training steps of a first look: under three minutes on two cores, pictures included.
-pub const STEPS: usize = 150;
+pub const STEPS: usize = 80;
 
 /// Held-out images that are scored after training.
-pub const EVAL_IMAGES: usize = 16;
+pub const EVAL_IMAGES: usize = 32;
 
 /// Samples that are drawn after training.
-pub const SAMPLES: usize = 1;
+pub const SAMPLES: usize = 64;
 
 /// Burn's Flex backend: pure Rust, all cores, single precision.
 pub fn flex() -> Device {

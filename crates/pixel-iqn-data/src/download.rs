@@ -60,7 +60,7 @@ pub fn download(kind: DatasetKind, folder: &Path) -> Result<()> {
 
 /// Brings the file with the checksum `md5` from `url` to `target`.
 fn fetch(url: &str, md5: &str, target: &Path) -> Result<()> {
-    if target.exists() && checksum::of_file(target)? == md5 {
+    if target.exists() && md5_of(target)? == md5 {
         return Ok(());
     }
     if let Some(folder) = target.parent() {
@@ -94,13 +94,17 @@ fn fetch(url: &str, md5: &str, target: &Path) -> Result<()> {
             .map_err(failed)?;
     }
 
-    let checked = checksum::check(target, checksum::of_file(&part)?, md5);
+    let checked = checksum::check(target, md5_of(&part)?, md5);
     if checked.is_err() {
         // Wrong bytes cannot be resumed.
         fs::remove_file(&part).map_err(at(&part))?;
         return checked;
     }
     fs::rename(&part, target).map_err(at(target))
+}
+
+fn md5_of(path: &Path) -> Result<String> {
+    Ok(checksum::of_bytes(&fs::read(path).map_err(at(path))?))
 }
 
 fn part_of(target: &Path) -> PathBuf {

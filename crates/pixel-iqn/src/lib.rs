@@ -45,6 +45,11 @@ pub use pixel_iqn_data as data;
 pub use pixel_iqn_loss as loss;
 pub use pixel_iqn_train as train;
 
+/// The examples of the README, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod device;
 mod sampler;
 

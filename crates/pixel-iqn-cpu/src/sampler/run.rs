@@ -1,0 +1,472 @@
+//! One run of a plan over some images of a batch.
+//!
+//! Rows of features are ordered by column, then by image, so that the images of one pixel are
+//! contiguous rows.
+
+use core::f32::consts::PI;
+
+use pixel_iqn_core::{OnRow, RowDone, SampleBatch, SampleError};
+
+use super::math::{Rows, gate};
+use super::plan::{Layer, Masked, Out, Plan};
+
+pub(super) struct Run<'a> {
+    plan: &'a Plan,
+    batch: &'a SampleBatch,
+    /// The first image, and how many.
+    first: usize,
+    images: usize,
+    layers: Vec<LayerState>,
+    /// The current row of the horizontal stack after the last layer, one pixel: `[images, F]`.
+    top: Vec<f32>,
+    /// The inputs of the gates of the blocks after the trunk: `[width * images, 2 F]` each.
+    blocks: Vec<Vec<f32>>,
+    /// The gathered taps of a row, `[width * images, taps * input]`.
+    taps: Vec<f32>,
+    /// A row of the vertical stack before its gate, `[width * images, 2 F]`.
+    row: Vec<f32>,
+}
+
+/// What a layer remembers.
+struct LayerState {
+    /// The input rows of the vertical stack that are still read, `[width * images, input]` each;
+    /// row `r` at `r` modulo their number.
+    vertical: Vec<Vec<f32>>,
+    /// The input of the horizontal stack, this row: `[width * images, input]`.
+    horizontal: Vec<f32>,
+    /// The inputs of the gates of this row: `[width * images, 2 F]`.
+    gates: Vec<f32>,
+    /// The gated features of this pixel: `[images, F]`.
+    gated: Vec<f32>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(plan: &'a Plan, batch: &'a SampleBatch, first: usize, images: usize) -> Self {
+        let features = plan.config.features;
+        let positions = batch.dims[3] * images;
+        let layers: Vec<LayerState> = plan
+            .layers
+            .iter()
+            .map(|layer| LayerState {
+                vertical: vec![vec![0.0; positions * layer.input]; layer.radius + 1],
+                horizontal: vec![0.0; positions * layer.input],
+                gates: vec![0.0; positions * 2 * features],
+                gated: vec![0.0; images * features],
+            })
+            .collect();
+        let blocks = plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
+        let taps = plan.layers.iter().map(|layer| layer.vertical.inputs).max();
+        let mut run = Self {
+            plan,
+            batch,
+            first,
+            images,
+            layers,
+            top: vec![0.0; images * features],
+            blocks: vec![vec![0.0; positions * 2 * features]; blocks],
+            taps: vec![0.0; positions * taps.unwrap_or(0)],
+            row: vec![0.0; positions * 2 * features],
+        };
+        for (layer, state) in plan.layers.iter().zip(&mut run.layers) {
+            let labels = labels(batch, first, images);
+            fill(
+                &mut state.gates,
+                &layer.horizontal_bias,
+                &layer.label_horizontal,
+                labels,
+                images,
+            );
+        }
+        run
+    }
+
+    /// Samples all rows into `[images, channels, height, width]`.
+    pub(super) fn sample(
+        mut self,
+        predictions: &mut [f32],
+        sampled: &mut [f32],
+        on_row: OnRow<'_>,
+    ) -> Result<(), SampleError> {
+        let [_, channels, height, width] = self.batch.dims;
+        for row in 0..height {
+            self.add_tau(row);
+            for column in 0..width {
+                self.add_left(column);
+                for channel in 0..channels {
+                    let values = self.values(row, column, channel);
+                    for (image, value) in values.into_iter().enumerate() {
+                        let at = ((image * channels + channel) * height + row) * width + column;
+                        let offset = self.first * channels * height * width;
+                        predictions[at] = value;
+                        sampled[at] = self.batch.settle(offset + at, value);
+                        let input = &mut self.layers[0].horizontal;
+                        input[(column * self.images + image) * channels + channel] =
+                            2.0 * sampled[at] - 1.0;
+                    }
+                }
+            }
+            if row + 1 < height {
+                self.vertical(row);
+            }
+            let values: Vec<f32> = (0..self.images * channels)
+                .flat_map(|plane| &sampled[(plane * height + row) * width..][..width])
+                .copied()
+                .collect();
+            let done = RowDone {
+                first_image: self.first,
+                images: self.images,
+                row,
+                height,
+                values: &values,
+            };
+            if on_row(done).is_break() {
+                return Err(SampleError::Cancelled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds to the gates of a row what depends on tau alone.
+    fn add_tau(&mut self, row: usize) {
+        let Some(tau) = &self.plan.tau else { return };
+        let [_, channels, height, width] = self.batch.dims;
+        let (images, features) = (self.images, self.plan.config.features);
+        let positions = width * images;
+        let (cosines, embedding) = (tau.weight.inputs, tau.weight.outputs);
+        let group = 2 * self.plan.group;
+        for block in &mut self.blocks {
+            block.fill(0.0);
+        }
+        for channel in 0..channels {
+            let mut cos = Vec::with_capacity(positions * cosines);
+            for column in 0..width {
+                for image in self.first..self.first + images {
+                    let at = ((image * channels + channel) * height + row) * width + column;
+                    let tau = self.batch.tau[at];
+                    cos.extend((0..cosines).map(|i| (PI * i as f32 * tau).cos()));
+                }
+            }
+            let mut phi = tau.bias.repeat(positions);
+            let cos = Rows {
+                data: &cos,
+                stride: cosines,
+            };
+            tau.weight.accumulate(cos, &mut phi, embedding, positions);
+            relu(&mut phi);
+            let phi = Rows {
+                data: &phi,
+                stride: embedding,
+            };
+            let at = channel * group;
+            for (layer, state) in self.plan.layers.iter().zip(&mut self.layers) {
+                if let Some(weight) = layer.tau.get(channel) {
+                    weight.accumulate(phi, &mut state.gates[at..], 2 * features, positions);
+                }
+            }
+            for (block, gates) in tau.blocks.iter().zip(&mut self.blocks) {
+                block.tau[channel].accumulate(phi, &mut gates[at..], 2 * features, positions);
+            }
+        }
+    }
+
+    /// Adds to the gates of a pixel what comes from the pixels left of it.
+    fn add_left(&mut self, column: usize) {
+        let (images, features) = (self.images, self.plan.config.features);
+        for (layer, state) in self.plan.layers.iter().zip(&mut self.layers) {
+            let gates = &mut state.gates[column * images * 2 * features..];
+            for (distance, weight) in (1..=column).zip(&layer.left) {
+                let start = (column - distance) * images * layer.input;
+                let x = Rows {
+                    data: &state.horizontal[start..],
+                    stride: layer.input,
+                };
+                weight.accumulate(x, gates, 2 * features, images);
+            }
+        }
+    }
+
+    /// The model's values of one channel of a pixel, one per image.
+    fn values(&mut self, row: usize, column: usize, channel: usize) -> Vec<f32> {
+        let (images, features, group) = (self.images, self.plan.config.features, self.plan.group);
+        for l in 0..self.plan.layers.len() {
+            let layer = &self.plan.layers[l];
+            let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
+            let input = &state.horizontal[column * images * layer.input..];
+            let at = column * images * 2 * features + channel * 2 * group;
+            let gates = &mut state.gates[at..];
+            let x = Rows {
+                data: input,
+                stride: layer.input,
+            };
+            layer.centre[channel].accumulate(x, gates, 2 * features, images);
+            let x = Rows {
+                data: gates,
+                stride: 2 * features,
+            };
+            gate(
+                x,
+                &mut state.gated[channel * group..],
+                features,
+                images,
+                1,
+                group,
+            );
+            let output = match after.first_mut() {
+                Some(next) => &mut next.horizontal[column * images * features..],
+                None => &mut self.top[..],
+            };
+            let output = &mut output[channel * group..];
+            let residual = (l > 0).then_some(input);
+            for image in 0..images {
+                let output = &mut output[image * features..][..group];
+                output.copy_from_slice(&layer.output[channel].bias);
+                if let Some(residual) = residual {
+                    let residual = &residual[image * features + channel * group..];
+                    for (output, residual) in output.iter_mut().zip(residual) {
+                        *output += residual;
+                    }
+                }
+            }
+            let x = Rows {
+                data: &state.gated,
+                stride: features,
+            };
+            layer.output[channel]
+                .weight
+                .accumulate(x, output, features, images);
+        }
+        self.head(row, column, channel)
+    }
+
+    /// From the top of the trunk to the values of one channel.
+    fn head(&mut self, row: usize, column: usize, channel: usize) -> Vec<f32> {
+        let (images, features, group) = (self.images, self.plan.config.features, self.plan.group);
+        for image in 0..images {
+            relu(&mut self.top[image * features + channel * group..][..group]);
+        }
+        // Groups before this one hold their hidden features in the rows of `row`, which the
+        // vertical stack does not need now.
+        let hidden = &mut self.row[..images * features];
+        let layer = &self.plan.hidden[channel];
+        for image in 0..images {
+            let at = image * features + channel * group;
+            hidden[at..at + group].copy_from_slice(&layer.bias);
+        }
+        let x = Rows {
+            data: &self.top,
+            stride: features,
+        };
+        layer
+            .weight
+            .accumulate(x, &mut hidden[channel * group..], features, images);
+        for image in 0..images {
+            relu(&mut hidden[image * features + channel * group..][..group]);
+        }
+        let blocks = self.plan.tau.as_ref().map_or(&[][..], |tau| &tau.blocks);
+        if !blocks.is_empty() {
+            let mut h: Vec<f32> = hidden
+                .chunks_exact(features)
+                .flat_map(|row| &row[channel * group..][..group])
+                .copied()
+                .collect();
+            let mut gated = vec![0.0; images * group];
+            for (block, gates) in blocks.iter().zip(&mut self.blocks) {
+                let at = column * images * 2 * features + channel * 2 * group;
+                let mut sums = affine(
+                    &block.input[channel],
+                    Rows {
+                        data: &h,
+                        stride: group,
+                    },
+                    images,
+                );
+                for (sum, gates) in sums
+                    .chunks_exact_mut(2 * group)
+                    .zip(gates[at..].chunks(2 * features))
+                {
+                    for (sum, gate) in sum.iter_mut().zip(gates) {
+                        *sum += gate;
+                    }
+                }
+                gate(
+                    Rows {
+                        data: &sums,
+                        stride: 2 * group,
+                    },
+                    &mut gated,
+                    group,
+                    images,
+                    1,
+                    group,
+                );
+                let x = Rows {
+                    data: &gated,
+                    stride: group,
+                };
+                for (h, y) in h.iter_mut().zip(affine(&block.output[channel], x, images)) {
+                    *h += y;
+                }
+            }
+            let Out::Quantile(out) = &self.plan.out else {
+                unreachable!("only quantile models have blocks after the trunk")
+            };
+            return affine(
+                &out[channel],
+                Rows {
+                    data: &h,
+                    stride: group,
+                },
+                images,
+            );
+        }
+        let x = Rows {
+            data: hidden,
+            stride: features,
+        };
+        match &self.plan.out {
+            Out::Quantile(out) => affine(&out[channel], x, images),
+            Out::Categorical(out) => {
+                let logits = affine(&out[channel], x, images);
+                let [_, channels, height, width] = self.batch.dims;
+                let images = self.first..self.first + images;
+                let tau = images.map(|image| {
+                    self.batch.tau[((image * channels + channel) * height + row) * width + column]
+                });
+                let levels = self.plan.config.levels;
+                logits
+                    .chunks_exact(levels)
+                    .zip(tau)
+                    .map(|(l, tau)| inverse_cdf(l, tau))
+                    .collect()
+            }
+        }
+    }
+
+    /// Runs the vertical stack over a finished row, up to what it adds to the next row's gates.
+    fn vertical(&mut self, row: usize) {
+        let (images, features) = (self.images, self.plan.config.features);
+        let width = self.batch.dims[3];
+        let positions = width * images;
+        let input = &mut self.layers[0];
+        let slots = input.vertical.len();
+        input.vertical[row % slots].clone_from(&input.horizontal);
+        for (l, layer) in self.plan.layers.iter().enumerate() {
+            let labels = || labels(self.batch, self.first, images);
+            let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
+            gather(&mut self.taps, layer, &state.vertical, row, width, images);
+            fill(
+                &mut self.row,
+                &layer.vertical_bias,
+                &layer.label_vertical,
+                labels(),
+                images,
+            );
+            let x = Rows {
+                data: &self.taps,
+                stride: layer.vertical.inputs,
+            };
+            layer
+                .vertical
+                .accumulate(x, &mut self.row, 2 * features, positions);
+            fill(
+                &mut state.gates,
+                &layer.horizontal_bias,
+                &layer.label_horizontal,
+                labels(),
+                images,
+            );
+            let x = Rows {
+                data: &self.row,
+                stride: 2 * features,
+            };
+            layer
+                .vertical_to_horizontal
+                .accumulate(x, &mut state.gates, 2 * features, positions);
+            if let Some(next) = after.first_mut() {
+                let slots = next.vertical.len();
+                let output = &mut next.vertical[row % slots];
+                gate(
+                    x,
+                    output,
+                    features,
+                    positions,
+                    self.plan.config.channels,
+                    self.plan.group,
+                );
+            }
+        }
+    }
+}
+
+/// The labels of this run's images.
+fn labels(batch: &SampleBatch, first: usize, images: usize) -> Option<&[usize]> {
+    Some(&batch.labels.as_ref()?[first..first + images])
+}
+
+/// Sets each row to the bias and the label's.
+fn fill(rows: &mut [f32], bias: &[f32], by_label: &[f32], labels: Option<&[usize]>, images: usize) {
+    for (position, row) in rows.chunks_exact_mut(bias.len()).enumerate() {
+        row.copy_from_slice(bias);
+        if let Some(labels) = labels {
+            let label = labels[position % images];
+            for (value, bias) in row.iter_mut().zip(&by_label[label * bias.len()..]) {
+                *value += bias;
+            }
+        }
+    }
+}
+
+/// The taps of the vertical convolution at every position of a row, zero outside of the image.
+fn gather(
+    taps: &mut [f32],
+    layer: &Layer,
+    rows: &[Vec<f32>],
+    row: usize,
+    width: usize,
+    images: usize,
+) {
+    let (input, radius) = (layer.input, layer.radius);
+    let mut taps = taps.chunks_exact_mut(input);
+    for column in 0..width {
+        for image in 0..images {
+            for up in (0..=radius).rev() {
+                for c in column..=column + 2 * radius {
+                    let tap = taps.next().expect("there is room for every tap");
+                    // `c` is shifted by the radius, to stay positive.
+                    if up <= row && (radius..width + radius).contains(&c) {
+                        let at = ((c - radius) * images + image) * input;
+                        tap.copy_from_slice(&rows[(row - up) % rows.len()][at..at + input]);
+                    } else {
+                        tap.fill(0.0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `x * weight + bias`, `[count, outputs]`.
+fn affine(layer: &Masked, x: Rows<'_>, count: usize) -> Vec<f32> {
+    let mut y = layer.bias.repeat(count);
+    layer.weight.accumulate(x, &mut y, layer.bias.len(), count);
+    y
+}
+
+fn relu(values: &mut [f32]) {
+    for value in values {
+        *value = value.max(0.0);
+    }
+}
+
+/// The lowest level whose cumulative probability is at least `tau`, over the highest level.
+fn inverse_cdf(logits: &[f32], tau: f32) -> f32 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f32 = logits.iter().map(|logit| (logit - max).exp()).sum();
+    let top = logits.len() - 1;
+    let mut cumulative = 0.0;
+    let below = logits[..top].iter().take_while(|logit| {
+        cumulative += (**logit - max).exp() / total;
+        cumulative < tau
+    });
+    below.count() as f32 / top as f32
+}

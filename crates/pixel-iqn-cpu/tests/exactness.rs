@@ -1,0 +1,211 @@
+//! The compiled sampler against the full forward pass and the naive sampler.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use pixel_iqn_core::{
+    Head, KnownValues, ModelConfig, NaiveSampler, Noise, PixelModel, RowDone, SampleBatch, Sampler,
+    TauInjection,
+};
+use pixel_iqn_cpu::CpuSampler;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+fn keep_going(_: RowDone<'_>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    config: ModelConfig,
+    batch: SampleBatch,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let kernels = (
+        prop::sample::select(vec![1usize, 3, 5, 7]),
+        prop::sample::select(vec![1usize, 3, 5]),
+    );
+    let head = prop::sample::select(vec![
+        (Head::Quantile, TauInjection::Gates),
+        (Head::Quantile, TauInjection::Head),
+        (Head::Categorical, TauInjection::Gates),
+    ]);
+    let size = (1..=4usize, 1..=6usize, 1..=6usize);
+    let channels = prop::sample::select(vec![1usize, 2, 3, 4]);
+    let classes = prop::sample::select(vec![0usize, 3]);
+    (
+        channels,
+        1..=3usize,
+        kernels,
+        classes,
+        head,
+        size,
+        any::<u64>(),
+    )
+        .prop_map(
+            |(
+                channels,
+                layers,
+                (input_kernel, kernel),
+                classes,
+                head,
+                (images, height, width),
+                seed,
+            )| {
+                let config = ModelConfig::tiny()
+                    .with_channels(channels)
+                    .with_features(24)
+                    .with_layers(layers)
+                    .with_input_kernel(input_kernel)
+                    .with_kernel(kernel)
+                    .with_classes(classes)
+                    .with_head(head.0)
+                    .with_tau_injection(head.1);
+                let count = images * channels * height * width;
+                let noise = Noise::new(seed);
+                let labels = (0..images).map(|i| (seed as usize % 7 + i) % 3);
+                let batch = SampleBatch {
+                    dims: [images, channels, height, width],
+                    tau: noise.uniform(0, count),
+                    labels: (classes > 0).then(|| labels.collect()),
+                    known: Some(KnownValues {
+                        values: noise.uniform(1, count),
+                        mask: noise.uniform(2, count).iter().map(|&u| u < 0.3).collect(),
+                    }),
+                    levels: Some(256),
+                };
+                Case { config, batch }
+            },
+        )
+}
+
+impl Case {
+    fn check<M: PixelModel + Sync>(
+        &self,
+        model: M,
+        fast: CpuSampler,
+        forward: impl Fn(&M, Tensor<4>, Tensor<4>, Option<&Tensor<1, Int>>) -> Tensor<4>,
+    ) -> Result<(), TestCaseError> {
+        let device = Device::flex();
+        let dims = self.batch.dims;
+        let tensor = |values: &[f32]| {
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), dims), &device)
+        };
+        let labels = self.batch.labels.as_ref().map(|labels| {
+            let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+            Tensor::<1, Int>::from_data(labels.as_slice(), &device)
+        });
+
+        // Teacher-forced: every value is known.
+        let known = self
+            .batch
+            .known
+            .clone()
+            .expect("every case has known values");
+        let forced = SampleBatch {
+            known: Some(KnownValues {
+                mask: vec![true; known.mask.len()],
+                ..known.clone()
+            }),
+            ..self.batch.clone()
+        };
+        let (predictions, images) = fast.predict(&forced, &keep_going).unwrap();
+        prop_assert_eq!(&images, &known.values);
+        let expected = forward(
+            &model,
+            tensor(&known.values),
+            tensor(&forced.tau),
+            labels.as_ref(),
+        );
+        let expected: Vec<f32> = expected.into_data().try_to_vec().unwrap();
+        for (i, (a, b)) in predictions.iter().zip(&expected).enumerate() {
+            prop_assert!((a - b).abs() < 1e-5, "value {}: {} is not {}", i, a, b);
+        }
+
+        // Sampled, partly known, rounded. The seed of the test is fixed, as a quantile between two
+        // levels to the last bit may round either way.
+        let naive = NaiveSampler::new(model, &device)
+            .sample(&self.batch, &keep_going)
+            .unwrap();
+        let sampled = fast.sample(&self.batch, &keep_going).unwrap();
+        prop_assert_eq!(sampled, naive);
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(0),
+        ..ProptestConfig::with_cases(100)
+    })]
+
+    #[test]
+    fn equals_the_forward_pass_and_the_naive_sampler(case in cases()) {
+        let device = Device::flex();
+        match case.config.head {
+            Head::Quantile => {
+                let model = case.config.init_pixel_iqn(&device);
+                let fast = CpuSampler::from(&model);
+                case.check(model, fast, |model, x, tau, labels| model.forward(x, tau, labels))?;
+            }
+            Head::Categorical => {
+                let model = case.config.init_gated_pixel_cnn(&device);
+                let fast = CpuSampler::from(&model);
+                case.check(model, fast, |model, x, tau, labels| model.values(x, tau, labels))?;
+            }
+        }
+    }
+}
+
+#[test]
+fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
+    let device = Device::flex();
+    let config = ModelConfig::quick();
+    let fast = CpuSampler::from(&config.init_pixel_iqn(&device));
+    let batch = |first: u64, images: usize| SampleBatch {
+        dims: [images, 3, 4, 5],
+        tau: (first..first + images as u64)
+            .flat_map(|image| Noise::new(3).uniform(image, 60))
+            .collect(),
+        labels: None,
+        known: None,
+        levels: Some(256),
+    };
+    let whole = fast.sample(&batch(0, 5), &keep_going).unwrap();
+    for image in 0..5 {
+        let alone = fast.sample(&batch(image as u64, 1), &keep_going).unwrap();
+        assert_eq!(alone, whole[image * 60..(image + 1) * 60], "image {image}");
+    }
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(3)
+        .build()
+        .unwrap();
+    assert_eq!(
+        pool.install(|| fast.sample(&batch(0, 5), &keep_going))
+            .unwrap(),
+        whole
+    );
+}
+
+#[test]
+fn a_callback_can_cancel() {
+    let device = Device::flex();
+    let fast = CpuSampler::from(&ModelConfig::tiny().init_pixel_iqn(&device));
+    let batch = SampleBatch {
+        dims: [2, 3, 3, 3],
+        tau: Noise::new(0).uniform(0, 54),
+        labels: None,
+        known: None,
+        levels: None,
+    };
+    let result = fast.sample(&batch, &|done| match done.row {
+        1 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    assert!(matches!(
+        result,
+        Err(pixel_iqn_core::SampleError::Cancelled)
+    ));
+}

@@ -1,0 +1,97 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use pixel_iqn::core::parity::{Differences, MAX_ABS, MAX_REL_GRAD, check};
+use serde_json::json;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Folder of NAME.json configs and NAME.safetensors vectors
+    dir: PathBuf,
+    /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
+    #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]
+    device: String,
+    /// One line of JSON for each file
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let device = pixel_iqn::device(&args.device)?;
+    let files = vectors(&args.dir)?;
+    ensure!(
+        !files.is_empty(),
+        "there is no .safetensors file in {}",
+        args.dir.display()
+    );
+    let mut misses = 0;
+    for path in &files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let config = path.with_extension("json");
+        let result = read(&config)
+            .and_then(|text| String::from_utf8(text).context("the config is not UTF-8"))
+            .and_then(|config| Ok(check(&config, &read(path)?, &device)?));
+        let ok = result.as_ref().is_ok_and(Differences::ok);
+        misses += usize::from(!ok);
+        match (result, args.json) {
+            (Ok(d), true) => println!(
+                "{}",
+                json!({
+                    "file": name,
+                    "ok": ok,
+                    "max_abs_output": d.output,
+                    "max_abs_loss": d.loss,
+                    "max_rel_grad": d.grad,
+                    "max_abs_sample": d.sample,
+                })
+            ),
+            (Err(error), true) => {
+                println!(
+                    "{}",
+                    json!({"file": name, "ok": false, "error": format!("{error:#}")})
+                );
+            }
+            (Ok(d), false) => println!(
+                "{} {name}: output {:.1e}, loss {:.1e}, gradients {:.1e} relative, sample {}",
+                if ok { "ok  " } else { "MISS" },
+                d.output,
+                d.loss,
+                d.grad,
+                d.sample
+                    .map_or("none".into(), |sample| format!("{sample:.1e}")),
+            ),
+            (Err(error), false) => println!("FAIL {name}: {error:#}"),
+        }
+    }
+    if misses > 0 {
+        bail!(
+            "{misses} of {} files missed; {MAX_ABS:.0e} is allowed, {MAX_REL_GRAD:.0e} relative \
+             for gradients",
+            files.len()
+        );
+    }
+    Ok(())
+}
+
+fn vectors(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("cannot read {}", dir.display()))?
+            .path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "safetensors")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
