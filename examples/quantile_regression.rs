@@ -161,9 +161,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let axis = Tensor::<1>::from_data(grid.as_slice(), &inner).reshape([POINTS + 1, 1]);
     let column = |x: &Tensor<2>| -> anyhow::Result<Vec<f64>> {
         let values = x.to_data().convert::<f64>();
-        Ok(values
+        values
             .try_to_vec::<f64>()
-            .map_err(|error| anyhow::anyhow!("{error:?}"))?)
+            .map_err(|error| anyhow::anyhow!("{error:?}"))
     };
     let xy = |x: &[f64], y: &[f64]| x.iter().copied().zip(y.iter().copied()).collect();
     let (x, y) = (column(&distance)?, column(&time)?);
