@@ -3,7 +3,7 @@
 //! The Jacobian comes from one backward pass: the batch holds one copy of the image per value,
 //! and the loss is the sum of value `i` of copy `i`.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use pixel_iqn_core::{Head, ModelConfig, Noise, PixelModel, TauInjection};
 use proptest::prelude::*;
