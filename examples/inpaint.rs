@@ -13,10 +13,13 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use clap::Parser;
 use pixel_iqn::RunDir;
+use pixel_iqn::data::folder::{self, Fit};
 use pixel_iqn::data::save_sheet;
 use pixel_iqn::train::Inpainting;
 
-/// Complete held-out images whose lower half is missing
+/// Complete images whose lower half is missing
+///
+/// The images are held-out ones of the data set of the run, or those of a folder.
 ///
 /// Example: inpaint --run runs/cifar10-1 --data data --count 6 --out inpainting.png
 #[derive(Parser, Debug)]
@@ -28,7 +31,10 @@ struct Args {
     /// Run folder of the training
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
-    /// Index of the first held-out image
+    /// Folder of image files to complete, cut and scaled to the size of the model
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "dataset"])]
+    images: Option<PathBuf>,
+    /// Index of the first image
     #[arg(long, default_value_t = 0)]
     first: usize,
     /// Images to complete
@@ -56,13 +62,22 @@ fn run(args: &Args) -> anyhow::Result<()> {
     common::catch_ctrl_c()?;
     let device = pixel_iqn::device(&args.device.device)?;
     let (run, config) = RunDir::open(&args.run)?;
-    let images = args.data.open()?.held_out;
-    let shape @ [channels, height, width] = images.shape();
-    let trained = [config.model.channels, config.size[0], config.size[1]];
+    let (channels, [height, width]) = (config.model.channels, config.size);
+    let images = match &args.images {
+        Some(folder) => folder::load(folder, height, channels, Fit::CropAndScale)?,
+        None => {
+            let kind = match args.data.dataset {
+                Some(kind) => kind,
+                None => config.dataset.parse()?,
+            };
+            args.data.open(kind)?.held_out
+        }
+    };
+    let (shape, trained) = (images.shape(), [channels, height, width]);
     ensure!(
         shape == trained,
-        "the images are {shape:?} (channels, height, width), but the model was trained on {trained:?}: \
-         choose its data set with --dataset and --data"
+        "the images are {shape:?} (channels, height, width), but the model was trained on \
+         {trained:?}: choose its data set with --dataset and --data"
     );
     let range = args.first..args.first + args.count;
     ensure!(

@@ -7,7 +7,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use pixel_iqn::data::{
-    DataError, Loader, LoaderConfig, OpenOptions, Splits, download, open, save_sheet,
+    DataError, ImageDataset, Loader, LoaderConfig, Splits, download, save_sheet,
 };
 use pixel_iqn::train::{
     Inpainting, MarginalQuantiles, Metrics, ScoreOptions, Weights, plot, sample_levels, score,
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<()> {
     common::catch_ctrl_c()?;
     let runner = pixel_iqn::runner(&args.device.device)?;
-    let (kind, splits) = open_data(args)?;
+    let (kind, splits) = open_data(&args.data)?;
     let [channels, height, width] = splits.train.shape();
     let classes = if args.class_conditional {
         let classes = splits.train.classes();
@@ -116,7 +116,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         });
     let config = RunConfig {
         version: RunConfig::VERSION,
-        dataset: splits.description.clone(),
+        dataset: kind.name().to_owned(),
+        description: splits.description.clone(),
         size: [height, width],
         class_names: splits.train.class_names().map(<[String]>::to_vec),
         model,
@@ -136,7 +137,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         None => RunDir::create_next("runs", kind.name())?,
     };
     run.save_json("config.json", &config)?;
-    println!("data   {}", config.dataset);
+    println!("data   {}", config.description);
     println!(
         "model  {:?}, {} layers of {} features, {channels} channel(s)",
         args.model, config.model.layers, config.model.features
@@ -148,38 +149,30 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// The data set of the flags; without them CIFAR-10 from `data/` or its official address, or else
-/// the built-in set.
-fn open_data(args: &Args) -> anyhow::Result<(DatasetKind, Splits)> {
-    if let Some(kind) = args.data.dataset {
-        return Ok((kind, args.data.open()?));
-    }
-    let cache = Path::new("data");
-    let folder = args.data.data.as_deref().unwrap_or(cache);
-    let options = OpenOptions::default();
-    let found = match open(DatasetKind::Cifar10, Some(folder), &options) {
-        Err(DataError::Missing { .. }) => {
-            println!(
-                "no CIFAR-10 in {}: downloading it (170 MB)",
-                folder.display()
-            );
-            download(DatasetKind::Cifar10, folder)
-                .and_then(|()| open(DatasetKind::Cifar10, Some(folder), &options))
-        }
-        found => found,
+/// The data set of the flags; without `--dataset`, CIFAR-10 if it is there or can be downloaded,
+/// else the built-in set.
+fn open_data(args: &common::DataArgs) -> anyhow::Result<(DatasetKind, Splits)> {
+    let open = |kind| {
+        let splits = args.open(kind);
+        let splits = splits.with_context(|| format!("cannot open the data set `{kind}`"))?;
+        Ok((kind, splits))
     };
-    match found {
-        Ok(splits) => Ok((DatasetKind::Cifar10, splits)),
-        Err(error) => {
-            eprintln!("WARNING: there is no CIFAR-10 to train on: {error}");
-            eprintln!("WARNING: training on the built-in pictures instead. To use CIFAR-10, put");
-            eprintln!("WARNING: cifar-10-binary.tar.gz, from");
-            eprintln!("WARNING: https://www.cs.toronto.edu/~kriz/cifar.html, into a folder");
-            eprintln!("WARNING: and give it with --data DIR");
-            let splits = open(DatasetKind::Builtin, None, &options)?;
-            Ok((DatasetKind::Builtin, splits))
+    if let Some(kind) = args.dataset {
+        return open(kind);
+    }
+    if let Err(DataError::Missing { .. }) = args.open(DatasetKind::Cifar10) {
+        let folder = &args.data;
+        println!("no CIFAR-10 in {}: downloading it", folder.display());
+        if let Err(error) = download(DatasetKind::Cifar10, folder) {
+            eprintln!("WARNING: {:#}", anyhow::Error::from(error));
+            eprintln!("WARNING: training on the built-in pictures instead of CIFAR-10. To use it,");
+            eprintln!("WARNING: put cifar-10-binary.tar.gz from");
+            eprintln!("WARNING: https://www.cs.toronto.edu/~kriz/cifar.html into a folder, and");
+            eprintln!("WARNING: give that with --data DIR");
+            return open(DatasetKind::Builtin);
         }
     }
+    open(DatasetKind::Cifar10)
 }
 
 fn train<M: TrainModel>(
@@ -203,25 +196,44 @@ fn train<M: TrainModel>(
             &losses.held_out,
         )?;
     }
-    println!("wrote  weights, averages and curve.png after {steps} steps");
+    println!("wrote  weights.safetensors, averaged.safetensors and curve.png after {steps} steps");
     if common::interrupted() {
-        println!("interrupted: no scores and samples; draw some with the example `sample`");
-        return Ok(());
+        println!("interrupted: no scores");
+    } else {
+        save_scores(args, runner, &trainer, &train, &held_out, run)?;
     }
+    draw(
+        args,
+        runner,
+        config,
+        run,
+        &held_out,
+        trainer.averaged().clone(),
+    )
+}
 
+/// Scores the averaged weights on held-out images, unless Ctrl-C ends that.
+fn save_scores<M: TrainModel>(
+    args: &Args,
+    runner: &Runner,
+    trainer: &Trainer<M>,
+    train: &ImageDataset,
+    held_out: &ImageDataset,
+    run: &RunDir,
+) -> anyhow::Result<()> {
     let options = ScoreOptions {
         images: args
             .eval_images
             .unwrap_or(runner.eval_images)
             .min(held_out.len()),
-        batch: config.train.batch,
+        batch: args.batch.unwrap_or(runner.batch),
         seed: args.seed,
     };
-    let marginal = MarginalQuantiles::of(&train);
+    let marginal = MarginalQuantiles::of(train);
     let progress = common::Progress::new("scoring", 1);
     let scores = score(
         trainer.averaged(),
-        &held_out,
+        held_out,
         &marginal,
         &options,
         &runner.device,
@@ -234,6 +246,7 @@ fn train<M: TrainModel>(
     progress.finish();
     let Some(scores) = scores else { return Ok(()) };
     run.save_json("scores.json", &scores)?;
+    println!("wrote  scores.json");
     println!(
         "scores of {} held-out images: mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
         scores.images,
@@ -241,14 +254,7 @@ fn train<M: TrainModel>(
         scores.skill,
         100.0 * scores.crossing_rate
     );
-    draw(
-        args,
-        runner,
-        config,
-        run,
-        &held_out,
-        trainer.averaged().clone(),
-    )
+    Ok(())
 }
 
 struct Losses {
@@ -259,8 +265,8 @@ struct Losses {
 /// Trains until the last step or Ctrl-C.
 fn train_steps<M: TrainModel>(
     trainer: &mut Trainer<M>,
-    train: &Arc<pixel_iqn::ImageDataset>,
-    held_out: &pixel_iqn::ImageDataset,
+    train: &Arc<ImageDataset>,
+    held_out: &ImageDataset,
     config: &RunConfig,
     runner: &Runner,
     run: &RunDir,
@@ -325,7 +331,7 @@ fn draw<M: TrainModel>(
     runner: &Runner,
     config: &RunConfig,
     run: &RunDir,
-    held_out: &pixel_iqn::ImageDataset,
+    held_out: &ImageDataset,
     model: M,
 ) -> anyhow::Result<()> {
     const SCALE: usize = 3;
@@ -370,9 +376,6 @@ fn draw<M: TrainModel>(
         inpainting.columns(),
         SCALE,
     )?;
-    println!(
-        "wrote  samples.png, inpainting.png, scores.json and curve.png in {}",
-        run.path().display()
-    );
+    println!("wrote  samples.png and inpainting.png");
     Ok(())
 }

@@ -14,26 +14,24 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixel_iqn::core::{OnRow, RowDone};
-use pixel_iqn::data::{OpenOptions, Splits};
+use pixel_iqn::data::{DataError, OpenOptions, Splits};
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind};
 
 /// Where images come from.
 #[derive(clap::Args, Debug)]
 pub struct DataArgs {
     /// Folder of the data set, or the folder that contains it
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
     /// Data set: cifar10, mnist, imagenet32, folder or builtin; then missing data is an error
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<DatasetKind>,
 }
 
 impl DataArgs {
-    /// Opens the chosen data set, by default CIFAR-10.
-    pub fn open(&self) -> anyhow::Result<Splits> {
-        let kind = self.dataset.unwrap_or(DatasetKind::Cifar10);
-        pixel_iqn::data::open(kind, self.data.as_deref(), &OpenOptions::default())
-            .with_context(|| format!("cannot open the data set `{kind}`"))
+    /// Opens a data set in the folder of `--data`.
+    pub fn open(&self, kind: DatasetKind) -> Result<Splits, DataError> {
+        pixel_iqn::data::open(kind, Some(&self.data), &OpenOptions::default())
     }
 }
 
@@ -115,11 +113,21 @@ impl Progress {
     /// Moves to `done`, with a note such as the loss.
     pub fn set(&self, done: usize, note: &str) {
         self.bar.set_position(done as u64);
+        self.show(note);
+    }
+
+    /// Moves by `count`.
+    pub fn add(&self, count: usize) {
+        self.bar.inc(count as u64);
+        self.show("");
+    }
+
+    fn show(&self, note: &str) {
         self.bar.set_message(note.to_owned());
         let mut last = self.last.lock().expect("no thread panics with the lock");
         if self.bar.is_hidden() && last.elapsed() >= Self::EVERY {
             *last = Instant::now();
-            let total = self.bar.length().unwrap_or(0);
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
             let left = self.bar.eta().as_secs();
             eprintln!("{} {done}/{total} {note} eta {left}s", self.task);
         }
@@ -130,17 +138,13 @@ impl Progress {
         self.bar.set_length(total as u64);
     }
 
-    /// Moves by `count`.
-    pub fn add(&self, count: usize) {
-        self.set(self.bar.position() as usize + count, "");
-    }
-
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Calls `sample` with a callback that shows the rows of `images` images and heeds Ctrl-C.
+/// Calls `sample` with a callback that shows the rows of `images` images and heeds Ctrl-C, unless
+/// it was pressed before: what is drawn after that is part of finishing.
 pub fn with_row_progress<T>(
     task: &str,
     images: usize,
@@ -148,9 +152,14 @@ pub fn with_row_progress<T>(
     sample: impl FnOnce(OnRow<'_>) -> T,
 ) -> T {
     let progress = Progress::new(task, images * height);
+    let finishing = interrupted();
     let result = sample(&|row: RowDone<'_>| {
         progress.add(row.images);
-        unless_interrupted()
+        if finishing {
+            ControlFlow::Continue(())
+        } else {
+            unless_interrupted()
+        }
     });
     progress.finish();
     result

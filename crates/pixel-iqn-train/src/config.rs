@@ -78,8 +78,10 @@ fn positive(x: f64) -> bool {
 pub struct RunConfig {
     /// Version of this format.
     pub version: u32,
-    /// The data set, in words.
+    /// The name of the data set.
     pub dataset: String,
+    /// The data set in a line: its sizes, and what was held out.
+    pub description: String,
     /// Height and width of the images, in pixels.
     pub size: [usize; 2],
     /// The name of each class, where the data set has names.

@@ -250,7 +250,8 @@ mod tests {
     fn config() -> RunConfig {
         RunConfig {
             version: RunConfig::VERSION,
-            dataset: "test".into(),
+            dataset: "builtin".into(),
+            description: "test".into(),
             size: [8, 8],
             class_names: None,
             model: ModelConfig::tiny(),

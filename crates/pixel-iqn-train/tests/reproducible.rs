@@ -1,0 +1,33 @@
+//! Alone in its process, because Burn draws the weights of all threads from one generator.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use pixel_iqn_core::{ModelConfig, PixelIqn, weights};
+use pixel_iqn_data::{Loader, LoaderConfig, builtin};
+use pixel_iqn_train::{StepReport, TrainConfig, Trainer};
+
+fn train(seed: u64) -> (Vec<StepReport>, Vec<u8>) {
+    let device = Device::flex();
+    let config = TrainConfig::new(5, 6).with_seed(seed);
+    let images = Arc::new(builtin::generate(0, 0..20, 8, 3).unwrap());
+    let loader = LoaderConfig {
+        seed,
+        flip: config.flip,
+        ..LoaderConfig::new(config.batch)
+    };
+    let batches = Loader::new(images, loader, device.clone(), 0).unwrap();
+    let batches = batches.take(config.steps);
+    let mut trainer = Trainer::<PixelIqn>::new(&ModelConfig::tiny(), config, &device).unwrap();
+    let reports = batches.map(|batch| trainer.step(&batch).unwrap()).collect();
+    let averaged = weights::to_safetensors(trainer.averaged()).unwrap();
+    (reports, averaged)
+}
+
+#[test]
+fn a_seed_decides_every_bit_of_a_training() {
+    let first = train(7);
+    assert_eq!(first.0.len(), 5);
+    assert_eq!(train(7), first);
+    assert_ne!(train(8).0[0].loss, first.0[0].loss);
+}
