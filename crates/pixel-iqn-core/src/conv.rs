@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use crate::lower::{Window, causal_conv};
+use crate::lower::{Window, causal_conv, causal_conv_last_row};
 use crate::mask::{MaskKind, group_mask};
 
 /// Weights and biases as PyTorch initialises a convolution: uniform in `±1 / sqrt(fan_in)`.
@@ -77,15 +77,35 @@ impl VerticalConv {
     /// Panics if the features of `x` are not those of the layer.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
-        let [_, input, _, kernel] = weight.dims();
+        let [_, input, ..] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
+        add_bias(causal_conv(x, weight, self.window()), &self.bias)
+    }
+
+    /// The last row of the output, from the `K / 2 + 1` rows that it reads.
+    ///
+    /// # Shapes
+    ///
+    /// - `rows`: `[batch, K / 2 + 1, width, features_in]`
+    /// - output: `[batch, 1, width, features_out]`
+    pub(crate) fn forward_last(&self, rows: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.val();
+        let [_, input, height, _] = weight.dims();
+        assert_shape!(rows, [_, height, _, input]);
+        add_bias(
+            causal_conv_last_row(rows, weight, self.window()),
+            &self.bias,
+        )
+    }
+
+    fn window(&self) -> Window {
+        let [.., kernel] = self.weight.val().dims();
         let half = kernel / 2;
-        let window = Window {
+        Window {
             up: half,
             left: half,
             right: half as isize,
-        };
-        add_bias(causal_conv(x, weight, window), &self.bias)
+        }
     }
 }
 

@@ -127,7 +127,8 @@ impl GatedLayer {
     }
 }
 
-fn with_label(
+/// Adds the bias of each image's class, where the layer has one.
+pub(crate) fn with_label(
     x: Tensor<4>,
     embedding: Option<&LabelEmbedding>,
     labels: Option<&Tensor<1, Int>>,

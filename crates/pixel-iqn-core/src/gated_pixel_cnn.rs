@@ -84,16 +84,27 @@ impl PixelModel for GatedPixelCnn {
     /// The inverse of the cumulative distribution at tau: the lowest level whose cumulative
     /// probability is at least tau, over `levels - 1`.
     fn values(&self, x: Tensor<4>, tau: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<4> {
-        let top = self.config.levels - 1;
         let tau: Tensor<5> = tau.permute([0, 2, 3, 1]).unsqueeze_dim(4);
-        // The last level is left out: it takes what is left, whatever the rounding of the sum.
-        let cumulative = softmax(self.logits(x, labels), 4)
-            .cumsum(4)
-            .narrow(4, 0, top);
-        let level = cumulative.lower(tau).float().sum_dim(4);
-        level
-            .div_scalar(top as f32)
+        inverse_cdf(self.logits(x, labels), tau)
             .squeeze_dim::<4>(4)
             .permute([0, 3, 1, 2])
     }
+}
+
+/// The lowest level whose cumulative probability is at least tau, over `levels - 1`.
+///
+/// # Shapes
+///
+/// - `logits`: `[.., levels]`
+/// - `tau`: `[.., 1]`
+/// - output: `[.., 1]`
+pub(crate) fn inverse_cdf<const D: usize>(logits: Tensor<D>, tau: Tensor<D>) -> Tensor<D> {
+    let top = logits.dims()[D - 1] - 1;
+    // The last level is left out: it takes what is left, whatever the rounding of the sum.
+    let cumulative = softmax(logits, D - 1).cumsum(D - 1).narrow(D - 1, 0, top);
+    cumulative
+        .lower(tau)
+        .float()
+        .sum_dim(D - 1)
+        .div_scalar(top as f32)
 }

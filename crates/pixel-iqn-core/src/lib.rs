@@ -68,8 +68,8 @@ pub use pointwise::{
     GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, Pointwise, PointwiseConfig,
 };
 pub use sample::{
-    KnownValues, Labels, NaiveSampler, OnRow, RowDone, SampleBatch, SampleError, SampleOptions,
-    Sampler, TauSource, round_to_level,
+    IncrementalSampler, KnownValues, Labels, NaiveSampler, OnRow, RowDone, SampleBatch,
+    SampleError, SampleOptions, Sampler, TauSource, round_to_level,
 };
 pub use tau::{TauEmbedding, TauEmbeddingConfig, TauLinear, TauProjection, TauProjectionConfig};
 pub use tau_head::TauHeadBlock;

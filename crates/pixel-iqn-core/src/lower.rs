@@ -36,13 +36,22 @@ impl Window {
 /// - output: `[batch, height, width, taps * features]`, taps in row-major order
 pub(crate) fn gather_taps(x: Tensor<4>, window: Window) -> Tensor<4> {
     let Window { up, left, right } = window;
-    let [batch, height, width, features] = x.dims();
+    let [_, height, width, _] = x.dims();
     if (up, left, right) == (0, 0, 0) {
         return x;
     }
     let padding = [(0, 0), (up, 0), (left, right.max(0) as usize), (0, 0)];
-    let x = x.pad(padding, PadMode::Constant(0.0));
-    let taps = (0..=up)
+    cut_taps(
+        x.pad(padding, PadMode::Constant(0.0)),
+        window,
+        [height, width],
+    )
+}
+
+/// The taps of an image that was padded: those of `size` positions.
+fn cut_taps(x: Tensor<4>, window: Window, [height, width]: [usize; 2]) -> Tensor<4> {
+    let [batch, _, _, features] = x.dims();
+    let taps = (0..=window.up)
         .flat_map(|row| (0..window.columns()).map(move |column| (row, column)))
         .map(|(row, column)| {
             x.clone().slice([
@@ -64,12 +73,35 @@ pub(crate) fn gather_taps(x: Tensor<4>, window: Window) -> Tensor<4> {
 /// - `weight`: `[features_out, features_in, rows, columns]` of the window
 /// - output: `[batch, height, width, features_out]`
 pub(crate) fn causal_conv(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
+    product(gather_taps(x, window), tap_matrix(weight, window))
+}
+
+/// The last row of a [`causal_conv`], from the rows that it reads.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, up + 1, width, features_in]`
+/// - `weight`: `[features_out, features_in, rows, columns]` of the window
+/// - output: `[batch, 1, width, features_out]`
+pub(crate) fn causal_conv_last_row(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
+    let [_, _, width, _] = x.dims();
+    let padding = [
+        (0, 0),
+        (0, 0),
+        (window.left, window.right.max(0) as usize),
+        (0, 0),
+    ];
+    let taps = cut_taps(x.pad(padding, PadMode::Constant(0.0)), window, [1, width]);
+    product(taps, tap_matrix(weight, window))
+}
+
+/// `[features_out, features_in, rows, columns]` to `[taps * features_in, features_out]`.
+fn tap_matrix(weight: Tensor<4>, window: Window) -> Tensor<2> {
     let [out, features, ..] = weight.dims();
-    let matrix = weight
+    weight
         .permute([0, 2, 3, 1])
         .reshape([out, window.taps() * features])
-        .transpose();
-    product(gather_taps(x, window), matrix)
+        .transpose()
 }
 
 /// A 1x1 convolution: every position's features times `weight`.
@@ -123,6 +155,15 @@ pub(crate) fn join_groups(x: Tensor<3>, [batch, height, width]: [usize; 3]) -> T
     x.reshape([groups, positions])
         .swap_dims(0, 1)
         .reshape([batch, height, width, groups])
+}
+
+/// Puts the two gate halves of each channel group side by side: `[batch, 1, width, 2 F]`, in the
+/// order of half, group and feature, to `[batch, width, groups, 2 F / groups]`.
+pub(crate) fn gates_by_group(x: Tensor<4>, groups: usize) -> Tensor<4> {
+    let [batch, _, width, gates] = x.dims();
+    x.reshape([batch, width, 2, groups, gates / 2 / groups])
+        .swap_dims(2, 3)
+        .reshape([batch, width, groups, gates / groups])
 }
 
 /// `[B, C, H, W]`, the layout outside, to `[B, H, W, C]`, the layout inside.

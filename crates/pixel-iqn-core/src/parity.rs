@@ -3,7 +3,7 @@
 //! A case is a config and a safetensors file with the weights under `weight/<name>`, the inputs
 //! `x`, `tau`, `labels` and `levels`, and what the other implementation made of them: `output`,
 //! `loss`, the gradients of the loss under `grad/<name>`, and for the quantile head `sample`, the
-//! image of the naive sampler at `tau`. The reference implementation writes such files.
+//! image sampled at `tau`. The reference implementation writes such files.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::model::PixelModel;
 use crate::weights::{WeightsError, load_safetensors, to_safetensors};
 use crate::{
-    ConfigError, GatedPixelCnn, Head, ModelConfig, NaiveSampler, PixelIqn, SampleBatch,
-    SampleError, Sampler,
+    ConfigError, GatedPixelCnn, Head, IncrementalSampler, ModelConfig, NaiveSampler, PixelIqn,
+    SampleBatch, SampleError, Sampler,
 };
 
 /// Allowed largest absolute difference of outputs, losses and samples.
@@ -37,7 +37,7 @@ pub struct Differences {
     pub loss: f64,
     /// Of a weight's gradient: the largest difference over the largest value of that gradient.
     pub grad: f64,
-    /// Of the sampled image, absolute; none for a case without one.
+    /// Of the images of the naive and the incremental sampler, absolute; none for a case without one.
     pub sample: Option<f64>,
 }
 
@@ -127,29 +127,36 @@ impl Case<'_> {
             Reduction::Mean,
         );
         let grad = self.gradients(&model, loss.backward())?;
-        let sample = NaiveSampler::new(model.valid(), &self.device.clone().inner()).sample(
-            &SampleBatch {
-                dims: self.dims,
-                tau: self.vectors.float("tau")?,
-                labels: self
-                    .labels
-                    .as_ref()
-                    .map(|labels| labels.iter().map(|&label| label as usize).collect()),
-                known: None,
-                levels: Some(256),
-            },
-            &|_| ControlFlow::Continue(()),
-        )?;
         Ok(Differences {
             output: self.compare("output", output)?,
             loss: self.compare("loss", loss)?,
             grad,
-            sample: Some(max_difference(
-                "sample",
-                &sample,
-                &self.vectors.float("sample")?,
-            )?),
+            sample: Some(self.sample(model.valid())?),
         })
+    }
+
+    /// The larger difference of the naive and the incremental sampler.
+    fn sample(&self, model: PixelIqn) -> Result<f64, ParityError> {
+        let batch = SampleBatch {
+            dims: self.dims,
+            tau: self.vectors.float("tau")?,
+            labels: self
+                .labels
+                .as_ref()
+                .map(|labels| labels.iter().map(|&label| label as usize).collect()),
+            known: None,
+            levels: Some(256),
+        };
+        let expected = self.vectors.float("sample")?;
+        let incremental = IncrementalSampler::from(&model);
+        let naive = NaiveSampler::new(model, &self.device.clone().inner());
+        let samplers: [&dyn Sampler; 2] = [&incremental, &naive];
+        let mut worst = 0.0f64;
+        for sampler in samplers {
+            let sample = sampler.sample(&batch, &|_| ControlFlow::Continue(()))?;
+            worst = worst.max(max_difference("sample", &sample, &expected)?);
+        }
+        Ok(worst)
     }
 
     fn categorical(&self, config: &ModelConfig) -> Result<Differences, ParityError> {

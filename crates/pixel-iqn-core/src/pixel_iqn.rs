@@ -110,7 +110,7 @@ impl PixelIqn {
         assert_shape!(tau, [batch, channels, height, width]);
         match &self.out {
             OutputLayer::Masked(out) => {
-                let phi = self.embed(tau);
+                let phi = self.tau_embedding.forward_images(tau);
                 let context = self.trunk.forward(x, Some(&phi), labels);
                 to_channels_first(out.forward(context))
             }
@@ -139,20 +139,12 @@ impl PixelIqn {
         let OutputLayer::Grouped(out) = &self.out else {
             panic!("`quantiles` needs a model with the head injection of tau");
         };
-        let phi = self.embed(tau);
+        let phi = self.tau_embedding.forward_images(tau);
         let mut h = split_groups(context, channels);
         for block in &self.head_blocks {
             h = block.forward(h, phi.clone());
         }
         to_channels_first(join_groups(out.forward(h), [batch, height, width]))
-    }
-
-    /// The embedding of tau, channels first: `[channels, batch * height * width, tau_features]`.
-    fn embed(&self, tau: Tensor<4>) -> Tensor<3> {
-        let [batch, channels, height, width] = tau.dims();
-        let tau = tau.swap_dims(0, 1);
-        self.tau_embedding
-            .forward(tau.reshape([channels, batch * height * width, 1]))
     }
 }
 

@@ -67,6 +67,18 @@ impl TauEmbedding {
         let bias = self.linear.bias.val().reshape([1, features]);
         relu(angles.cos().matmul(weight.transpose()) + bias).reshape(shape)
     }
+
+    /// The embedding of one tau per value of some images, channels first.
+    ///
+    /// # Shapes
+    ///
+    /// - `tau`: `[batch, channels, height, width]`, in (0, 1)
+    /// - output: `[channels, batch * height * width, features]`
+    pub fn forward_images(&self, tau: Tensor<4>) -> Tensor<3> {
+        let [batch, channels, height, width] = tau.dims();
+        let tau = tau.swap_dims(0, 1);
+        self.forward(tau.reshape([channels, batch * height * width, 1]))
+    }
 }
 
 /// Configuration of a [`TauProjection`].

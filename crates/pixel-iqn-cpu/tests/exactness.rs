@@ -1,11 +1,11 @@
-//! The compiled sampler against the full forward pass and the naive sampler.
+//! The compiled and the incremental sampler against the full forward pass and the naive sampler.
 
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use pixel_iqn_core::{
-    Head, KnownValues, ModelConfig, NaiveSampler, Noise, PixelModel, RowDone, SampleBatch, Sampler,
-    TauInjection,
+    Head, IncrementalSampler, KnownValues, ModelConfig, NaiveSampler, Noise, PixelModel, RowDone,
+    SampleBatch, Sampler, TauInjection,
 };
 use pixel_iqn_cpu::CpuSampler;
 use proptest::prelude::*;
@@ -84,7 +84,7 @@ impl Case {
     fn check<M: PixelModel + Sync>(
         &self,
         model: M,
-        fast: CpuSampler,
+        (compiled, incremental): (CpuSampler, IncrementalSampler),
         forward: impl Fn(&M, Tensor<4>, Tensor<4>, Option<&Tensor<1, Int>>) -> Tensor<4>,
     ) -> Result<(), TestCaseError> {
         let device = Device::flex();
@@ -110,8 +110,10 @@ impl Case {
             }),
             ..self.batch.clone()
         };
-        let (predictions, images) = fast.predict(&forced, &keep_going).unwrap();
-        prop_assert_eq!(&images, &known.values);
+        let results = [
+            compiled.predict(&forced, &keep_going).unwrap(),
+            incremental.predict(&forced, &keep_going).unwrap(),
+        ];
         let expected = forward(
             &model,
             tensor(&known.values),
@@ -119,8 +121,11 @@ impl Case {
             labels.as_ref(),
         );
         let expected: Vec<f32> = expected.into_data().try_to_vec().unwrap();
-        for (i, (a, b)) in predictions.iter().zip(&expected).enumerate() {
-            prop_assert!((a - b).abs() < 1e-5, "value {}: {} is not {}", i, a, b);
+        for (predictions, images) in results {
+            prop_assert_eq!(&images, &known.values);
+            for (i, (a, b)) in predictions.iter().zip(&expected).enumerate() {
+                prop_assert!((a - b).abs() < 1e-5, "value {}: {} is not {}", i, a, b);
+            }
         }
 
         // Sampled, partly known, rounded. The seed of the test is fixed, as a quantile between two
@@ -128,8 +133,10 @@ impl Case {
         let naive = NaiveSampler::new(model, &device)
             .sample(&self.batch, &keep_going)
             .unwrap();
-        let sampled = fast.sample(&self.batch, &keep_going).unwrap();
-        prop_assert_eq!(sampled, naive);
+        let sampled = compiled.sample(&self.batch, &keep_going).unwrap();
+        prop_assert_eq!(&sampled, &naive);
+        let sampled = incremental.sample(&self.batch, &keep_going).unwrap();
+        prop_assert_eq!(&sampled, &naive);
         Ok(())
     }
 }
@@ -147,13 +154,13 @@ proptest! {
         match case.config.head {
             Head::Quantile => {
                 let model = case.config.init_pixel_iqn(&device);
-                let fast = CpuSampler::from(&model);
-                case.check(model, fast, |model, x, tau, labels| model.forward(x, tau, labels))?;
+                let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
+                case.check(model, samplers, |model, x, tau, labels| model.forward(x, tau, labels))?;
             }
             Head::Categorical => {
                 let model = case.config.init_gated_pixel_cnn(&device);
-                let fast = CpuSampler::from(&model);
-                case.check(model, fast, |model, x, tau, labels| model.values(x, tau, labels))?;
+                let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
+                case.check(model, samplers, |model, x, tau, labels| model.values(x, tau, labels))?;
             }
         }
     }

@@ -1,30 +1,25 @@
 use std::any::Any;
 
 use burn::tensor::Device;
+#[cfg(not(feature = "cpu"))]
+use pixel_iqn_core::IncrementalSampler as Fast;
 use pixel_iqn_core::{GatedPixelCnn, Head, NaiveSampler, PixelIqn, PixelModel, Sampler};
+#[cfg(feature = "cpu")]
+use pixel_iqn_cpu::CpuSampler as Fast;
 use pixel_iqn_train::{RunConfig, RunDir, RunError, Weights};
 
-/// The fastest sampler for a model whose weights are on `device`: with the feature `cpu` the
-/// compiled CPU sampler, for the models of this crate, else one forward pass per value.
+/// The fastest sampler for a model: with the feature `cpu` the compiled CPU sampler, else the
+/// incremental one on the device of the model; for models of other crates, one forward pass per
+/// value on `device`.
 pub fn sampler<M: PixelModel + Sync + 'static>(model: M, device: &Device) -> Box<dyn Sampler> {
-    compiled(&model).unwrap_or_else(|| Box::new(NaiveSampler::new(model, device)))
-}
-
-#[cfg(feature = "cpu")]
-fn compiled(model: &dyn Any) -> Option<Box<dyn Sampler>> {
-    use pixel_iqn_cpu::CpuSampler;
-
-    let sampler = if let Some(model) = model.downcast_ref::<PixelIqn>() {
-        CpuSampler::from(model)
+    let any: &dyn Any = &model;
+    if let Some(model) = any.downcast_ref::<PixelIqn>() {
+        Box::new(Fast::from(model))
+    } else if let Some(model) = any.downcast_ref::<GatedPixelCnn>() {
+        Box::new(Fast::from(model))
     } else {
-        CpuSampler::from(model.downcast_ref::<GatedPixelCnn>()?)
-    };
-    Some(Box::new(sampler))
-}
-
-#[cfg(not(feature = "cpu"))]
-fn compiled(_: &dyn Any) -> Option<Box<dyn Sampler>> {
-    None
+        Box::new(NaiveSampler::new(model, device))
+    }
 }
 
 /// The fastest sampler for the model of a run folder, with its averaged weights.

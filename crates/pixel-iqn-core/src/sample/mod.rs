@@ -1,10 +1,12 @@
 //! Sampling: what to sample, and the samplers.
 
 mod batch;
+mod incremental;
 mod naive;
 mod options;
 
 pub use batch::{KnownValues, RowDone, SampleBatch, SampleError, round_to_level};
+pub use incremental::IncrementalSampler;
 pub use naive::NaiveSampler;
 pub use options::{Labels, SampleOptions, TauSource};
 

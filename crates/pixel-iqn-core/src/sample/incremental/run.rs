@@ -1,0 +1,298 @@
+//! One batch of an [`IncrementalSampler`].
+
+use std::collections::VecDeque;
+
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::gated_layer::{gate, with_label};
+use crate::gated_pixel_cnn::inverse_cdf;
+use crate::lower::gates_by_group;
+use crate::sample::{OnRow, RowDone, SampleBatch, SampleError};
+use crate::tau::TauProjection;
+
+use super::{HeadWeights, IncrementalSampler};
+
+pub(super) struct Run<'a> {
+    model: &'a IncrementalSampler,
+    batch: &'a SampleBatch,
+    labels: Option<Tensor<1, Int>>,
+    layers: Vec<LayerCache>,
+    /// What the gates of the blocks after the trunk get from tau in this row, as
+    /// [`LayerCache::gates`].
+    blocks: Vec<Tensor<4>>,
+}
+
+/// What a layer remembers.
+struct LayerCache {
+    /// The input rows that the vertical stack still reads, `[batch, 1, width, input]`, the oldest
+    /// first; zeros above the image.
+    rows: VecDeque<Tensor<4>>,
+    /// What the gates of this row get from everything but the row itself: `[batch, width, C,
+    /// 2 F / C]`.
+    gates: Tensor<4>,
+    /// The inputs of the horizontal stack left of this pixel, `[batch, input]`, the farthest
+    /// first; zeros outside of the image.
+    left: VecDeque<Tensor<2>>,
+}
+
+/// The features of one pixel, by channel group as far as they are known: `[batch, features]`.
+struct Pixel {
+    column: usize,
+    /// The gates before what the pixel itself adds, per layer: `[batch, C, 2 F / C]`.
+    gates: Vec<Tensor<3>>,
+    /// Per layer.
+    inputs: Vec<Vec<Tensor<2>>>,
+    gated: Vec<Vec<Tensor<2>>>,
+    top: Vec<Tensor<2>>,
+    hidden: Vec<Tensor<2>>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(model: &'a IncrementalSampler, batch: &'a SampleBatch) -> Self {
+        let [images, _, _, width] = batch.dims;
+        let device = &model.device;
+        let layers = model.trunk.layers.iter().map(|layer| {
+            let [_, input, rows, _] = layer.vertical.weight.val().dims();
+            let row = Tensor::zeros([images, 1, width, input], device);
+            LayerCache {
+                rows: vec![row; rows].into(),
+                gates: Tensor::zeros([0, 0, 0, 0], device),
+                left: vec![Tensor::zeros([images, input], device); rows - 1].into(),
+            }
+        });
+        Self {
+            layers: layers.collect(),
+            labels: batch.labels.as_ref().map(|labels| {
+                let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+                Tensor::from_data(labels.as_slice(), device)
+            }),
+            blocks: Vec::new(),
+            model,
+            batch,
+        }
+    }
+
+    /// Samples all rows; returns the model's values and the images.
+    pub(super) fn sample(mut self, on_row: OnRow<'_>) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
+        let [images, channels, height, width] = self.batch.dims;
+        let at = |image, channel, row, column| {
+            ((image * channels + channel) * height + row) * width + column
+        };
+        let mut predictions = vec![0.0; self.batch.tau.len()];
+        let mut sampled = predictions.clone();
+        let mut above: Option<Vec<f32>> = None;
+        for row in 0..height {
+            self.begin_row(row, above.as_deref());
+            for column in 0..width {
+                let mut pixel = self.begin_pixel(column);
+                for channel in 0..channels {
+                    let values = self.values(&mut pixel, row, channel);
+                    let values = values.into_data().convert::<f32>();
+                    let values = values.as_slice::<f32>().expect("converted to f32");
+                    let mut settled = Vec::with_capacity(images);
+                    for (image, &value) in values.iter().enumerate() {
+                        let at = at(image, channel, row, column);
+                        predictions[at] = value;
+                        sampled[at] = self.batch.settle(at, value);
+                        settled.push(2.0 * sampled[at] - 1.0);
+                    }
+                    let settled = tensor(settled, [images, 1], &self.model.device);
+                    pixel.inputs[0].push(settled);
+                }
+                for (cache, inputs) in self.layers.iter_mut().zip(pixel.inputs) {
+                    if cache.left.pop_front().is_some() {
+                        cache.left.push_back(Tensor::cat(inputs, 1));
+                    }
+                }
+            }
+            let values: Vec<f32> = (0..images * channels)
+                .flat_map(|plane| &sampled[(plane * height + row) * width..][..width])
+                .copied()
+                .collect();
+            let done = RowDone {
+                first_image: 0,
+                images,
+                row,
+                height,
+                values: &values,
+            };
+            if on_row(done).is_break() {
+                return Err(SampleError::Cancelled);
+            }
+            above = Some(values);
+        }
+        Ok((predictions, sampled))
+    }
+
+    /// Runs the vertical stack over the row `above`, `[images, channels, width]`, and computes
+    /// all that the gates of row `row` get from there, from tau and from labels.
+    pub(super) fn begin_row(&mut self, row: usize, above: Option<&[f32]>) {
+        let [images, channels, height, width] = self.batch.dims;
+        let device = &self.model.device;
+        let groups = self.model.config.channels;
+        let features = self.model.config.features;
+        let labels = self.labels.as_ref();
+        let phi = match &self.model.head {
+            HeadWeights::Quantile { embedding, .. } => {
+                let planes = 0..images * channels;
+                let tau = planes
+                    .flat_map(|plane| &self.batch.tau[(plane * height + row) * width..][..width]);
+                let tau = tensor(tau.copied().collect(), [images, channels, 1, width], device);
+                Some(embedding.forward_images(tau))
+            }
+            HeadWeights::Categorical { .. } => None,
+        };
+        let from_tau = |projection: &TauProjection| {
+            let phi = phi
+                .clone()
+                .expect("only quantile models have projections of tau");
+            let [.., group] = projection.matrices().dims();
+            projection
+                .forward_groups(phi)
+                .swap_dims(0, 1)
+                .reshape([images, width, groups, group])
+        };
+        let mut v = above.map(|values| {
+            let x = tensor(values.to_vec(), [images, channels, 1, width], device);
+            x.permute([0, 2, 3, 1]) * 2.0 - 1.0
+        });
+        let layers = self.model.trunk.layers.iter().zip(&self.model.layers);
+        for ((layer, weights), cache) in layers.zip(&mut self.layers) {
+            // Above the image is nothing, not what the vertical stack makes of nothing.
+            let v_in = v.take().map(|v| {
+                cache.rows.pop_front();
+                cache.rows.push_back(v);
+                let rows = Tensor::cat(cache.rows.iter().cloned().collect(), 1);
+                with_label(
+                    layer.vertical.forward_last(rows),
+                    layer.label_vertical.as_ref(),
+                    labels,
+                )
+            });
+            let zeros = || Tensor::zeros([images, 1, width, 2 * features], device);
+            let above = v_in.clone().unwrap_or_else(zeros);
+            let above = layer.vertical_to_horizontal.forward(above);
+            let above = with_label(above, layer.label_horizontal.as_ref(), labels);
+            let gates = gates_by_group(above, groups) + weights.bias.clone();
+            cache.gates = match &layer.tau {
+                Some(projection) => gates + from_tau(projection),
+                None => gates,
+            };
+            for left in &mut cache.left {
+                *left = left.zeros_like();
+            }
+            v = v_in.map(gate);
+        }
+        if let HeadWeights::Quantile { blocks, .. } = &self.model.head {
+            self.blocks = blocks.iter().map(|block| from_tau(&block.tau)).collect();
+        }
+    }
+
+    fn begin_pixel(&self, column: usize) -> Pixel {
+        let gates = self.layers.iter().zip(&self.model.layers);
+        let gates = gates.map(|(cache, weights)| {
+            let [images, _, groups, group] = cache.gates.dims();
+            let shape = [images, groups, group];
+            let gates = cache.gates.clone().narrow(1, column, 1).reshape(shape);
+            match &weights.left {
+                Some(weight) => {
+                    let left = Tensor::cat(cache.left.iter().cloned().collect(), 1);
+                    gates + left.matmul(weight.clone()).reshape(shape)
+                }
+                None => gates,
+            }
+        });
+        let layers = self.layers.len();
+        Pixel {
+            column,
+            gates: gates.collect(),
+            inputs: vec![Vec::new(); layers],
+            gated: vec![Vec::new(); layers],
+            top: Vec::new(),
+            hidden: Vec::new(),
+        }
+    }
+
+    /// The model's values of one channel of a pixel, `[batch, 1]`.
+    fn values(&self, pixel: &mut Pixel, row: usize, channel: usize) -> Tensor<2> {
+        let model = self.model;
+        for (l, weights) in model.layers.iter().enumerate() {
+            let [images, _, group] = pixel.gates[l].dims();
+            let gates = pixel.gates[l].clone().narrow(1, channel, 1);
+            let mut gates = gates.reshape([images, group]);
+            if let Some(weight) = &weights.centre[channel] {
+                gates = gates + join(&pixel.inputs[l]).matmul(weight.clone());
+            }
+            pixel.gated[l].push(gate(gates));
+            let mut output = weights.output.forward(channel, join(&pixel.gated[l]));
+            if l > 0 {
+                output = output + pixel.inputs[l][channel].clone();
+            }
+            match pixel.inputs.get_mut(l + 1) {
+                Some(next) => next.push(output),
+                None => pixel.top.push(relu(output)),
+            }
+        }
+        let hidden = model.hidden.forward(channel, join(&pixel.top));
+        pixel.hidden.push(relu(hidden));
+        match &model.head {
+            HeadWeights::Quantile { blocks, out, .. } if blocks.is_empty() => {
+                out.forward(channel, join(&pixel.hidden))
+            }
+            HeadWeights::Quantile { blocks, out, .. } => {
+                let mut h = pixel.hidden[channel].clone();
+                for (block, gates) in blocks.iter().zip(&self.blocks) {
+                    let [images, .., group] = gates.dims();
+                    let gates = gates.clone().narrow(1, pixel.column, 1);
+                    let gates = gates.narrow(2, channel, 1).reshape([images, group]);
+                    let gates = block.input.forward(channel, h.clone()) + gates;
+                    h = h + block.output.forward(channel, gate(gates));
+                }
+                out.forward(channel, h)
+            }
+            HeadWeights::Categorical { out } => {
+                let [images, channels, height, width] = self.batch.dims;
+                let tau = (0..images).map(|image| {
+                    self.batch.tau
+                        [((image * channels + channel) * height + row) * width + pixel.column]
+                });
+                let tau = tensor(tau.collect(), [images, 1], &model.device);
+                inverse_cdf(out.forward(channel, join(&pixel.hidden)), tau)
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn cached_numbers(&self) -> usize {
+        let count = |shape: &[usize]| shape.iter().product::<usize>();
+        let layers = self.layers.iter().map(|cache| {
+            count(&cache.gates.dims())
+                + cache
+                    .rows
+                    .iter()
+                    .map(|row| count(&row.dims()))
+                    .sum::<usize>()
+                + cache
+                    .left
+                    .iter()
+                    .map(|left| count(&left.dims()))
+                    .sum::<usize>()
+        });
+        layers.sum::<usize>()
+            + self
+                .blocks
+                .iter()
+                .map(|block| count(&block.dims()))
+                .sum::<usize>()
+    }
+}
+
+/// The groups so far, side by side.
+fn join(groups: &[Tensor<2>]) -> Tensor<2> {
+    Tensor::cat(groups.to_vec(), 1)
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
