@@ -6,18 +6,20 @@
 
 mod common;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use pixel_iqn::data::save_sheet;
-use pixel_iqn::train::sample_levels;
-use pixel_iqn::{Labels, RunDir, SampleOptions, TauSource};
+use pixel_iqn::data::{DataError, NpzWriter, PngFolder, save_sheet};
+use pixel_iqn::train::{Weights, sample_levels};
+use pixel_iqn::{Labels, RunConfig, RunDir, SampleOptions, Sampler, TauSource};
 
 /// Draw samples of a trained model
 ///
-/// Example: sample --run runs/cifar10-1 --count 64 --out samples.png
+/// Examples: sample --run runs/cifar10-1 --count 64 --out samples.png
+/// and sample --run runs/cifar10-1 --count 50000 --out samples.npz
 #[derive(Parser, Debug)]
 struct Args {
     #[command(flatten)]
@@ -43,9 +45,23 @@ struct Args {
     /// Images sampled together
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Sheet to write
-    #[arg(long, value_name = "FILE.png", default_value = "samples.png")]
+    /// Only part K of N of the images, K from 1: together the parts equal the whole
+    #[arg(long, value_name = "K/N", value_parser = parse_shard, default_value = "1/1")]
+    shard: (usize, usize),
+    /// What to write: FILE.png, a sheet; FILE.npz, uint8 [N, H, W, C]; else a folder of single
+    /// PNGs. Folders and .npz files are written as the images come, and an interrupted job
+    /// continues where it stopped
+    #[arg(long, value_name = "PATH", default_value = "samples.png")]
     out: PathBuf,
+}
+
+fn parse_shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/');
+    let parts = parts.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((k, n)) if 1 <= k && k <= n => Ok((k, n)),
+        _ => Err("give K/N with K from 1 to N, as 2/8".into()),
+    }
 }
 
 fn parse_labels(text: &str) -> Result<Labels, String> {
@@ -70,32 +86,92 @@ fn run(args: Args) -> anyhow::Result<()> {
     let device = pixel_iqn::device(&args.device.device)?;
     let (run, config) = RunDir::open(&args.run)?;
     let sampler = pixel_iqn::load_sampler(&run, &config, &device)?;
-    let model = &config.model;
-    let options = SampleOptions {
+    let (k, n) = args.shard;
+    let range = args.count * (k - 1) / n..args.count * k / n;
+    ensure!(
+        !range.is_empty(),
+        "part {k} of {n} has none of {} images",
+        args.count
+    );
+    let options = options(&args, &config);
+    // All that an image depends on, but its index.
+    let job = format!(
+        "seed {}, tau {:?}, labels {:?}, weights {}",
+        args.seed,
+        options.tau,
+        options.labels,
+        run.fingerprint(Weights::Averaged)?
+    );
+    let [height, width] = config.size;
+    let shape = [range.len(), config.model.channels, height, width];
+    let written = format!("cannot write {}", args.out.display());
+    match args
+        .out
+        .extension()
+        .and_then(|extension| extension.to_str())
+    {
+        Some("png") => {
+            let levels = common::with_row_progress("sampling", range.len(), height, |on_row| {
+                sample_levels(&*sampler, &options.part(range), on_row)
+            })?;
+            let columns = match options.labels {
+                Labels::Spread => config.model.classes.min(shape[0]),
+                _ => shape[0].isqrt().max(1),
+            };
+            save_sheet(&args.out, &levels, shape, columns, 3).context(written)?;
+        }
+        Some("npz") => {
+            let mut npz = NpzWriter::open(&args.out, shape, &job).context(written)?;
+            let rest = range.start + npz.done()..range.end;
+            stream(&*sampler, &options, rest, |_, levels| npz.append(levels))?;
+            npz.finish()?;
+        }
+        _ => {
+            let [_, image @ ..] = shape;
+            let folder = PngFolder::open(&args.out, image, &job).context(written)?;
+            let done = range.clone().take_while(|&i| folder.contains(i)).count();
+            let rest = range.start + done..range.end;
+            stream(&*sampler, &options, rest, |i, levels| {
+                folder.save(i, levels)
+            })?;
+        }
+    }
+    println!("wrote {}", args.out.display());
+    Ok(())
+}
+
+fn options(args: &Args, config: &RunConfig) -> SampleOptions {
+    SampleOptions {
         tau: match (args.tau, args.tau_range.as_deref()) {
             (Some(tau), _) => TauSource::Constant(tau),
             (None, Some(&[low, high])) => TauSource::Interval(low, high),
             _ => TauSource::Uniform,
         },
-        labels: match args.labels {
-            Some(labels) => labels,
-            None if model.classes > 0 => Labels::Spread,
+        labels: match &args.labels {
+            Some(labels) => labels.clone(),
+            None if config.model.classes > 0 => Labels::Spread,
             None => Labels::None,
         },
         batch: args.batch,
         ..SampleOptions::new(args.count, config.size, args.seed)
-    };
-    let [height, width] = config.size;
-    let levels = common::with_row_progress("sampling", args.count, height, |on_row| {
-        sample_levels(&*sampler, &options, on_row)
-    })?;
-    let columns = match options.labels {
-        Labels::Spread => model.classes.min(args.count),
-        _ => args.count.isqrt().max(1),
-    };
-    let shape = [args.count, model.channels, height, width];
-    save_sheet(&args.out, &levels, shape, columns, 3)
-        .with_context(|| format!("cannot write {}", args.out.display()))?;
-    println!("wrote {}", args.out.display());
-    Ok(())
+    }
+}
+
+/// Samples the images of `range`, and gives each batch to `write` with the index of its first.
+fn stream(
+    sampler: &dyn Sampler,
+    options: &SampleOptions,
+    range: Range<usize>,
+    mut write: impl FnMut(usize, &[u8]) -> Result<(), DataError>,
+) -> anyhow::Result<()> {
+    let [height, _] = options.size;
+    common::with_row_progress("sampling", range.len(), height, |on_row| {
+        for first in range.clone().step_by(options.batch.max(1)) {
+            let batch = first..(first + options.batch.max(1)).min(range.end);
+            let levels = sample_levels(sampler, &options.part(batch), on_row)
+                .context("what is written stays: the same command continues there")?;
+            write(first, &levels)?;
+        }
+        Ok(())
+    })
 }

@@ -1,5 +1,6 @@
-//! Tasks of this repository: `cargo xtask ci | parity`.
+//! Tasks of this repository: `cargo xtask ci | bench | parity`.
 
+mod bench;
 mod parity;
 
 use std::process::{Command, ExitCode};
@@ -19,6 +20,9 @@ struct Args {
 enum Task {
     /// Run the gate: what `.ci/run` runs
     Ci,
+    /// Measure speed and memory
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Hold the models against vectors of another implementation
     Parity(parity::Args),
 }
@@ -26,6 +30,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Ci => ci(),
+        Task::Bench(bench) => bench::run(&bench),
         Task::Parity(args) => parity::run(&args),
     };
     match result {

@@ -39,6 +39,7 @@
 
 mod config;
 mod conv;
+mod flops;
 mod gated_layer;
 mod gated_pixel_cnn;
 mod label;

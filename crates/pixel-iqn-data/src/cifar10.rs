@@ -145,7 +145,7 @@ fn load_checked(path: &Path, md5: &[impl AsRef<str>; 6]) -> Result<Cifar10> {
                 hint: hint(),
             });
         };
-        checksum::check(&file, checksum::of_bytes(&bytes), md5[index].as_ref())?;
+        checksum::check(&file, checksum::md5(&bytes), md5[index].as_ref())?;
         if is_test {
             test = Some(parse(&file, &bytes)?);
         } else {
@@ -283,7 +283,7 @@ mod tests {
     /// Six batches of two images with their checksums.
     fn six() -> ([Vec<u8>; 6], [String; 6]) {
         let batches: [_; 6] = std::array::from_fn(|index| batch(index, 2));
-        let md5 = std::array::from_fn(|index| checksum::of_bytes(&batches[index]));
+        let md5 = std::array::from_fn(|index| checksum::md5(&batches[index]));
         (batches, md5)
     }
 

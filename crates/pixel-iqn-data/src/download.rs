@@ -104,7 +104,7 @@ fn fetch(url: &str, md5: &str, target: &Path) -> Result<()> {
 }
 
 fn md5_of(path: &Path) -> Result<String> {
-    Ok(checksum::of_bytes(&fs::read(path).map_err(at(path))?))
+    Ok(checksum::md5(&fs::read(path).map_err(at(path))?))
 }
 
 fn part_of(target: &Path) -> PathBuf {
@@ -210,7 +210,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("new/folder/file.bin");
         let (url, server) = serve(vec![reply("200 OK", 200_000, &body())]);
-        let md5 = checksum::of_bytes(&body());
+        let md5 = checksum::md5(&body());
         fetch(&url, &md5, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), body());
         assert!(!part_of(&target).exists());
@@ -224,7 +224,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("file.bin");
         let body = body();
-        let md5 = checksum::of_bytes(&body);
+        let md5 = checksum::md5(&body);
         let (url, server) = serve(vec![
             reply("200 OK", body.len(), &body[..120_000]),
             reply("206 Partial Content", 80_000, &body[120_000..]),
@@ -251,7 +251,7 @@ mod tests {
         let target = root.path().join("file.bin");
         fs::write(part_of(&target), "old beginning").unwrap();
         let (url, server) = serve(vec![reply("200 OK", 200_000, &body())]);
-        fetch(&url, &checksum::of_bytes(&body()), &target).unwrap();
+        fetch(&url, &checksum::md5(&body()), &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), body());
         server.join().unwrap();
     }
@@ -262,7 +262,7 @@ mod tests {
         let target = root.path().join("file.bin");
         fs::write(part_of(&target), body()).unwrap();
         let (url, server) = serve(vec![reply("416 Range Not Satisfiable", 0, &[])]);
-        fetch(&url, &checksum::of_bytes(&body()), &target).unwrap();
+        fetch(&url, &checksum::md5(&body()), &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), body());
         server.join().unwrap();
     }
@@ -272,7 +272,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("file.bin");
         let (url, server) = serve(vec![reply("200 OK", 5, b"wrong")]);
-        let error = fetch(&url, &checksum::of_bytes(&body()), &target).unwrap_err();
+        let error = fetch(&url, &checksum::md5(&body()), &target).unwrap_err();
         assert!(matches!(error, DataError::Checksum { .. }), "{error}");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
         server.join().unwrap();

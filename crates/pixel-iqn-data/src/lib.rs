@@ -73,6 +73,7 @@ mod dataset;
 #[cfg(feature = "download")]
 mod download;
 mod error;
+mod export;
 mod loader;
 mod npz;
 mod open;
@@ -81,10 +82,12 @@ mod sheet;
 #[cfg(test)]
 mod testing;
 
+pub use checksum::md5;
 pub use dataset::{ImageBatch, ImageDataset};
 #[cfg(feature = "download")]
 pub use download::download;
 pub use error::{DataError, Result};
+pub use export::{NpzWriter, PngFolder};
 pub use loader::{Loader, LoaderConfig};
 pub use open::{DatasetKind, OpenOptions, Splits, open};
 pub use sheet::{save_png, save_sheet, to_levels};

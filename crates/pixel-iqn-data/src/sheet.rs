@@ -109,7 +109,7 @@ pub fn to_levels(images: Tensor<4>) -> Result<Vec<u8>> {
 }
 
 /// Writes beside the target and renames, so that no reader ever sees half a file.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(name);

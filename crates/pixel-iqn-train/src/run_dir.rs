@@ -203,6 +203,15 @@ impl RunDir {
             Err(source) => Err(RunError::Weights { path, source }),
         }
     }
+
+    /// Tells the weights of a run from all others: the MD5 of their file.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Missing`] where the run saved no weights, and [`RunError::Io`].
+    pub fn fingerprint(&self, which: Weights) -> Result<String, RunError> {
+        Ok(pixel_iqn_data::md5(&read(&self.file(which.file_name()))?))
+    }
 }
 
 /// Writes `metrics.jsonl`, a line at a time, so that a run can be watched and an end by force

@@ -72,6 +72,41 @@ impl SampleOptions {
         }
     }
 
+    /// The options of the images of `range` alone, which come out the same.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the range leaves the images, or where values of each image are given: tau, known
+    /// values or labels of another length than `count`.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        assert!(
+            range.end <= self.count,
+            "{range:?} leaves {} images",
+            self.count
+        );
+        let per_image = |length: usize| {
+            let values = length / self.count.max(1);
+            range.start * values..range.end * values
+        };
+        Self {
+            first: self.first + range.start,
+            count: range.len(),
+            tau: match &self.tau {
+                TauSource::Given(tau) => TauSource::Given(tau[per_image(tau.len())].to_vec()),
+                tau => tau.clone(),
+            },
+            labels: match &self.labels {
+                Labels::PerImage(labels) => Labels::PerImage(labels[range.clone()].to_vec()),
+                labels => labels.clone(),
+            },
+            known: self.known.as_ref().map(|known| KnownValues {
+                values: known.values[per_image(known.values.len())].to_vec(),
+                mask: known.mask[per_image(known.mask.len())].to_vec(),
+            }),
+            ..self.clone()
+        }
+    }
+
     /// The batches, in order.
     ///
     /// # Errors
@@ -214,9 +249,17 @@ mod tests {
         let tail = SampleOptions {
             first: 4,
             count: 6,
-            ..whole
+            ..whole.clone()
         };
         assert_eq!(images(&tail, &config), expected[4..]);
+        let given = SampleOptions {
+            tau: TauSource::Given(expected.iter().flat_map(|(tau, _)| tau.clone()).collect()),
+            labels: Labels::PerImage(expected.iter().filter_map(|(_, label)| *label).collect()),
+            ..whole.clone()
+        };
+        for options in [&whole, &given] {
+            assert_eq!(images(&options.part(3..7), &config), expected[3..7]);
+        }
     }
 
     #[test]

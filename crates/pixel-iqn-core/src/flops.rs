@@ -1,0 +1,96 @@
+use crate::config::{Head, ModelConfig, TauInjection};
+
+impl ModelConfig {
+    /// Floating-point operations of one forward pass for one pixel with all its channels: two for
+    /// each weight that the masks leave, in the products alone. Multiplied by the number of
+    /// pixels it is the arithmetic of a forward pass, but for the taps that leave the image.
+    pub fn pixel_flops(&self) -> usize {
+        let (channels, features) = (self.channels, self.features);
+        let group = features / channels;
+        // A masked product from the groups before (A) or up to (B) the output's own.
+        let before = channels * (channels - 1) / 2;
+        let up_to = before + channels;
+        let layers = (0..self.layers).map(|layer| {
+            let (input, kernel, reads) = match layer {
+                0 => (channels, self.input_kernel, before),
+                _ => (features, self.kernel, up_to),
+            };
+            let half = kernel / 2;
+            let vertical = (half + 1) * kernel * input * 2 * features;
+            let from_above = 4 * features * features;
+            let left = half * input * 2 * features;
+            let centre = reads * (input / channels) * 2 * group;
+            vertical + from_above + left + centre + up_to * group * group
+        });
+        let trunk = layers.sum::<usize>() + up_to * group * group;
+        let tau = self.tau_features * 2 * features;
+        let embedding = channels * self.cosines * self.tau_features;
+        let head = match (self.head, self.tau_injection) {
+            (Head::Quantile, TauInjection::Gates) => embedding + self.layers * tau + up_to * group,
+            (Head::Quantile, TauInjection::Head) => {
+                let block = 3 * channels * group * group + tau;
+                embedding + self.head_blocks * block + features
+            }
+            (Head::Categorical, _) => up_to * group * self.levels,
+        };
+        2 * (trunk + head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GatedPixelCnn, OutputLayer, PixelIqn, Trunk};
+    use burn::tensor::{Device, Tensor};
+
+    /// Weights that are used: random ones are zero under a mask alone.
+    fn used<const D: usize>(weight: Tensor<D>) -> usize {
+        let values: Vec<f32> = weight.into_data().try_to_vec().unwrap();
+        values.iter().filter(|&&value| value != 0.0).count()
+    }
+
+    fn trunk(trunk: &Trunk) -> usize {
+        let layers = trunk.layers.iter().map(|layer| {
+            used(layer.vertical.weight.val())
+                + used(layer.horizontal.masked_weight())
+                + used(layer.vertical_to_horizontal.weight.val())
+                + used(layer.output.masked_weight())
+                + layer.tau.as_ref().map_or(0, |tau| used(tau.weight.val()))
+        });
+        layers.sum::<usize>() + used(trunk.hidden.masked_weight())
+    }
+
+    fn quantile(model: &PixelIqn, config: &ModelConfig) -> usize {
+        let blocks = model.head_blocks.iter().map(|block| {
+            let input = block.input.iter().map(|half| used(half.weight.val()));
+            input.sum::<usize>() + used(block.tau.weight.val()) + used(block.output.weight.val())
+        });
+        let out = match &model.out {
+            OutputLayer::Masked(out) => used(out.masked_weight()),
+            OutputLayer::Grouped(out) => used(out.weight.val()),
+        };
+        // The embedding is computed for each channel's tau.
+        let embedding = config.channels * used(model.tau_embedding.linear.weight.val());
+        trunk(&model.trunk) + blocks.sum::<usize>() + out + embedding
+    }
+
+    fn categorical(model: &GatedPixelCnn) -> usize {
+        trunk(&model.trunk) + used(model.out.masked_weight())
+    }
+
+    #[test]
+    fn every_used_weight_is_one_product() {
+        let device = Device::flex();
+        for channels in [1, 2, 3] {
+            let config = ModelConfig::tiny().with_channels(channels).with_kernel(5);
+            let model = config.init_pixel_iqn(&device);
+            assert_eq!(config.pixel_flops(), 2 * quantile(&model, &config));
+            let head = config.clone().with_tau_injection(TauInjection::Head);
+            let model = head.init_pixel_iqn(&device);
+            assert_eq!(head.pixel_flops(), 2 * quantile(&model, &head));
+            let config = config.with_head(Head::Categorical);
+            let model = config.init_gated_pixel_cnn(&device);
+            assert_eq!(config.pixel_flops(), 2 * categorical(&model));
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Large sets of images on their way to disk, in bounded memory, so that an interrupted job goes on
+//! where it stopped.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use npyz::npz::file_name_from_array_name;
+use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
+
+use crate::error::{DataError, Result, at, option};
+use crate::sheet::save_png;
+
+/// Writes uint8 images `[N, H, W, C]` as the array `arr_0` of an `.npz` file, as the evaluation
+/// tools of this field read it.
+///
+/// Until [`finish`](Self::finish), the images gather in a file beside it that ends in `.part`.
+#[derive(Debug)]
+pub struct NpzWriter {
+    path: PathBuf,
+    part_path: PathBuf,
+    part: File,
+    /// `[N, C, H, W]`
+    shape: [usize; 4],
+    /// Where the images begin in the part.
+    start: u64,
+    done: usize,
+}
+
+impl NpzWriter {
+    /// Begins the file at `path`, or goes on with what an interrupted job left. `job` is one line
+    /// that says all that the images depend on; `shape` is `[N, C, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if another job left its part there, [`DataError::Option`] if
+    /// `job` is not one line or the shape is empty, and [`DataError::Io`].
+    pub fn open(path: &Path, shape: [usize; 4], job: &str) -> Result<Self> {
+        if job.contains('\n') {
+            return Err(option("job", job, "one line"));
+        }
+        if shape.contains(&0) {
+            return Err(option(
+                "shape",
+                format!("{shape:?}"),
+                "of one number or more",
+            ));
+        }
+        let mut part_path = path.as_os_str().to_owned();
+        part_path.push(".part");
+        let part_path = PathBuf::from(part_path);
+        let header = format!("{shape:?} {job}\n");
+        let mut part = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&part_path)
+            .map_err(at(&part_path))?;
+        let mut found = Vec::new();
+        Read::by_ref(&mut part)
+            .take(header.len() as u64)
+            .read_to_end(&mut found)
+            .map_err(at(&part_path))?;
+        // A job that was killed while it began may have left a piece of its header.
+        if !header.as_bytes().starts_with(&found) {
+            return Err(other_job(&part_path));
+        }
+        let start = header.len() as u64;
+        let image = image_bytes(shape) as u64;
+        let length = part.metadata().map_err(at(&part_path))?.len();
+        let done = (length.saturating_sub(start) / image).min(shape[0] as u64);
+        let mut begin = || {
+            part.rewind()?;
+            part.write_all(header.as_bytes())?;
+            part.set_len(start + done * image)?;
+            part.seek(SeekFrom::End(0))
+        };
+        begin().map_err(at(&part_path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            part_path,
+            part,
+            shape,
+            start,
+            done: done as usize,
+        })
+    }
+
+    /// Images written so far, an interrupted job's included.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Writes the next images, `[n, C, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if they are not whole images or too many, and
+    /// [`DataError::Io`].
+    pub fn append(&mut self, levels: &[u8]) -> Result<()> {
+        let image = image_bytes(self.shape);
+        let count = levels.len() / image;
+        if !levels.len().is_multiple_of(image) || self.done + count > self.shape[0] {
+            return Err(DataError::Inconsistent(format!(
+                "{} bytes after {} images are not some of the images {:?}",
+                levels.len(),
+                self.done,
+                self.shape
+            )));
+        }
+        let [_, channels, height, width] = self.shape;
+        let plane = height * width;
+        let mut bytes = Vec::with_capacity(levels.len());
+        for image in levels.chunks_exact(image) {
+            bytes.extend((0..plane * channels).map(|i| image[i % channels * plane + i / channels]));
+        }
+        self.part.write_all(&bytes).map_err(at(&self.part_path))?;
+        self.done += count;
+        Ok(())
+    }
+
+    /// Puts the file in its place, whole.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if images are missing, and [`DataError::Io`].
+    pub fn finish(mut self) -> Result<()> {
+        if self.done < self.shape[0] {
+            return Err(DataError::Inconsistent(format!(
+                "{} of {} images are there",
+                self.done, self.shape[0]
+            )));
+        }
+        let mut temporary = self.path.clone().into_os_string();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        self.archive(&temporary).map_err(at(&temporary))?;
+        fs::rename(&temporary, &self.path).map_err(at(&self.path))?;
+        fs::remove_file(&self.part_path).map_err(at(&self.part_path))
+    }
+
+    fn archive(&mut self, path: &Path) -> io::Result<()> {
+        let [count, channels, height, width] = self.shape;
+        let header = format!(
+            "{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, {height}, {width}, \
+             {channels}), }}"
+        );
+        // The npy format (version 1): magic, length, header; padded so that the data is aligned.
+        let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;
+        let header = format!("{header:<width$}\n", width = padded - 1);
+        let options = FileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .large_file(true);
+        let mut zip = ZipWriter::new(File::create(path)?);
+        zip.start_file(file_name_from_array_name("arr_0"), options)?;
+        zip.write_all(b"\x93NUMPY\x01\x00")?;
+        zip.write_all(&(header.len() as u16).to_le_bytes())?;
+        zip.write_all(header.as_bytes())?;
+        self.part.seek(SeekFrom::Start(self.start))?;
+        io::copy(&mut self.part, &mut zip)?;
+        zip.finish()?.sync_all()
+    }
+}
+
+/// A folder of single PNG files, `000000.png` and so on, by the index of the image.
+///
+/// Several jobs may fill one folder, each its own indices.
+#[derive(Debug)]
+pub struct PngFolder {
+    path: PathBuf,
+    /// `[C, H, W]`
+    shape: [usize; 3],
+}
+
+impl PngFolder {
+    /// Opens or creates the folder. `job` says all that the images depend on; it is kept in
+    /// `job.txt`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if the folder holds the images of another job, and
+    /// [`DataError::Io`].
+    pub fn open(path: &Path, shape: [usize; 3], job: &str) -> Result<Self> {
+        fs::create_dir_all(path).map_err(at(path))?;
+        let note = path.join("job.txt");
+        let text = format!("{shape:?} {job}\n");
+        match fs::read_to_string(&note) {
+            Ok(found) if found == text => {}
+            Ok(_) => return Err(other_job(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                crate::sheet::write_atomically(&note, text.as_bytes())?;
+            }
+            Err(error) => return Err(at(&note)(error)),
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            shape,
+        })
+    }
+
+    /// Whether image `index` is there.
+    pub fn contains(&self, index: usize) -> bool {
+        self.file(index).exists()
+    }
+
+    /// Writes the images from `first` on, `[n, C, H, W]`, each file whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`save_png`].
+    pub fn save(&self, first: usize, levels: &[u8]) -> Result<()> {
+        let images = levels.chunks(self.shape.iter().product());
+        for (i, image) in images.enumerate() {
+            save_png(&self.file(first + i), image, self.shape, 1)?;
+        }
+        Ok(())
+    }
+
+    fn file(&self, index: usize) -> PathBuf {
+        self.path.join(format!("{index:06}.png"))
+    }
+}
+
+fn image_bytes([_, channels, height, width]: [usize; 4]) -> usize {
+    channels * height * width
+}
+
+fn other_job(path: &Path) -> DataError {
+    DataError::Inconsistent(format!(
+        "{} belongs to another job: delete it, or choose another --out",
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use npyz::npz::NpzArchive;
+
+    /// Two images of two channels, 1 x 3 pixels.
+    const SHAPE: [usize; 4] = [2, 2, 1, 3];
+    const LEVELS: [u8; 12] = [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32];
+
+    fn read(path: &Path) -> (Vec<u64>, Vec<u8>) {
+        let mut archive = NpzArchive::open(path).unwrap();
+        let array = archive.by_name("arr_0").unwrap().unwrap();
+        (array.shape().to_vec(), array.into_vec().unwrap())
+    }
+
+    #[test]
+    fn an_interrupted_job_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let mut writer = NpzWriter::open(&path, SHAPE, "seed 1").unwrap();
+        writer.append(&LEVELS[..6]).unwrap();
+        // Killed within the second image.
+        writer.part.write_all(&[99; 4]).unwrap();
+        drop(writer);
+        assert!(NpzWriter::open(&path, SHAPE, "seed 2").is_err());
+        let mut writer = NpzWriter::open(&path, SHAPE, "seed 1").unwrap();
+        assert_eq!(writer.done(), 1);
+        assert!(writer.append(&LEVELS).is_err());
+        writer.append(&LEVELS[6..]).unwrap();
+        writer.finish().unwrap();
+        let (shape, levels) = read(&path);
+        assert_eq!(shape, [2, 1, 3, 2]);
+        assert_eq!(levels, [0, 10, 1, 11, 2, 12, 20, 30, 21, 31, 22, 32]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_unfinished_archive_never_appears() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let writer = NpzWriter::open(&path, SHAPE, "").unwrap();
+        assert!(writer.finish().is_err());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_takes_the_images_of_one_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let pngs = PngFolder::open(folder.path(), [1, 2, 3], "a").unwrap();
+        pngs.save(7, &LEVELS).unwrap();
+        assert!(pngs.contains(7) && pngs.contains(8) && !pngs.contains(9));
+        let image = image::open(folder.path().join("000008.png")).unwrap();
+        assert_eq!(image.to_luma8().into_raw(), LEVELS[6..]);
+        PngFolder::open(folder.path(), [1, 2, 3], "a").unwrap();
+        let error = PngFolder::open(folder.path(), [1, 2, 3], "b").unwrap_err();
+        assert!(error.to_string().contains("another job"), "{error}");
+    }
+}

@@ -1,0 +1,144 @@
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use anyhow::ensure;
+use burn::tensor::{Device, Distribution, Tensor};
+use clap::ValueEnum;
+use pixel_iqn::core::{IncrementalSampler, PixelModel};
+use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, Sampler};
+use serde_json::json;
+
+use super::{again, peak_bytes, product_rate};
+
+/// Images of a measured forward pass, from which the naive sampler is scaled.
+const NAIVE_IMAGES: usize = 4;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Model: tiny, quick, paper_small or paper_large
+    #[arg(long, default_value = "paper_small")]
+    preset: String,
+    /// Height and width
+    #[arg(long, default_value_t = 32)]
+    size: usize,
+    /// Batches to time
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
+    batch: Vec<usize>,
+    /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
+    #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]
+    device: String,
+    /// Which sampler
+    #[arg(long, value_enum, default_value_t = Which::Fastest)]
+    sampler: Which,
+    /// One line of JSON for each batch
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// What the examples use
+    Fastest,
+    /// The incremental one on tensors of the device
+    Incremental,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    ensure!(
+        args.size > 0 && !args.batch.contains(&0),
+        "sizes and batches start at 1"
+    );
+    match args.batch[..] {
+        [batch] => one(args, batch),
+        ref batches => batches.iter().try_for_each(|batch| {
+            let sampler = args.sampler.to_possible_value().expect("none is hidden");
+            let mut flags = vec![
+                "bench".into(),
+                "sample".into(),
+                format!("--preset={}", args.preset),
+                format!("--size={}", args.size),
+                format!("--batch={batch}"),
+                format!("--device={}", args.device),
+                format!("--sampler={}", sampler.get_name()),
+            ];
+            flags.extend(args.json.then(|| "--json".into()));
+            again(&flags)
+        }),
+    }
+}
+
+fn one(args: &Args, batch: usize) -> anyhow::Result<()> {
+    let config = ModelConfig::preset(&args.preset)?;
+    let device = pixel_iqn::device(&args.device)?;
+    let model: PixelIqn = config.init_pixel_iqn(&device);
+    let sampler: Box<dyn Sampler> = match args.sampler {
+        Which::Fastest => pixel_iqn::sampler(model.clone(), &device),
+        Which::Incremental => Box::new(IncrementalSampler::from(&model)),
+    };
+    let seconds = sampling(&*sampler, batch, args.size)? / batch as f64;
+    let peak_bytes = peak_bytes();
+    let naive = naive(&model, args.size, batch.min(NAIVE_IMAGES), &device);
+    let rate = product_rate(&device);
+    let floor = (config.pixel_flops() * args.size * args.size) as f64 / rate;
+    if args.json {
+        println!(
+            "{}",
+            json!({
+                "config": args.preset,
+                "device": args.device,
+                "batch": batch,
+                "seconds_per_image": seconds,
+                "floor_seconds_per_image": floor,
+                "naive_seconds_per_image": naive,
+                "peak_bytes": peak_bytes,
+            })
+        );
+    } else {
+        let memory = peak_bytes.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
+        println!(
+            "{} {size}x{size}, batch {batch}: {:.2} images/s, {seconds:.4} s per image, {:.2} x \
+             the floor of {floor:.4} s ({:.0} GFLOP/s); naive {naive:.0} s (scaled from forward \
+             passes), {:.0} x; peak memory {memory}",
+            args.preset,
+            1.0 / seconds,
+            seconds / floor,
+            rate / 1e9,
+            naive / seconds,
+            size = args.size,
+        );
+    }
+    Ok(())
+}
+
+/// Seconds for a batch: the better of two for small ones, which the first run warms up.
+fn sampling(sampler: &dyn Sampler, batch: usize, size: usize) -> anyhow::Result<f64> {
+    let options = SampleOptions {
+        batch,
+        ..SampleOptions::new(batch, [size, size], 0)
+    };
+    let mut best = f64::INFINITY;
+    for _ in 0..if batch <= 16 { 2 } else { 1 } {
+        for batch in options.batches(sampler.config())? {
+            let start = Instant::now();
+            sampler.sample(&batch, &|_| ControlFlow::Continue(()))?;
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(best)
+}
+
+/// Seconds of the naive sampler for an image: one forward pass, the better of two, per value.
+fn naive(model: &PixelIqn, size: usize, images: usize, device: &Device) -> f64 {
+    let channels = model.config().channels;
+    let uniform = Distribution::Uniform(0.01, 0.99);
+    let noise = || Tensor::<4>::random([images, channels, size, size], uniform, device);
+    let (x, tau) = (noise(), noise());
+    let seconds = (0..2).map(|_| {
+        let start = Instant::now();
+        let values = model.values(x.clone(), tau.clone(), None);
+        let _ = values.into_data();
+        start.elapsed().as_secs_f64()
+    });
+    let pass = seconds.fold(f64::INFINITY, f64::min) / images as f64;
+    pass * (channels * size * size) as f64
+}
