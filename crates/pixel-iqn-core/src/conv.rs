@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use crate::lower::{Window, causal_conv, causal_conv_last_row};
+use crate::lower::{Window, convolve, convolve_last_row};
 use crate::mask::{MaskKind, group_mask};
 
 /// Weights and biases as PyTorch initialises a convolution: uniform in `±1 / sqrt(fan_in)`.
@@ -17,11 +17,6 @@ pub(crate) fn uniform_fan_in<const D: usize>(
         max: bound,
     };
     uniform.init(shape, device)
-}
-
-/// Adds a bias per feature.
-pub(crate) fn add_bias(x: Tensor<4>, bias: &Param<Tensor<1>>) -> Tensor<4> {
-    x + bias.val().reshape([1, 1, 1, -1])
 }
 
 /// Configuration of a [`VerticalConv`].
@@ -76,10 +71,15 @@ impl VerticalConv {
     ///
     /// Panics if the features of `x` are not those of the layer.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.forward_onto(x, self.bias.val().unsqueeze())
+    }
+
+    /// The same with another bias, `[1, features_out]` or one for each image.
+    pub(crate) fn forward_onto(&self, x: Tensor<4>, bias: Tensor<2>) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, input, ..] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
-        add_bias(causal_conv(x, weight, self.window()), &self.bias)
+        convolve(x, weight, self.window(), Some(bias), None)
     }
 
     /// The last row of the output, from the `K / 2 + 1` rows that it reads.
@@ -87,24 +87,22 @@ impl VerticalConv {
     /// # Shapes
     ///
     /// - `rows`: `[batch, K / 2 + 1, width, features_in]`
+    /// - `bias`: `[1, features_out]` or one for each image
     /// - output: `[batch, 1, width, features_out]`
-    pub(crate) fn forward_last(&self, rows: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward_last(&self, rows: Tensor<4>, bias: Tensor<2>) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, input, height, _] = weight.dims();
         assert_shape!(rows, [_, height, _, input]);
-        add_bias(
-            causal_conv_last_row(rows, weight, self.window()),
-            &self.bias,
-        )
+        let [images, output] = bias.dims();
+        convolve_last_row(rows, weight, self.window()) + bias.reshape([images, 1, 1, output])
     }
 
     fn window(&self) -> Window {
         let [.., kernel] = self.weight.val().dims();
-        let half = kernel / 2;
+        let half = kernel as isize / 2;
         Window {
-            up: half,
-            left: half,
-            right: half as isize,
+            rows: (-half, 0),
+            columns: (-half, half),
         }
     }
 }
@@ -193,31 +191,49 @@ impl HorizontalConv {
     ///
     /// Panics if the features of `x` are not those of the layer.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.forward_onto(x, Some(self.bias.val().unsqueeze()), None)
+    }
+
+    /// The same with another bias, `[1, features_out]` or one for each image, and added to `base`.
+    pub(crate) fn forward_onto(
+        &self,
+        x: Tensor<4>,
+        bias: Option<Tensor<2>>,
+        base: Option<Tensor<4>>,
+    ) -> Tensor<4> {
         let weight = self.masked_weight();
-        let [output, input, _, taps] = weight.dims();
+        let [_, input, _, taps] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
-        let [batch, height, width, _] = x.dims();
-        let left = taps - 1;
-        let y = match (self.skip_last, left) {
-            (true, 0) => Tensor::zeros([batch, height, width, output], &x.device()),
-            (true, _) => {
-                let window = Window {
-                    up: 0,
-                    left,
-                    right: -1,
-                };
-                causal_conv(x, weight.narrow(3, 0, left), window)
-            }
-            (false, _) => {
-                let window = Window {
-                    up: 0,
-                    left,
-                    right: 0,
-                };
-                causal_conv(x, weight, window)
-            }
+        let left = taps as isize - 1;
+        if self.skip_last && left == 0 {
+            // It reads nothing: no weight is a tensor without elements.
+            return self.start(x, bias, base);
+        }
+        let (weight, last) = if self.skip_last {
+            (weight.narrow(3, 0, taps - 1), -1)
+        } else {
+            (weight, 0)
         };
-        add_bias(y, &self.bias)
+        let window = Window {
+            rows: (0, 0),
+            columns: (-left, last),
+        };
+        convolve(x, weight, window, bias, base)
+    }
+
+    /// What a convolution without taps is.
+    fn start(&self, x: Tensor<4>, bias: Option<Tensor<2>>, base: Option<Tensor<4>>) -> Tensor<4> {
+        let [batch, height, width, _] = x.dims();
+        let [output] = self.bias.dims();
+        let shape = [batch, height, width, output];
+        let base = base.unwrap_or_else(|| Tensor::zeros(shape, &x.device()));
+        match bias {
+            Some(bias) => {
+                let [images, _] = bias.dims();
+                base + bias.reshape([images, 1, 1, output])
+            }
+            None => base,
+        }
     }
 }
 

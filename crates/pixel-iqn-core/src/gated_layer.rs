@@ -1,11 +1,10 @@
 use burn::module::Module;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::ModelConfig;
 use crate::conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
 use crate::label::{LabelEmbedding, LabelEmbeddingConfig};
-use crate::lower::shift_down;
+use crate::lower::{self, Window};
 use crate::pointwise::{MaskedPointwise, Pointwise, PointwiseConfig};
 use crate::tau::{TauProjection, TauProjectionConfig};
 
@@ -17,10 +16,7 @@ use crate::tau::{TauProjection, TauProjectionConfig};
 /// - `x`: `[.., 2 * features]`
 /// - output: `[.., features]`
 pub fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let features = x.dims()[D - 1] / 2;
-    let a = x.clone().narrow(D - 1, 0, features);
-    let b = x.narrow(D - 1, features, features);
-    a.tanh() * sigmoid(b)
+    lower::gate(x)
 }
 
 /// One layer of Gated PixelCNN (van den Oord et al. 2016, figure 2).
@@ -108,34 +104,36 @@ impl GatedLayer {
         phi: Option<&Tensor<3>>,
         labels: Option<&Tensor<1, Int>>,
     ) -> (Tensor<4>, Tensor<4>) {
-        let v_in = with_label(
-            self.vertical.forward(v),
-            self.label_vertical.as_ref(),
-            labels,
-        );
-        let from_above = self
-            .vertical_to_horizontal
-            .forward(shift_down(v_in.clone()));
-        let h_in = self.horizontal.forward(h.clone()) + from_above;
-        let mut h_in = with_label(h_in, self.label_horizontal.as_ref(), labels);
+        // One tensor takes up all that is added before a gate, bias first.
+        let bias = with_label(self.vertical.bias.val(), &self.label_vertical, labels);
+        let v_in = self.vertical.forward_onto(v, bias);
+        let bias = self.horizontal.bias.val() + self.vertical_to_horizontal.bias.val();
+        let bias = with_label(bias, &self.label_horizontal, labels);
+        let above = &self.vertical_to_horizontal;
+        let above = above.forward_at(v_in.clone(), Window::ABOVE, bias);
+        let mut h_in = self.horizontal.forward_onto(h.clone(), None, Some(above));
         if let Some(tau) = &self.tau {
             let phi = phi.expect("this model needs tau: give it to the forward pass");
-            h_in = h_in.clone() + tau.forward(phi.clone()).reshape(h_in.dims());
+            h_in = tau.forward_onto(phi.clone(), h_in);
         }
-        let out = self.output.forward(gate(h_in));
-        (gate(v_in), if self.first { out } else { h + out })
+        let residual = (!self.first).then_some(h);
+        (gate(v_in), self.output.forward_onto(gate(h_in), residual))
     }
 }
 
-/// Adds the bias of each image's class, where the layer has one.
+/// A bias and that of each image's class, where the layer has one: `[1, features]` or
+/// `[batch, features]`.
 pub(crate) fn with_label(
-    x: Tensor<4>,
-    embedding: Option<&LabelEmbedding>,
+    bias: Tensor<1>,
+    embedding: &Option<LabelEmbedding>,
     labels: Option<&Tensor<1, Int>>,
-) -> Tensor<4> {
-    let Some(embedding) = embedding else { return x };
+) -> Tensor<2> {
+    let bias = bias.unsqueeze();
+    let Some(embedding) = embedding else {
+        return bias;
+    };
     let labels = labels.expect("this model is class-conditional: give it labels");
-    x + embedding.forward(labels.clone())
+    bias + embedding.forward(labels.clone()).flatten::<2>(1, 3)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use crate::conv::{add_bias, uniform_fan_in};
-use crate::lower::pointwise;
+use crate::conv::uniform_fan_in;
+use crate::lower::{Window, convolve};
 use crate::mask::{MaskKind, group_mask};
 
 /// Configuration of a [`Pointwise`] or [`MaskedPointwise`] convolution.
@@ -73,10 +73,16 @@ impl Pointwise {
     ///
     /// Panics if the features of `x` are not those of the layer.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let weight: Tensor<2> = self.weight.val().flatten(1, 3);
-        let [_, input] = weight.dims();
+        self.forward_at(x, Window::POINT, self.bias.val().unsqueeze())
+    }
+
+    /// The same from another position, and with another bias, `[1, features_out]` or one for each
+    /// image.
+    pub(crate) fn forward_at(&self, x: Tensor<4>, window: Window, bias: Tensor<2>) -> Tensor<4> {
+        let weight = self.weight.val();
+        let [_, input, ..] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
-        add_bias(pointwise(x, weight), &self.bias)
+        convolve(x, weight, window, Some(bias), None)
     }
 }
 
@@ -99,10 +105,21 @@ impl MaskedPointwise {
     ///
     /// Panics if the features of `x` are not those of the layer.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let weight = self.masked_weight();
-        let [_, input] = weight.dims();
+        self.forward_onto(x, None)
+    }
+
+    /// The same, added to `base`.
+    pub(crate) fn forward_onto(&self, x: Tensor<4>, base: Option<Tensor<4>>) -> Tensor<4> {
+        let weight: Tensor<4> = self.masked_weight().unsqueeze_dims(&[2, 3]);
+        let [_, input, ..] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
-        add_bias(pointwise(x, weight), &self.bias)
+        convolve(
+            x,
+            weight,
+            Window::POINT,
+            Some(self.bias.val().unsqueeze()),
+            base,
+        )
     }
 }
 

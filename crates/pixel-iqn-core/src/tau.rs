@@ -1,11 +1,10 @@
-use core::f64::consts::PI;
-
 use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Int, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::conv::uniform_fan_in;
+use crate::lower::{self, Window};
 
 /// Configuration of a [`TauEmbedding`].
 #[derive(Config, Debug)]
@@ -62,10 +61,15 @@ impl TauEmbedding {
         assert_eq!(shape[D - 1], 1, "tau must be [.., 1], not {shape:?}");
         shape[D - 1] = features;
 
-        let i = Tensor::<1, Int>::arange(0..cosines as i64, &tau.device()).float();
-        let angles = tau.reshape([positions, 1]) * i.mul_scalar(PI).reshape([1, cosines]);
-        let bias = self.linear.bias.val().reshape([1, features]);
-        relu(angles.cos().matmul(weight.transpose()) + bias).reshape(shape)
+        let cosines = lower::cosines(tau.reshape([positions, 1]), cosines);
+        let phi = lower::convolve(
+            cosines.unsqueeze_dims(&[0, 0]),
+            weight.unsqueeze_dims(&[2, 3]),
+            Window::POINT,
+            Some(self.linear.bias.val().unsqueeze()),
+            None,
+        );
+        relu(phi).reshape(shape)
     }
 
     /// The embedding of one tau per value of some images, channels first.
@@ -173,11 +177,17 @@ impl TauProjection {
     ///
     /// As [`forward_groups`](Self::forward_groups).
     pub fn forward(&self, phi: Tensor<3>) -> Tensor<2> {
-        let y = self.forward_groups(phi);
-        let [groups, positions, halves] = y.dims();
-        y.reshape([groups, positions, 2, halves / 2])
-            .permute([1, 2, 0, 3])
-            .reshape([positions, groups * halves])
+        let ([_, positions, _], [_, features, _]) = (phi.dims(), self.weight.dims());
+        let zero = Tensor::zeros([1, 1, positions, 2 * features], &phi.device());
+        self.forward_onto(phi, zero).flatten::<2>(0, 2)
+    }
+
+    /// The same, added to a feature map `base`, `[batch, height, width, 2 * features]`.
+    pub(crate) fn forward_onto(&self, phi: Tensor<3>, base: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.val();
+        let ([_, _, embedding], groups) = (weight.dims(), self.groups);
+        assert_shape!(phi, [groups, _, embedding]);
+        lower::project_tau(base, phi, weight)
     }
 }
 

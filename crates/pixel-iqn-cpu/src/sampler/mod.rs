@@ -1,6 +1,5 @@
 //! The compiled sampler: every feature computed once.
 
-mod math;
 mod plan;
 mod run;
 

@@ -8,8 +8,7 @@ use pixel_iqn_core::{
     GatedLayer, GatedPixelCnn, GroupedPointwise, LabelEmbedding, MaskedPointwise, ModelConfig,
     OutputLayer, PixelIqn, TauProjection, Trunk,
 };
-
-use super::math::Matrix;
+use pixel_iqn_kernels::Panels;
 
 /// A compiled model.
 #[derive(Debug)]
@@ -30,20 +29,20 @@ pub(super) struct Layer {
     pub input: usize,
     /// Half the kernel size.
     pub radius: usize,
-    /// `[taps * input, 2 F]`.
-    pub vertical: Matrix,
+    /// The taps of `radius + 1` rows and `2 * radius + 1` columns: `[taps * input, 2 F]`.
+    pub vertical: Panels,
     pub vertical_bias: Vec<f32>,
-    pub vertical_to_horizontal: Matrix,
+    pub vertical_to_horizontal: Panels,
     /// Of the horizontal convolution and of what comes from above.
     pub horizontal_bias: Vec<f32>,
-    /// The taps left of the pixel: `[input, 2 F]` at distance 1, 2, ...
-    pub left: Vec<Matrix>,
+    /// The taps left of the pixel, the farthest first: `[radius * input, 2 F]`.
+    pub left: Panels,
     /// The pixel itself, by group: from the inputs that the group may read.
-    pub centre: Vec<Matrix>,
+    pub centre: Vec<Panels>,
     /// By group: from the gated features up to its own.
     pub output: Vec<Masked>,
     /// By group: from the embedding of tau. Empty where tau does not enter the gates.
-    pub tau: Vec<Matrix>,
+    pub tau: Vec<Panels>,
     /// `[classes, 2 F]`; empty for an unconditional model.
     pub label_vertical: Vec<f32>,
     pub label_horizontal: Vec<f32>,
@@ -52,14 +51,14 @@ pub(super) struct Layer {
 /// A product for one group with its bias.
 #[derive(Debug)]
 pub(super) struct Masked {
-    pub weight: Matrix,
+    pub weight: Panels,
     pub bias: Vec<f32>,
 }
 
 #[derive(Debug)]
 pub(super) struct TauWeights {
     /// `[cosines, E]`.
-    pub weight: Matrix,
+    pub weight: Panels,
     pub bias: Vec<f32>,
     /// The blocks after the trunk.
     pub blocks: Vec<Block>,
@@ -69,7 +68,7 @@ pub(super) struct TauWeights {
 #[derive(Debug)]
 pub(super) struct Block {
     pub input: Vec<Masked>,
-    pub tau: Vec<Matrix>,
+    pub tau: Vec<Panels>,
     pub output: Vec<Masked>,
 }
 
@@ -91,17 +90,16 @@ impl Plan {
             OutputLayer::Grouped(layer) => grouped(&[layer], config.channels),
         };
         let linear = &model.tau_embedding.linear;
+        let embedding = floats(linear.weight.val());
         let blocks = model.head_blocks.iter().map(|block| Block {
             input: grouped(&block.input.iter().collect::<Vec<_>>(), config.channels),
             tau: tau_matrices(&block.tau),
             output: grouped(&[&block.output], config.channels),
         });
         let tau = TauWeights {
-            weight: Matrix::new(
-                floats(linear.weight.val().transpose()),
-                config.cosines,
-                config.tau_features,
-            ),
+            weight: Panels::new([1, config.cosines, config.tau_features], |k, n| {
+                embedding[n * config.cosines + k]
+            }),
             bias: floats(linear.bias.val()),
             blocks: blocks.collect(),
         };
@@ -144,24 +142,21 @@ impl Layer {
         let [_, input, rows, columns] = layer.vertical.weight.val().dims();
         let radius = columns / 2;
         let order = gate_order(features, groups);
-        // [outputs, inputs, rows, columns] to one row per output, taps first.
+        // [outputs, rows, columns, inputs]
         let vertical = floats(layer.vertical.weight.val().permute([0, 2, 3, 1]));
-        let vertical = transposed(&vertical, rows * columns * input, &order);
+        let taps = rows * columns;
         // Its inputs are the outputs of the vertical convolution: reordered, too.
         let from_above = floats(layer.vertical_to_horizontal.weight.val());
-        let from_above: Vec<f32> = from_above
-            .chunks_exact(2 * features)
-            .flat_map(|row| order.iter().map(|&i| row[i]))
-            .collect();
-        let taps = floats(layer.horizontal.masked_weight().permute([3, 0, 1, 2]));
-        let taps: Vec<&[f32]> = taps.chunks_exact(2 * features * input).collect();
-        let (centre, left) = taps.split_last().expect("a kernel has its centre");
-        let centre = transposed(centre, input, &order);
+        // [outputs, columns, inputs]
+        let horizontal = floats(layer.horizontal.masked_weight().permute([0, 2, 3, 1]));
+        let horizontal = |k: usize, n: usize| horizontal[order[n] * (radius + 1) * input + k];
         let input_group = input / groups;
         let first = layer.is_first();
         let centre = (0..groups).map(|g| {
             let reads = if first { g } else { g + 1 } * input_group;
-            columns_of(&centre, reads, g * 2 * group, 2 * group)
+            Panels::new([1, reads, 2 * group], |k, n| {
+                horizontal(radius * input + k, g * 2 * group + n)
+            })
         });
         let label = |embedding: &Option<LabelEmbedding>| match embedding {
             Some(embedding) => floats(embedding.weight.val())
@@ -177,17 +172,17 @@ impl Layer {
         Self {
             input,
             radius,
-            vertical,
+            vertical: Panels::new([taps, input, 2 * features], |k, n| {
+                vertical[order[n] * taps * input + k]
+            }),
             vertical_bias: bias(layer.vertical.bias.val()),
-            vertical_to_horizontal: transposed(&from_above, 2 * features, &order),
+            vertical_to_horizontal: Panels::new([1, 2 * features, 2 * features], |k, n| {
+                from_above[order[n] * 2 * features + order[k]]
+            }),
             horizontal_bias: bias(
                 layer.horizontal.bias.val() + layer.vertical_to_horizontal.bias.val(),
             ),
-            left: left
-                .iter()
-                .rev()
-                .map(|tap| transposed(tap, input, &order))
-                .collect(),
+            left: Panels::new([radius, input, 2 * features], horizontal),
             centre: centre.collect(),
             output: masked(&layer.output, groups),
             tau: layer.tau.as_ref().map(tau_matrices).unwrap_or_default(),
@@ -207,30 +202,18 @@ fn gate_order(features: usize, groups: usize) -> Vec<usize> {
         .collect()
 }
 
-/// `[outputs, inputs]` to `[inputs, outputs]`, the outputs in `order`.
-fn transposed(weight: &[f32], inputs: usize, order: &[usize]) -> Matrix {
-    let data = (0..inputs).flat_map(|i| order.iter().map(move |&o| weight[o * inputs + i]));
-    Matrix::new(data.collect(), inputs, order.len())
-}
-
-/// The first `inputs` rows of some columns.
-fn columns_of(matrix: &Matrix, inputs: usize, start: usize, count: usize) -> Matrix {
-    let rows = matrix.data.chunks_exact(matrix.outputs).take(inputs);
-    let data = rows.flat_map(|row| &row[start..start + count]).copied();
-    Matrix::new(data.collect(), inputs, count)
-}
-
 /// A masked 1x1 convolution by group: from the features up to its own.
 fn masked(layer: &MaskedPointwise, groups: usize) -> Vec<Masked> {
     let weight = layer.masked_weight();
     let [outputs, inputs] = weight.dims();
-    let order: Vec<usize> = (0..outputs).collect();
-    let matrix = transposed(&floats(weight), inputs, &order);
+    let weight = floats(weight);
     let bias = floats(layer.bias.val());
     let group = outputs / groups;
     (0..groups)
         .map(|g| Masked {
-            weight: columns_of(&matrix, (g + 1) * inputs / groups, g * group, group),
+            weight: Panels::new([1, (g + 1) * inputs / groups, group], |k, n| {
+                weight[(g * group + n) * inputs + k]
+            }),
             bias: bias[g * group..(g + 1) * group].to_vec(),
         })
         .collect()
@@ -245,22 +228,20 @@ fn grouped(layers: &[&GroupedPointwise], groups: usize) -> Vec<Masked> {
     let biases = floats(Tensor::cat(biases, 2));
     (0..groups)
         .map(|g| Masked {
-            weight: Matrix::new(
-                weights[g * inputs * outputs..(g + 1) * inputs * outputs].to_vec(),
-                inputs,
-                outputs,
-            ),
+            weight: Panels::new([1, inputs, outputs], |k, n| {
+                weights[(g * inputs + k) * outputs + n]
+            }),
             bias: biases[g * outputs..(g + 1) * outputs].to_vec(),
         })
         .collect()
 }
 
-fn tau_matrices(projection: &TauProjection) -> Vec<Matrix> {
+fn tau_matrices(projection: &TauProjection) -> Vec<Panels> {
     let matrices = projection.matrices();
     let [_, inputs, outputs] = matrices.dims();
     floats(matrices)
         .chunks_exact(inputs * outputs)
-        .map(|matrix| Matrix::new(matrix.to_vec(), inputs, outputs))
+        .map(|matrix| Panels::new([1, inputs, outputs], |k, n| matrix[k * outputs + n]))
         .collect()
 }
 

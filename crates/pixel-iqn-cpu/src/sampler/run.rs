@@ -3,11 +3,9 @@
 //! Rows of features are ordered by column, then by image, so that the images of one pixel are
 //! contiguous rows.
 
-use core::f32::consts::PI;
-
 use pixel_iqn_core::{OnRow, RowDone, SampleBatch, SampleError};
+use pixel_iqn_kernels::{Output, Rows, Start, cosines, gate};
 
-use super::math::{Rows, gate};
 use super::plan::{Layer, Masked, Out, Plan};
 
 pub(super) struct Run<'a> {
@@ -21,18 +19,17 @@ pub(super) struct Run<'a> {
     top: Vec<f32>,
     /// The inputs of the gates of the blocks after the trunk: `[width * images, 2 F]` each.
     blocks: Vec<Vec<f32>>,
-    /// The gathered taps of a row, `[width * images, taps * input]`.
-    taps: Vec<f32>,
     /// A row of the vertical stack before its gate, `[width * images, 2 F]`.
     row: Vec<f32>,
 }
 
 /// What a layer remembers.
 struct LayerState {
-    /// The input rows of the vertical stack that are still read, `[width * images, input]` each;
-    /// row `r` at `r` modulo their number.
-    vertical: Vec<Vec<f32>>,
-    /// The input of the horizontal stack, this row: `[width * images, input]`.
+    /// The input rows of the vertical stack that are still read, row `r` at `r` modulo their
+    /// number: `[rows, (radius + width + radius) * images, input]`, zero beyond the image.
+    vertical: Vec<f32>,
+    /// The input of the horizontal stack, this row: `[(radius + width) * images, input]`, zero
+    /// beyond the image.
     horizontal: Vec<f32>,
     /// The inputs of the gates of this row: `[width * images, 2 F]`.
     gates: Vec<f32>,
@@ -43,19 +40,19 @@ struct LayerState {
 impl<'a> Run<'a> {
     pub(super) fn new(plan: &'a Plan, batch: &'a SampleBatch, first: usize, images: usize) -> Self {
         let features = plan.config.features;
-        let positions = batch.dims[3] * images;
+        let width = batch.dims[3];
+        let positions = width * images;
         let layers: Vec<LayerState> = plan
             .layers
             .iter()
             .map(|layer| LayerState {
-                vertical: vec![vec![0.0; positions * layer.input]; layer.radius + 1],
-                horizontal: vec![0.0; positions * layer.input],
+                vertical: vec![0.0; (layer.radius + 1) * layer.row_len(width, images)],
+                horizontal: vec![0.0; (layer.radius + width) * images * layer.input],
                 gates: vec![0.0; positions * 2 * features],
                 gated: vec![0.0; images * features],
             })
             .collect();
         let blocks = plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
-        let taps = plan.layers.iter().map(|layer| layer.vertical.inputs).max();
         let mut run = Self {
             plan,
             batch,
@@ -64,7 +61,6 @@ impl<'a> Run<'a> {
             layers,
             top: vec![0.0; images * features],
             blocks: vec![vec![0.0; positions * 2 * features]; blocks],
-            taps: vec![0.0; positions * taps.unwrap_or(0)],
             row: vec![0.0; positions * 2 * features],
         };
         for (layer, state) in plan.layers.iter().zip(&mut run.layers) {
@@ -99,8 +95,8 @@ impl<'a> Run<'a> {
                         let offset = self.first * channels * height * width;
                         predictions[at] = value;
                         sampled[at] = self.batch.settle(offset + at, value);
-                        let input = &mut self.layers[0].horizontal;
-                        input[(column * self.images + image) * channels + channel] =
+                        let pixel = (self.plan.layers[0].radius + column) * self.images + image;
+                        self.layers[0].horizontal[pixel * channels + channel] =
                             2.0 * sampled[at] - 1.0;
                     }
                 }
@@ -132,24 +128,23 @@ impl<'a> Run<'a> {
         let [_, channels, height, width] = self.batch.dims;
         let (images, features) = (self.images, self.plan.config.features);
         let positions = width * images;
-        let (cosines, embedding) = (tau.weight.inputs, tau.weight.outputs);
+        let (inputs, embedding) = (tau.weight.inputs(), tau.weight.outputs());
         let group = 2 * self.plan.group;
         for block in &mut self.blocks {
             block.fill(0.0);
         }
         for channel in 0..channels {
-            let mut cos = Vec::with_capacity(positions * cosines);
+            let mut levels = Vec::with_capacity(positions);
             for column in 0..width {
                 for image in self.first..self.first + images {
                     let at = ((image * channels + channel) * height + row) * width + column;
-                    let tau = self.batch.tau[at];
-                    cos.extend((0..cosines).map(|i| (PI * i as f32 * tau).cos()));
+                    levels.push(self.batch.tau[at]);
                 }
             }
             let mut phi = tau.bias.repeat(positions);
             let cos = Rows {
-                data: &cos,
-                stride: cosines,
+                data: &cosines(&levels, inputs),
+                stride: inputs,
             };
             tau.weight.accumulate(cos, &mut phi, embedding, positions);
             relu(&mut phi);
@@ -173,15 +168,22 @@ impl<'a> Run<'a> {
     fn add_left(&mut self, column: usize) {
         let (images, features) = (self.images, self.plan.config.features);
         for (layer, state) in self.plan.layers.iter().zip(&mut self.layers) {
-            let gates = &mut state.gates[column * images * 2 * features..];
-            for (distance, weight) in (1..=column).zip(&layer.left) {
-                let start = (column - distance) * images * layer.input;
-                let x = Rows {
-                    data: &state.horizontal[start..],
-                    stride: layer.input,
-                };
-                weight.accumulate(x, gates, 2 * features, images);
+            if layer.radius == 0 {
+                continue;
             }
+            let x = Rows {
+                data: &state.horizontal,
+                stride: layer.input,
+            };
+            let taps = (column..column + layer.radius).map(|column| column * images * layer.input);
+            let y = Output {
+                data: &mut state.gates[column * images * 2 * features..],
+                row: 2 * features,
+                rows: images,
+                columns: 2 * features,
+            };
+            let taps: Vec<usize> = taps.collect();
+            layer.left.multiply(x, &taps, Start::Output, y);
         }
     }
 
@@ -191,7 +193,7 @@ impl<'a> Run<'a> {
         for l in 0..self.plan.layers.len() {
             let layer = &self.plan.layers[l];
             let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
-            let input = &state.horizontal[column * images * layer.input..];
+            let input = &state.horizontal[(layer.radius + column) * images * layer.input..];
             let at = column * images * 2 * features + channel * 2 * group;
             let gates = &mut state.gates[at..];
             let x = Rows {
@@ -212,7 +214,10 @@ impl<'a> Run<'a> {
                 group,
             );
             let output = match after.first_mut() {
-                Some(next) => &mut next.horizontal[column * images * features..],
+                Some(next) => {
+                    let radius = self.plan.layers[l + 1].radius;
+                    &mut next.horizontal[(radius + column) * images * features..]
+                }
                 None => &mut self.top[..],
             };
             let output = &mut output[channel * group..];
@@ -347,13 +352,13 @@ impl<'a> Run<'a> {
         let (images, features) = (self.images, self.plan.config.features);
         let width = self.batch.dims[3];
         let positions = width * images;
-        let input = &mut self.layers[0];
-        let slots = input.vertical.len();
-        input.vertical[row % slots].clone_from(&input.horizontal);
+        let (input, state) = (&self.plan.layers[0], &mut self.layers[0]);
+        let pixels = &state.horizontal[input.radius * images * input.input..];
+        state.vertical[input.row_start(row, width, images)..][..pixels.len()]
+            .copy_from_slice(pixels);
         for (l, layer) in self.plan.layers.iter().enumerate() {
             let labels = || labels(self.batch, self.first, images);
             let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
-            gather(&mut self.taps, layer, &state.vertical, row, width, images);
             fill(
                 &mut self.row,
                 &layer.vertical_bias,
@@ -362,12 +367,17 @@ impl<'a> Run<'a> {
                 images,
             );
             let x = Rows {
-                data: &self.taps,
-                stride: layer.vertical.inputs,
+                data: &state.vertical,
+                stride: layer.input,
             };
-            layer
-                .vertical
-                .accumulate(x, &mut self.row, 2 * features, positions);
+            let y = Output {
+                data: &mut self.row,
+                row: 2 * features,
+                rows: positions,
+                columns: 2 * features,
+            };
+            let taps = layer.vertical_taps(row, width, images);
+            layer.vertical.multiply(x, &taps, Start::Output, y);
             fill(
                 &mut state.gates,
                 &layer.horizontal_bias,
@@ -383,8 +393,8 @@ impl<'a> Run<'a> {
                 .vertical_to_horizontal
                 .accumulate(x, &mut state.gates, 2 * features, positions);
             if let Some(next) = after.first_mut() {
-                let slots = next.vertical.len();
-                let output = &mut next.vertical[row % slots];
+                let start = self.plan.layers[l + 1].row_start(row, width, images);
+                let output = &mut next.vertical[start..];
                 gate(
                     x,
                     output,
@@ -416,32 +426,29 @@ fn fill(rows: &mut [f32], bias: &[f32], by_label: &[f32], labels: Option<&[usize
     }
 }
 
-/// The taps of the vertical convolution at every position of a row, zero outside of the image.
-fn gather(
-    taps: &mut [f32],
-    layer: &Layer,
-    rows: &[Vec<f32>],
-    row: usize,
-    width: usize,
-    images: usize,
-) {
-    let (input, radius) = (layer.input, layer.radius);
-    let mut taps = taps.chunks_exact_mut(input);
-    for column in 0..width {
-        for image in 0..images {
-            for up in (0..=radius).rev() {
-                for c in column..=column + 2 * radius {
-                    let tap = taps.next().expect("there is room for every tap");
-                    // `c` is shifted by the radius, to stay positive.
-                    if up <= row && (radius..width + radius).contains(&c) {
-                        let at = ((c - radius) * images + image) * input;
-                        tap.copy_from_slice(&rows[(row - up) % rows.len()][at..at + input]);
-                    } else {
-                        tap.fill(0.0);
-                    }
-                }
-            }
-        }
+impl Layer {
+    /// Numbers in a row of the vertical stack's inputs, with the zeros beside the image.
+    fn row_len(&self, width: usize, images: usize) -> usize {
+        (width + 2 * self.radius) * images * self.input
+    }
+
+    /// Where the first pixel of a row stands among them.
+    fn row_start(&self, row: usize, width: usize, images: usize) -> usize {
+        row % (self.radius + 1) * self.row_len(width, images) + self.radius * images * self.input
+    }
+
+    /// Where the taps of a row's first pixel stand. Rows above the image are those not yet
+    /// written: zero.
+    fn vertical_taps(&self, row: usize, width: usize, images: usize) -> Vec<usize> {
+        let rows = self.radius + 1;
+        // The row `up` above is, modulo the number of rows, the row `rows - up` below.
+        let starts = (0..rows).rev().map(|up| (row + rows - up) % rows);
+        starts
+            .flat_map(|slot| {
+                let start = slot * self.row_len(width, images);
+                (0..=2 * self.radius).map(move |column| start + column * images * self.input)
+            })
+            .collect()
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::gated_layer::{gate, with_label};
 use crate::gated_pixel_cnn::inverse_cdf;
-use crate::lower::gates_by_group;
+use crate::lower::{Window, gates_by_group};
 use crate::sample::{OnRow, RowDone, SampleBatch, SampleError};
 use crate::tau::TauProjection;
 
@@ -164,16 +164,15 @@ impl<'a> Run<'a> {
                 cache.rows.pop_front();
                 cache.rows.push_back(v);
                 let rows = Tensor::cat(cache.rows.iter().cloned().collect(), 1);
-                with_label(
-                    layer.vertical.forward_last(rows),
-                    layer.label_vertical.as_ref(),
-                    labels,
-                )
+                let bias = layer.vertical.bias.val();
+                let bias = with_label(bias, &layer.label_vertical, labels);
+                layer.vertical.forward_last(rows, bias)
             });
             let zeros = || Tensor::zeros([images, 1, width, 2 * features], device);
             let above = v_in.clone().unwrap_or_else(zeros);
-            let above = layer.vertical_to_horizontal.forward(above);
-            let above = with_label(above, layer.label_horizontal.as_ref(), labels);
+            let projection = &layer.vertical_to_horizontal;
+            let bias = with_label(projection.bias.val(), &layer.label_horizontal, labels);
+            let above = projection.forward_at(above, Window::POINT, bias);
             let gates = gates_by_group(above, groups) + weights.bias.clone();
             cache.gates = match &layer.tau {
                 Some(projection) => gates + from_tau(projection),

@@ -1,0 +1,380 @@
+//! Operations on Burn's Flex backend with hand-written gradients, from `pixel-iqn-kernels`.
+
+use core::f32::consts::PI;
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::{
+    Autodiff, DispatchAutodiffContext, DispatchKindConversion, DispatchTensor, DispatchTensorKind,
+    Flex, GradientCheckpointingStrategy, TensorMetadata,
+};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
+use pixel_iqn_kernels as kernels;
+use pixel_iqn_kernels::{Panels, Projection, Rows, Tap};
+
+use super::Window;
+
+type Tracked = <Autodiff<Flex> as burn::backend::BackendTypes>::FloatTensorPrimitive;
+
+/// Whether the tensors are in single precision on Flex, with autodiff or without.
+pub(super) fn handles<const D: usize, const N: usize>(tensors: [&Tensor<D>; N]) -> bool {
+    tensors.into_iter().all(|tensor| {
+        let tensor = tensor.clone().into_dispatch();
+        let on_flex = match &tensor.kind {
+            DispatchTensorKind::Flex(_) => true,
+            DispatchTensorKind::Autodiff(inner) => {
+                matches!(**inner, DispatchTensorKind::Flex(_))
+                    && tensor.autodiff
+                        == DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Disabled)
+            }
+            // Other backends are there only where their features are on.
+            #[allow(unreachable_patterns)]
+            _ => false,
+        };
+        on_flex && tensor.dtype() == DType::F32
+    })
+}
+
+/// The operands of an operation: with autodiff, if any of them has it.
+enum Operands<const N: usize> {
+    Plain([FlexTensor; N]),
+    Tracked([Tracked; N]),
+}
+
+impl<const N: usize> Operands<N> {
+    fn new(tensors: [DispatchTensor; N]) -> Self {
+        let tracked =
+            |tensor: &DispatchTensor| matches!(tensor.kind, DispatchTensorKind::Autodiff(_));
+        if tensors.iter().any(tracked) {
+            Self::Tracked(tensors.map(|tensor| {
+                if tracked(&tensor) {
+                    let tensor = <DispatchTensor as DispatchKindConversion<Autodiff<Flex>>>::
+                        try_into_backend(tensor);
+                    tensor.expect("`handles` looked at the kind").float()
+                } else {
+                    Tracked::new(plain(tensor))
+                }
+            }))
+        } else {
+            Self::Plain(tensors.map(plain))
+        }
+    }
+}
+
+fn plain(tensor: DispatchTensor) -> FlexTensor {
+    let tensor = <DispatchTensor as DispatchKindConversion<Flex>>::try_into_backend(tensor);
+    tensor.expect("`handles` looked at the kind").float()
+}
+
+/// Runs an operation forward, and records it where a gradient is wanted.
+fn apply<const N: usize, const D: usize, O: Backward<Flex, N>>(
+    operation: O,
+    operands: [DispatchTensor; N],
+    forward: impl FnOnce([FlexTensor; N]) -> (FlexTensor, O::State),
+) -> Tensor<D> {
+    match Operands::new(operands) {
+        Operands::Plain(operands) => Tensor::from_primitive::<Flex>(forward(operands).0),
+        Operands::Tracked(operands) => {
+            let parts = operands.map(Tracked::into_parts);
+            let mut guards = Vec::with_capacity(N);
+            let operands = parts.map(|(operand, guard)| {
+                guards.push(guard);
+                operand
+            });
+            let guards = guards
+                .try_into()
+                .expect("there is a guard for each operand");
+            let (output, state) = forward(operands);
+            let prepared = operation
+                .prepare::<NoCheckpointing>(guards)
+                .compute_bound()
+                .stateful();
+            Tensor::from_primitive::<Autodiff<Flex>>(match prepared {
+                OpsKind::Tracked(prepared) => prepared.finish(state, output),
+                OpsKind::UnTracked(prepared) => prepared.finish(output),
+            })
+        }
+    }
+}
+
+/// A tensor that stands for none.
+fn none() -> DispatchTensor {
+    Tensor::<1>::from_primitive::<Flex>(tensor(Vec::new(), [0])).into_dispatch()
+}
+
+fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// The tensor with its numbers in order.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+/// The numbers of a tensor that is contiguous.
+fn floats(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("the tensor is contiguous")
+}
+
+fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
+    tensor.shape().dims()
+}
+
+#[derive(Debug)]
+struct Convolve;
+
+/// What a convolution needs for its gradients.
+#[derive(Debug, Clone)]
+struct Convolution {
+    x: FlexTensor,
+    weight: FlexTensor,
+    window: Window,
+    /// The shape of the bias.
+    bias: [usize; 2],
+}
+
+impl Convolution {
+    fn taps(&self) -> Vec<Tap> {
+        let Window { rows, columns } = self.window;
+        (rows.0..=rows.1)
+            .flat_map(|row| (columns.0..=columns.1).map(move |column| Tap { row, column }))
+            .collect()
+    }
+
+    /// Batch, height and width.
+    fn positions(&self) -> [usize; 3] {
+        let [batch, height, width, _] = dims(&self.x);
+        [batch, height, width]
+    }
+
+    /// From the layout of PyTorch, `[outputs, inputs, taps]`.
+    fn packed(&self) -> Panels {
+        let [outputs, inputs, _, _] = dims(&self.weight);
+        let (taps, weight) = (self.window.taps(), floats(&self.weight));
+        Panels::new([taps, inputs, outputs], |k, output| {
+            weight[(output * inputs + k % inputs) * taps + k / inputs]
+        })
+    }
+
+    fn packed_transposed(&self) -> Panels {
+        let [outputs, inputs, _, _] = dims(&self.weight);
+        let (taps, weight) = (self.window.taps(), floats(&self.weight));
+        Panels::new([taps, outputs, inputs], |k, input| {
+            weight[(k % outputs * inputs + input) * taps + k / outputs]
+        })
+    }
+
+    fn forward(&self, bias: &FlexTensor, base: FlexTensor) -> FlexTensor {
+        let [batch, height, width] = self.positions();
+        let [outputs, _, _, _] = dims(&self.weight);
+        let shape = [batch, height, width, outputs];
+        let (x, weight, taps) = (floats(&self.x), self.packed(), self.taps());
+        let bias = (bias.shape().num_elements() > 0).then(|| floats(bias));
+        if base.shape().num_elements() == 0 {
+            let mut y = vec![0.0; batch * height * width * outputs];
+            kernels::convolve(x, self.positions(), &weight, &taps, bias, &mut y);
+            return tensor(y, shape);
+        }
+        // In place, where nothing else holds the base.
+        let mut base = contiguous(base);
+        let at = base.layout().start_offset();
+        let y = &mut base.storage_mut::<f32>()[at..][..batch * height * width * outputs];
+        if let Some(bias) = bias {
+            kernels::add_rows(y, bias, outputs);
+        }
+        kernels::convolve(x, self.positions(), &weight, &taps, None, y);
+        base
+    }
+}
+
+pub(super) fn convolve(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    window: Window,
+    bias: Option<Tensor<2>>,
+    base: Option<Tensor<4>>,
+) -> Tensor<4> {
+    let operands = [
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.map_or_else(none, Tensor::into_dispatch),
+        base.map_or_else(none, Tensor::into_dispatch),
+    ];
+    apply(Convolve, operands, |[x, weight, bias, base]| {
+        let bias = contiguous(bias);
+        let state = Convolution {
+            x: contiguous(x),
+            weight: contiguous(weight),
+            window,
+            bias: if bias.shape().num_elements() == 0 {
+                [0, 0]
+            } else {
+                dims(&bias)
+            },
+        };
+        (state.forward(&bias, base), state)
+    })
+}
+
+impl Backward<Flex, 4> for Convolve {
+    type State = Convolution;
+
+    fn backward(self, ops: Ops<Convolution, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let state = ops.state;
+        let dy = contiguous(grads.consume::<Flex>(&ops.node));
+        let [x, weight, bias, base] = ops.parents;
+        let positions @ [batch, height, width] = state.positions();
+        let [outputs, inputs, rows, columns] = dims(&state.weight);
+        let taps = state.taps();
+        if let Some(x) = x {
+            let mirrored: Vec<Tap> = taps.iter().map(|tap| tap.mirrored()).collect();
+            let (packed, zero) = (state.packed_transposed(), vec![0.0; inputs]);
+            let mut dx = vec![0.0; batch * height * width * inputs];
+            kernels::convolve(
+                floats(&dy),
+                positions,
+                &packed,
+                &mirrored,
+                Some(&zero),
+                &mut dx,
+            );
+            grads.register::<Flex>(x.id, tensor(dx, [batch, height, width, inputs]));
+        }
+        if let Some(weight) = weight {
+            let dw = kernels::weight_gradient(floats(&state.x), floats(&dy), positions, &taps);
+            let mut by_output = vec![0.0; dw.len()];
+            for (k, row) in dw.chunks_exact(outputs.max(1)).enumerate() {
+                let at = k % inputs * taps.len() + k / inputs;
+                for (output, &value) in row.iter().enumerate() {
+                    by_output[output * inputs * taps.len() + at] = value;
+                }
+            }
+            let dw = tensor(by_output, [outputs, inputs, rows, columns]);
+            grads.register::<Flex>(weight.id, dw);
+        }
+        if let Some(bias) = bias {
+            let dy = Rows {
+                data: floats(&dy),
+                stride: outputs,
+            };
+            let db = kernels::column_sums(dy, state.bias[0]);
+            grads.register::<Flex>(bias.id, tensor(db, state.bias));
+        }
+        if let Some(base) = base {
+            grads.register::<Flex>(base.id, dy);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Gate;
+
+pub(super) fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    apply(Gate, [x.into_dispatch()], |[x]| {
+        let x = contiguous(x);
+        let mut shape: [usize; D] = dims(&x);
+        shape[D - 1] /= 2;
+        let y = kernels::gate_rows(floats(&x), shape[D - 1]);
+        (tensor(y, shape), x)
+    })
+}
+
+impl Backward<Flex, 1> for Gate {
+    type State = FlexTensor;
+
+    fn backward(self, ops: Ops<FlexTensor, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = contiguous(grads.consume::<Flex>(&ops.node));
+        let [Some(x)] = ops.parents else { return };
+        let shape = ops.state.shape();
+        let features = shape[shape.num_dims() - 1] / 2;
+        let dx = kernels::gate_gradient(floats(&ops.state), floats(&dy), features);
+        grads.register::<Flex>(x.id, tensor(dx, shape));
+    }
+}
+
+#[derive(Debug)]
+struct ProjectTau;
+
+pub(super) fn project_tau(base: Tensor<4>, phi: Tensor<3>, weight: Tensor<3>) -> Tensor<4> {
+    let [groups, positions, embedding] = phi.dims();
+    let [_, features, _] = weight.dims();
+    let sizes = Projection {
+        positions,
+        groups,
+        embedding,
+        features,
+    };
+    let operands = [
+        base.into_dispatch(),
+        phi.into_dispatch(),
+        weight.into_dispatch(),
+    ];
+    apply(ProjectTau, operands, |[base, phi, weight]| {
+        let (phi, weight) = (contiguous(phi), contiguous(weight));
+        let mut gates = contiguous(base);
+        let at = gates.layout().start_offset();
+        let values = &mut gates.storage_mut::<f32>()[at..][..positions * 2 * features];
+        kernels::project(sizes, floats(&phi), floats(&weight), values);
+        (gates, (sizes, phi, weight))
+    })
+}
+
+impl Backward<Flex, 3> for ProjectTau {
+    type State = (Projection, FlexTensor, FlexTensor);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = contiguous(grads.consume::<Flex>(&ops.node));
+        let (sizes, phi, weight) = ops.state;
+        let [base, phi_node, weight_node] = ops.parents;
+        if let Some(node) = phi_node {
+            let dphi = kernels::embedding_gradient(sizes, floats(&weight), floats(&dy));
+            grads.register::<Flex>(node.id, tensor(dphi, phi.shape()));
+        }
+        if let Some(node) = weight_node {
+            let dw = kernels::projection_gradient(sizes, floats(&phi), floats(&dy));
+            grads.register::<Flex>(node.id, tensor(dw, weight.shape()));
+        }
+        if let Some(node) = base {
+            grads.register::<Flex>(node.id, dy);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Cosines;
+
+pub(super) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
+    apply(Cosines, [tau.into_dispatch()], |[tau]| {
+        let tau = contiguous(tau);
+        let [positions, _] = dims(&tau);
+        let y = kernels::cosines(floats(&tau), n);
+        (tensor(y, [positions, n]), (tau, n))
+    })
+}
+
+impl Backward<Flex, 1> for Cosines {
+    type State = (FlexTensor, usize);
+
+    /// Training never asks for the gradient of tau: it need not be fast.
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = contiguous(grads.consume::<Flex>(&ops.node));
+        let [Some(node)] = ops.parents else { return };
+        let (tau, n) = ops.state;
+        let dtau = floats(&tau).iter().zip(floats(&dy).chunks_exact(n));
+        let dtau = dtau.map(|(tau, dy)| {
+            let terms = dy.iter().enumerate().map(|(i, dy)| {
+                let factor = PI * i as f32;
+                -factor * (factor * tau).sin() * dy
+            });
+            terms.sum()
+        });
+        grads.register::<Flex>(node.id, tensor(dtau.collect(), tau.shape()));
+    }
+}

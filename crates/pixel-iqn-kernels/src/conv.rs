@@ -1,0 +1,472 @@
+//! Convolutions over images with the features last, zero outside of the image.
+
+use rayon::prelude::*;
+
+use crate::Rows;
+use crate::panels::Panels;
+use crate::product::{Left, Output, Right, STRIP, Start, product};
+
+/// What a position reads: the position so many rows below it (above, where negative) and columns
+/// right of it (left, where negative).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tap {
+    /// Rows down.
+    pub row: isize,
+    /// Columns to the right.
+    pub column: isize,
+}
+
+impl Tap {
+    /// The tap through which a position is read by those that read it through this one.
+    pub fn mirrored(self) -> Self {
+        Self {
+            row: -self.row,
+            column: -self.column,
+        }
+    }
+}
+
+/// Rows of an image that one thread computes at a time.
+const BLOCK: usize = 8;
+
+/// Positions whose inputs and gradients fit into the cache of a core together.
+const CHUNK: usize = 256;
+
+/// Cuts `[0, length)` where an offset starts or ceases to lead out of it.
+fn spans(length: usize, offsets: impl Iterator<Item = isize>) -> Vec<(usize, usize)> {
+    let clamp = |i: isize| i.clamp(0, length as isize) as usize;
+    let mut cuts: Vec<usize> = offsets
+        .flat_map(|offset| [clamp(-offset), clamp(length as isize - offset)])
+        .chain([0, length])
+        .collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts.windows(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+/// A convolution: the sum over the taps of the inputs there times the tap's weights.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, height, width, inputs]`
+/// - `dims`: batch, height and width
+/// - `weight`: one tap for each of `taps`
+/// - `bias`: `[outputs]` or `[batch, outputs]`; none to add to what is in `y`
+/// - `y`: `[batch, height, width, outputs]`
+///
+/// # Panics
+///
+/// Panics if a slice or the number of taps does not fit.
+pub fn convolve(
+    x: &[f32],
+    dims: [usize; 3],
+    weight: &Panels,
+    taps: &[Tap],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let [batch, height, width] = dims;
+    let (inputs, outputs) = (weight.inputs(), weight.outputs());
+    assert_eq!(x.len(), batch * height * width * inputs, "x does not fit");
+    assert_eq!(y.len(), batch * height * width * outputs, "y does not fit");
+    assert_eq!(taps.len(), weight.taps(), "the taps do not fit");
+    if let Some(bias) = bias {
+        let fits = bias.len() == outputs || bias.len() == batch * outputs;
+        assert!(fits, "the bias does not fit");
+    }
+    if y.is_empty() {
+        return;
+    }
+    let rows = spans(height, taps.iter().map(|tap| tap.row));
+    let columns = spans(width, taps.iter().map(|tap| tap.column));
+    y.par_chunks_mut(height * width * outputs)
+        .zip(x.par_chunks(height * width * inputs))
+        .enumerate()
+        .for_each(|(image, (y, x))| {
+            let start = match bias {
+                None => Start::Output,
+                Some(bias) if bias.len() == outputs => Start::Row(bias),
+                Some(bias) => Start::Row(&bias[image * outputs..][..outputs]),
+            };
+            y.par_chunks_mut(BLOCK * width * outputs)
+                .enumerate()
+                .for_each(|(block, y)| {
+                    let block = block * BLOCK..((block + 1) * BLOCK).min(height);
+                    for &(top, bottom) in &rows {
+                        let (top, bottom) = (top.max(block.start), bottom.min(block.end));
+                        if top >= bottom {
+                            continue;
+                        }
+                        for &(left, right) in &columns {
+                            let area = Area {
+                                rows: (top, bottom),
+                                columns: (left, right),
+                                size: [height, width],
+                            };
+                            let y = &mut y[(top - block.start) * width * outputs..];
+                            area.convolve(x, weight, taps, start, y);
+                        }
+                    }
+                });
+        });
+}
+
+/// Positions of an image that read through the same taps.
+struct Area {
+    rows: (usize, usize),
+    columns: (usize, usize),
+    size: [usize; 2],
+}
+
+impl Area {
+    /// `y` starts at the first of the rows.
+    fn convolve(&self, x: &[f32], weight: &Panels, taps: &[Tap], start: Start<'_>, y: &mut [f32]) {
+        let ((top, bottom), (left, right)) = (self.rows, self.columns);
+        let [height, width] = self.size;
+        let (inputs, outputs) = (weight.inputs(), weight.outputs());
+        let (mut reads, mut weights) = (Vec::new(), Vec::new());
+        for (index, tap) in taps.iter().enumerate() {
+            let row = top.checked_add_signed(tap.row);
+            let column = left.checked_add_signed(tap.column);
+            if let (Some(row), Some(column)) = (row, column)
+                && row < height
+                && column < width
+            {
+                reads.push((row * width + column) * inputs);
+                weights.push(weight.start(index));
+            }
+        }
+        // Along the rows, or down the columns where the area is narrow.
+        let (lines, line, length, step) = if right - left == width {
+            (1, 0, (bottom - top) * width, 1)
+        } else if right - left >= bottom - top {
+            (bottom - top, width, right - left, 1)
+        } else {
+            (right - left, 1, bottom - top, width)
+        };
+        for i in 0..lines {
+            let shift = i * line;
+            product(
+                Left {
+                    data: &x[shift * inputs..],
+                    starts: &reads,
+                    row: step * inputs,
+                    step: 1,
+                },
+                weight.right(&weights),
+                inputs,
+                start,
+                Output {
+                    data: &mut y[(left + shift) * outputs..],
+                    row: step * outputs,
+                    rows: length,
+                    columns: outputs,
+                },
+            );
+        }
+    }
+}
+
+/// The gradient of the weights of [`convolve`], from the inputs and the gradient of the outputs.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, height, width, inputs]`
+/// - `dy`: `[batch, height, width, outputs]`
+/// - `dims`: batch, height and width
+/// - output: `[taps * inputs, outputs]`
+///
+/// # Panics
+///
+/// Panics if `dims` has no position, or if `x` or `dy` does not divide into them.
+pub fn weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], taps: &[Tap]) -> Vec<f32> {
+    /// Rows of the gradient that one thread computes at a time.
+    const ROWS: usize = 64;
+    let [batch, height, width] = dims;
+    let positions = batch * height * width;
+    let (inputs, outputs) = (x.len() / positions, dy.len() / positions);
+    assert_eq!(x.len(), positions * inputs, "x does not fit");
+    assert_eq!(dy.len(), positions * outputs, "dy does not fit");
+    let padded = pad_columns(dy, outputs);
+    let (dy, dy_row) = match &padded {
+        Some(padded) => (&padded[..], outputs.next_multiple_of(STRIP)),
+        None => (dy, outputs),
+    };
+    let mut dw = vec![0.0; taps.len() * inputs * outputs];
+    if dw.is_empty() {
+        return dw;
+    }
+    let chunk = (CHUNK / width).max(1);
+    dw.par_chunks_mut(inputs * outputs)
+        .zip(taps)
+        .for_each(|(dw, tap)| {
+            dw.par_chunks_mut(ROWS * outputs)
+                .enumerate()
+                .for_each(|(block, dw)| {
+                    let span = |length: usize, offset: isize| {
+                        let length = length as isize;
+                        let start = (-offset).clamp(0, length);
+                        (
+                            start as usize,
+                            (length - offset).clamp(start, length) as usize,
+                        )
+                    };
+                    let (top, bottom) = span(height, tap.row);
+                    let (left, right) = span(width, tap.column);
+                    if left == right {
+                        return;
+                    }
+                    let at = |image: usize, row: usize| {
+                        let position = (image * height + row) * width + left;
+                        let read = position
+                            .checked_add_signed(tap.row * width as isize + tap.column)
+                            .expect("the span keeps the tap in the image");
+                        (read * inputs + block * ROWS, position * dy_row)
+                    };
+                    let lines: Vec<(usize, usize)> = (0..batch)
+                        .flat_map(|image| (top..bottom).map(move |row| at(image, row)))
+                        .collect();
+                    let rows = dw.len() / outputs;
+                    for lines in lines.chunks(chunk) {
+                        let (reads, gradients): (Vec<_>, Vec<_>) = lines.iter().copied().unzip();
+                        product(
+                            Left {
+                                data: x,
+                                starts: &reads,
+                                row: 1,
+                                step: inputs,
+                            },
+                            Right {
+                                data: dy,
+                                starts: &gradients,
+                                step: dy_row,
+                                strip: STRIP,
+                            },
+                            right - left,
+                            Start::Output,
+                            Output {
+                                data: dw,
+                                row: outputs,
+                                rows,
+                                columns: outputs,
+                            },
+                        );
+                    }
+                });
+        });
+    dw
+}
+
+/// Rows padded with zeros to whole strips, where they are not.
+pub(crate) fn pad_columns(x: &[f32], columns: usize) -> Option<Vec<f32>> {
+    let padded = columns.next_multiple_of(STRIP);
+    if padded == columns {
+        return None;
+    }
+    let mut out = vec![0.0; x.len() / columns * padded];
+    out.par_chunks_mut(padded)
+        .zip(x.par_chunks(columns))
+        .with_min_len(CHUNK)
+        .for_each(|(out, x)| out[..columns].copy_from_slice(x));
+    Some(out)
+}
+
+/// Adds a row to each row of a matrix.
+///
+/// # Shapes
+///
+/// - `y`: `[rows, columns]`
+/// - `bias`: `[columns]` or `[parts, columns]`, each for its part of the rows
+///
+/// # Panics
+///
+/// Panics if the rows do not divide into the parts.
+pub fn add_rows(y: &mut [f32], bias: &[f32], columns: usize) {
+    if y.is_empty() {
+        return;
+    }
+    let part = y.len() * columns / bias.len();
+    assert_eq!(
+        y.len() * columns,
+        part * bias.len(),
+        "the bias does not fit"
+    );
+    y.par_chunks_mut(part)
+        .zip(bias.par_chunks(columns))
+        .for_each(|(y, bias)| {
+            y.par_chunks_mut(columns)
+                .with_min_len(CHUNK)
+                .for_each(|row| {
+                    for (y, bias) in row.iter_mut().zip(bias) {
+                        *y += bias;
+                    }
+                });
+        });
+}
+
+/// The sum of the rows of each of `parts` equal parts of a matrix: `[parts, columns]`.
+///
+/// # Panics
+///
+/// Panics if the rows do not divide into the parts.
+pub fn column_sums(x: Rows<'_>, parts: usize) -> Vec<f32> {
+    let columns = x.stride;
+    let part = x.data.len() / parts;
+    assert_eq!(x.data.len(), parts * part, "the rows do not divide");
+    let mut sums = vec![0.0; parts * columns];
+    if sums.is_empty() || part == 0 {
+        return sums;
+    }
+    sums.par_chunks_mut(columns)
+        .zip(x.data.par_chunks(part))
+        .for_each(|(sums, x)| {
+            // Chunks of a fixed size, and their sums in order: the same on any number of threads.
+            let chunks: Vec<Vec<f32>> = x
+                .par_chunks(CHUNK * columns)
+                .map(|rows| {
+                    let mut sums = vec![0.0f32; columns];
+                    for row in rows.chunks_exact(columns) {
+                        for (sum, x) in sums.iter_mut().zip(row) {
+                            *sum += x;
+                        }
+                    }
+                    sums
+                })
+                .collect();
+            for chunk in chunks {
+                for (sum, x) in sums.iter_mut().zip(chunk) {
+                    *sum += x;
+                }
+            }
+        });
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{distance, values};
+
+    fn taps() -> impl Strategy<Value = Vec<Tap>> {
+        prop::collection::hash_set((-3..=3isize, -3..=3isize), 1..8).prop_map(|taps| {
+            taps.into_iter()
+                .map(|(row, column)| Tap { row, column })
+                .collect()
+        })
+    }
+
+    /// Every pair of a position, by its index, and a tap of it that lies in the image, by the
+    /// tap's index and the index of the position there.
+    fn reads([batch, height, width]: [usize; 3], taps: &[Tap]) -> Vec<(usize, usize, usize)> {
+        let mut reads = Vec::new();
+        for position in 0..batch * height * width {
+            let (row, column) = (position / width % height, position % width);
+            for (t, tap) in taps.iter().enumerate() {
+                let r = row as isize + tap.row;
+                let c = column as isize + tap.column;
+                if (0..height as isize).contains(&r) && (0..width as isize).contains(&c) {
+                    let image = position / width / height;
+                    reads.push((
+                        position,
+                        t,
+                        (image * height + r as usize) * width + c as usize,
+                    ));
+                }
+            }
+        }
+        reads
+    }
+
+    proptest! {
+        #[test]
+        fn convolutions_and_their_gradients_equal_the_sums(
+            dims in (1..3usize, 1..12usize, 1..12usize),
+            (inputs, outputs) in (1..20usize, 1..40usize),
+            taps in taps(),
+            by_image in any::<bool>(),
+            seed in any::<u32>(),
+        ) {
+            let dims = [dims.0, dims.1, dims.2];
+            let positions = dims.iter().product::<usize>();
+            let x = values(seed, positions * inputs);
+            let w = values(seed ^ 1, taps.len() * inputs * outputs);
+            let bias = values(seed ^ 2, outputs * if by_image { dims[0] } else { 1 });
+            let dy = values(seed ^ 3, positions * outputs);
+
+            let per_image = positions / dims[0];
+            let mut expected: Vec<f32> = (0..positions * outputs)
+                .map(|i| {
+                    let image = if by_image { i / outputs / per_image } else { 0 };
+                    bias[image * outputs + i % outputs]
+                })
+                .collect();
+            let mut dx = vec![0.0; x.len()];
+            let mut dw = vec![0.0; w.len()];
+            for (position, tap, read) in reads(dims, &taps) {
+                for i in 0..inputs {
+                    for o in 0..outputs {
+                        let weight = (tap * inputs + i) * outputs + o;
+                        expected[position * outputs + o] += x[read * inputs + i] * w[weight];
+                        dx[read * inputs + i] += dy[position * outputs + o] * w[weight];
+                        dw[weight] += dy[position * outputs + o] * x[read * inputs + i];
+                    }
+                }
+            }
+
+            let shape = [taps.len(), inputs, outputs];
+            let mut y = vec![f32::NAN; positions * outputs];
+            convolve(&x, dims, &Panels::pack(&w, shape), &taps, Some(&bias), &mut y);
+            prop_assert!(distance(&y, &expected) < 1e-4);
+            convolve(&x, dims, &Panels::pack(&w, shape), &taps, None, &mut y);
+            let twice: Vec<f32> = expected
+                .iter()
+                .enumerate()
+                .map(|(i, e)| {
+                    let image = if by_image { i / outputs / per_image } else { 0 };
+                    2.0 * e - bias[image * outputs + i % outputs]
+                })
+                .collect();
+            prop_assert!(distance(&y, &twice) < 2e-4);
+
+            let mirrored: Vec<Tap> = taps.iter().map(|tap| tap.mirrored()).collect();
+            let transposed = Panels::pack_transposed(&w, shape);
+            let mut result = vec![f32::NAN; x.len()];
+            let zero = vec![0.0; inputs];
+            convolve(&dy, dims, &transposed, &mirrored, Some(&zero), &mut result);
+            prop_assert!(distance(&result, &dx) < 2e-4);
+            prop_assert!(distance(&weight_gradient(&x, &dy, dims, &taps), &dw) < 2e-4);
+        }
+    }
+
+    #[test]
+    fn rows_are_added_by_part() {
+        let mut y = vec![1.0; 8];
+        add_rows(&mut y, &[1.0, 2.0, 3.0, 4.0], 2);
+        assert_eq!(y, [2.0, 3.0, 2.0, 3.0, 4.0, 5.0, 4.0, 5.0]);
+        add_rows(&mut y, &[10.0, 0.0], 2);
+        assert_eq!(y, [12.0, 3.0, 12.0, 3.0, 14.0, 5.0, 14.0, 5.0]);
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_the_threads() {
+        let x = values(7, 1500 * 20);
+        let rows = Rows {
+            data: &x,
+            stride: 20,
+        };
+        let sums = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| column_sums(rows, 3))
+        };
+        assert_eq!(sums(1), sums(4));
+        for (i, sum) in sums(1).iter().enumerate() {
+            let (part, column) = (i / 20, i % 20);
+            let expected: f64 = (0..500)
+                .map(|row| f64::from(x[(part * 500 + row) * 20 + column]))
+                .sum();
+            assert!((f64::from(*sum) - expected).abs() < 1e-3);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The projection of the quantile embedding into the gates of a layer, by channel group.
+
+use rayon::prelude::*;
+
+use crate::Rows;
+use crate::conv::pad_columns;
+use crate::panels::Panels;
+use crate::product::{Left, Output, Right, STRIP, Start, product};
+
+/// Positions that one thread computes at a time.
+const CHUNK: usize = 256;
+
+/// The sizes of a projection: the embedding of channel group `g` to the features of group `g` in
+/// both halves of the gates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Projection {
+    /// Positions of the images: batch, rows and columns together.
+    pub positions: usize,
+    /// Channel groups.
+    pub groups: usize,
+    /// Features of the embedding.
+    pub embedding: usize,
+    /// Features of a gate half, of all groups.
+    pub features: usize,
+}
+
+impl Projection {
+    fn group(&self) -> usize {
+        self.features / self.groups
+    }
+
+    /// Where the features of a group start in the weight's rows and in a row of the gates.
+    fn parts(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let Self {
+            groups, features, ..
+        } = *self;
+        let group = self.group();
+        (0..groups).flat_map(move |g| (0..2).map(move |half| (g, half * features + g * group)))
+    }
+
+    fn check(&self, phi: &[f32], weight: &[f32], gates: &[f32]) {
+        let Self {
+            positions,
+            groups,
+            embedding,
+            features,
+        } = *self;
+        assert!(
+            features.is_multiple_of(groups),
+            "the features do not divide"
+        );
+        assert_eq!(
+            phi.len(),
+            groups * positions * embedding,
+            "phi does not fit"
+        );
+        assert_eq!(
+            weight.len(),
+            2 * features * embedding,
+            "the weight does not fit"
+        );
+        assert_eq!(
+            gates.len(),
+            positions * 2 * features,
+            "the gates do not fit"
+        );
+    }
+}
+
+/// Adds the projection to the gates.
+///
+/// # Shapes
+///
+/// - `phi`: `[groups, positions, embedding]`
+/// - `weight`: `[2, features, embedding]`
+/// - `gates`: `[positions, 2 * features]`
+///
+/// # Panics
+///
+/// Panics if a slice does not fit.
+pub fn project(sizes: Projection, phi: &[f32], weight: &[f32], gates: &mut [f32]) {
+    sizes.check(phi, weight, gates);
+    let (group, embedding) = (sizes.group(), sizes.embedding);
+    let parts: Vec<(usize, usize, Panels)> = sizes
+        .parts()
+        .map(|(g, at)| {
+            let part = Panels::new([1, embedding, group], |k, n| {
+                weight[(at + n) * embedding + k]
+            });
+            (g, at, part)
+        })
+        .collect();
+    let row = 2 * sizes.features;
+    gates
+        .par_chunks_mut(CHUNK * row)
+        .enumerate()
+        .for_each(|(chunk, gates)| {
+            for (g, at, part) in &parts {
+                let start = (g * sizes.positions + chunk * CHUNK) * embedding;
+                let x = Rows {
+                    data: &phi[start..],
+                    stride: embedding,
+                };
+                let rows = gates.len() / row;
+                part.accumulate(x, &mut gates[*at..], row, rows);
+            }
+        });
+}
+
+/// The gradient of [`project`] with respect to `phi`, from that of the gates.
+///
+/// # Shapes
+///
+/// As those of [`project`].
+///
+/// # Panics
+///
+/// Panics if a slice does not fit.
+pub fn embedding_gradient(sizes: Projection, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+    let (group, embedding) = (sizes.group(), sizes.embedding);
+    let mut dphi = vec![0.0; sizes.groups * sizes.positions * embedding];
+    sizes.check(&dphi, weight, dy);
+    dphi.par_chunks_mut(sizes.positions * embedding)
+        .enumerate()
+        .for_each(|(g, dphi)| {
+            let halves = [g * group, sizes.features + g * group];
+            let weights = Panels::new([2, group, embedding], |k, n| {
+                weight[(halves[k / group] + k % group) * embedding + n]
+            });
+            let row = 2 * sizes.features;
+            dphi.par_chunks_mut(CHUNK * embedding)
+                .zip(dy.par_chunks(CHUNK * row))
+                .for_each(|(dphi, dy)| {
+                    let rows = dphi.len() / embedding;
+                    let y = Output {
+                        data: dphi,
+                        row: embedding,
+                        rows,
+                        columns: embedding,
+                    };
+                    let x = Rows {
+                        data: dy,
+                        stride: row,
+                    };
+                    weights.multiply(x, &halves, Start::Zero, y);
+                });
+        });
+    dphi
+}
+
+/// The gradient of [`project`] with respect to `weight`, from that of the gates.
+///
+/// # Shapes
+///
+/// As those of [`project`].
+///
+/// # Panics
+///
+/// Panics if a slice does not fit.
+pub fn projection_gradient(sizes: Projection, phi: &[f32], dy: &[f32]) -> Vec<f32> {
+    let (group, embedding) = (sizes.group(), sizes.embedding);
+    let mut dw = vec![0.0; 2 * sizes.features * embedding];
+    sizes.check(phi, &dw, dy);
+    let padded = pad_columns(phi, embedding);
+    let phi = padded.as_deref().unwrap_or(phi);
+    let phi_row = embedding.next_multiple_of(STRIP);
+    dw.par_chunks_mut(group * embedding)
+        .enumerate()
+        .for_each(|(part, dw)| {
+            let (g, row) = (part % sizes.groups, 2 * sizes.features);
+            for first in (0..sizes.positions).step_by(CHUNK) {
+                let last = (first + CHUNK).min(sizes.positions);
+                product(
+                    Left {
+                        data: dy,
+                        starts: &[first * row + part * group],
+                        row: 1,
+                        step: row,
+                    },
+                    Right {
+                        data: phi,
+                        starts: &[(g * sizes.positions + first) * phi_row],
+                        step: phi_row,
+                        strip: STRIP,
+                    },
+                    last - first,
+                    Start::Output,
+                    Output {
+                        data: dw,
+                        row: embedding,
+                        rows: group,
+                        columns: embedding,
+                    },
+                );
+            }
+        });
+    dw
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{distance, values};
+
+    proptest! {
+        #[test]
+        fn projections_and_their_gradients_equal_the_sums(
+            (positions, groups, embedding, group) in (1..600usize, 1..4usize, 1..40usize, 1..20usize),
+            seed in any::<u32>(),
+        ) {
+            let features = groups * group;
+            let sizes = Projection { positions, groups, embedding, features };
+            let phi = values(seed, groups * positions * embedding);
+            let weight = values(seed ^ 1, 2 * features * embedding);
+            let mut gates = values(seed ^ 2, positions * 2 * features);
+            let dy = values(seed ^ 3, gates.len());
+            let mut expected = gates.clone();
+            let mut dphi = vec![0.0; phi.len()];
+            let mut dw = vec![0.0; weight.len()];
+            for position in 0..positions {
+                for row in 0..2 * features {
+                    let g = row % features / group;
+                    let gate = position * 2 * features + row;
+                    for e in 0..embedding {
+                        let phi_at = (g * positions + position) * embedding + e;
+                        let w_at = row * embedding + e;
+                        expected[gate] += phi[phi_at] * weight[w_at];
+                        dphi[phi_at] += dy[gate] * weight[w_at];
+                        dw[w_at] += dy[gate] * phi[phi_at];
+                    }
+                }
+            }
+            project(sizes, &phi, &weight, &mut gates);
+            prop_assert!(distance(&gates, &expected) < 1e-4);
+            prop_assert!(distance(&embedding_gradient(sizes, &weight, &dy), &dphi) < 1e-4);
+            prop_assert!(distance(&projection_gradient(sizes, &phi, &dy), &dw) < 5e-4);
+        }
+    }
+}
