@@ -1,6 +1,7 @@
 //! Speed and memory, as ratios inside one run.
 
 mod sample;
+mod train;
 
 use std::fs;
 use std::time::Instant;
@@ -13,11 +14,14 @@ use clap::Subcommand;
 pub enum Bench {
     /// Time sampling against the arithmetic of one forward pass and the naive sampler
     Sample(sample::Args),
+    /// Time training steps against the device's matrix product and, with --python, PyTorch
+    Train(train::Args),
 }
 
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Sample(args) => sample::run(args),
+        Bench::Train(args) => train::run(args),
     }
 }
 
@@ -49,13 +53,18 @@ fn peak_bytes() -> Option<u64> {
 }
 
 /// Runs this program again with other arguments, so that its peak memory is that of one case
-/// alone.
-fn again(args: &[String]) -> anyhow::Result<()> {
+/// alone, and returns what it prints.
+fn output_of_this_program(args: &[String]) -> anyhow::Result<String> {
     let program = std::env::current_exe().context("cannot find this program")?;
-    let status = std::process::Command::new(program)
+    let output = std::process::Command::new(program)
         .args(args)
-        .status()
+        .stderr(std::process::Stdio::inherit())
+        .output()
         .context("cannot start this program again")?;
-    anyhow::ensure!(status.success(), "the case {args:?} failed: {status}");
-    Ok(())
+    anyhow::ensure!(
+        output.status.success(),
+        "the case {args:?} failed: {}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?)
 }

@@ -8,7 +8,7 @@ use pixel_iqn::core::{IncrementalSampler, PixelModel};
 use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, Sampler};
 use serde_json::json;
 
-use super::{again, peak_bytes, product_rate};
+use super::{output_of_this_program, peak_bytes, product_rate};
 
 /// Images of a measured forward pass, from which the naive sampler is scaled.
 const NAIVE_IMAGES: usize = 4;
@@ -62,7 +62,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 format!("--sampler={}", sampler.get_name()),
             ];
             flags.extend(args.json.then(|| "--json".into()));
-            again(&flags)
+            print!("{}", output_of_this_program(&flags)?);
+            Ok(())
         }),
     }
 }

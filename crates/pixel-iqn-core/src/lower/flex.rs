@@ -378,3 +378,132 @@ impl Backward<Flex, 1> for Cosines {
         grads.register::<Flex>(node.id, tensor(dtau.collect(), tau.shape()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Tolerance};
+    use proptest::prelude::*;
+
+    use super::super::composed;
+    use super::*;
+
+    fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        let device = Device::flex().autodiff();
+        Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &device).require_grad()
+    }
+
+    /// Both outputs, and both gradients of every operand of a loss that weighs the outputs.
+    fn check<const D: usize>(
+        custom: Tensor<D>,
+        composed: Tensor<D>,
+        gradients: impl Fn(&burn::tensor::Gradients) -> Vec<TensorData>,
+    ) {
+        let weights = random(custom.dims()).detach();
+        let close = |a: &TensorData, b: &TensorData, tolerance| {
+            a.assert_approx_eq::<f32>(b, Tolerance::absolute(tolerance).set_relative(tolerance));
+        };
+        close(&custom.to_data(), &composed.to_data(), 1e-5);
+        let [custom, composed] = [custom, composed]
+            .map(|output| gradients(&(output * weights.clone()).sum().backward()));
+        for (custom, composed) in custom.iter().zip(&composed) {
+            close(custom, composed, 1e-4);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn convolutions_equal_composed_ones(
+            (batch, height, width) in (1..=3usize, 1..=12usize, 1..=12usize),
+            (inputs, outputs) in (1..=20usize, 1..=40usize),
+            window in prop::sample::select(vec![
+                Window::POINT,
+                Window::ABOVE,
+                Window { rows: (-1, 0), columns: (-1, 1) },
+                Window { rows: (-3, 0), columns: (-3, 3) },
+                Window { rows: (0, 0), columns: (-2, 0) },
+                Window { rows: (0, 0), columns: (-2, -1) },
+            ]),
+            (biased, by_image, based) in any::<(bool, bool, bool)>(),
+        ) {
+            let [rows, columns] = window.size();
+            let x = random([batch, height, width, inputs]);
+            let weight = random([outputs, inputs, rows, columns]);
+            let bias = biased.then(|| random([if by_image { batch } else { 1 }, outputs]));
+            let base = based.then(|| random([batch, height, width, outputs]));
+            check(
+                convolve(x.clone(), weight.clone(), window, bias.clone(), base.clone()),
+                composed::convolve(x.clone(), weight.clone(), window, bias.clone(), base.clone()),
+                |gradients| {
+                    let mut all = vec![
+                        x.grad(gradients).unwrap().into_data(),
+                        weight.grad(gradients).unwrap().into_data(),
+                    ];
+                    all.extend(bias.iter().map(|b| b.grad(gradients).unwrap().into_data()));
+                    all.extend(base.iter().map(|b| b.grad(gradients).unwrap().into_data()));
+                    all
+                },
+            );
+        }
+
+        #[test]
+        fn gates_equal_composed_ones(rows in 1..600usize, features in 1..40usize) {
+            let x = random([rows, 2 * features]);
+            check(gate(x.clone()), composed::gate(x.clone()), |gradients| {
+                vec![x.grad(gradients).unwrap().into_data()]
+            });
+        }
+
+        #[test]
+        fn projections_of_tau_equal_composed_ones(
+            (batch, height, width) in (1..=3usize, 1..=12usize, 1..=12usize),
+            (groups, group, embedding) in (1..=4usize, 1..=20usize, 1..=40usize),
+        ) {
+            let base = random([batch, height, width, 2 * groups * group]);
+            let phi = random([groups, batch * height * width, embedding]);
+            let weight = random([2, groups * group, embedding]);
+            check(
+                project_tau(base.clone(), phi.clone(), weight.clone()),
+                composed::project_tau(base.clone(), phi.clone(), weight.clone()),
+                |gradients| {
+                    vec![
+                        base.grad(gradients).unwrap().into_data(),
+                        phi.grad(gradients).unwrap().into_data(),
+                        weight.grad(gradients).unwrap().into_data(),
+                    ]
+                },
+            );
+        }
+
+        #[test]
+        fn cosines_equal_composed_ones(positions in 1..600usize, n in 1..80usize) {
+            let tau = Tensor::random(
+                [positions, 1],
+                Distribution::Uniform(0.0, 1.0),
+                &Device::flex().autodiff(),
+            )
+            .require_grad();
+            // An angle up to 80 pi is rounded by 1e-5.
+            let (custom, composed) = (cosines(tau.clone(), n), composed::cosines(tau.clone(), n));
+            custom
+                .to_data()
+                .assert_approx_eq::<f32>(&composed.to_data(), Tolerance::absolute(3e-5));
+            let [custom, composed] = [custom, composed]
+                .map(|output| tau.grad(&output.sum().backward()).unwrap().into_data());
+            // Sums of terms up to 80 pi.
+            custom.assert_approx_eq::<f32>(&composed, Tolerance::absolute(1e-1).set_relative(1e-4));
+        }
+    }
+
+    #[test]
+    fn a_base_that_is_used_twice_stays_as_it_is() {
+        let device = Device::flex();
+        let base = Tensor::<4>::ones([1, 2, 2, 3], &device);
+        let x = Tensor::ones([1, 2, 2, 1], &device);
+        let weight = Tensor::ones([3, 1, 1, 1], &device);
+        let sum = convolve(x, weight, Window::POINT, None, Some(base.clone()));
+        assert_eq!(sum.sum().into_scalar::<f32>(), 24.0);
+        assert_eq!(base.sum().into_scalar::<f32>(), 12.0);
+    }
+}

@@ -1,0 +1,258 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use pixel_iqn::data::{Loader, LoaderConfig, builtin};
+use pixel_iqn::{ModelConfig, PixelIqn, TrainConfig, Trainer};
+use serde_json::{Value, json};
+
+use super::{output_of_this_program, peak_bytes, product_rate};
+
+/// A forward pass, and a backward pass of twice its products.
+const PASSES: usize = 3;
+
+/// Steps before those that are measured.
+const WARM_UP: usize = 3;
+
+const TORCH_MODES: [&str; 3] = ["torch", "torch-channels-last", "torch-compile"];
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Model and batch, as 5x96:8 (layers x features) or paper_small:4
+    #[arg(
+        long = "case",
+        value_name = "MODEL:BATCH",
+        value_delimiter = ',',
+        default_value = "5x96:8,paper_small:4"
+    )]
+    cases: Vec<String>,
+    /// Height and width
+    #[arg(long, default_value_t = 32)]
+    size: usize,
+    /// Instead of the cases, the first model at batches 1 to 32 and sizes 16 to 64
+    #[arg(long)]
+    sweep: bool,
+    /// A Python with PyTorch, to time the reference model in turn
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// Folder of pixel_iqn.py, the reference model
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "crates/pixel-iqn-core/tests/fixtures/reference"
+    )]
+    reference: PathBuf,
+    /// Seconds to measure each case and implementation
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
+    #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]
+    device: String,
+    /// One line of JSON for each measurement
+    #[arg(long)]
+    json: bool,
+    /// Measure the one case in this process, and print it as JSON
+    #[arg(long, hide = true)]
+    alone: bool,
+}
+
+#[derive(Debug)]
+struct Case {
+    name: String,
+    model: ModelConfig,
+    batch: usize,
+    size: usize,
+}
+
+impl Case {
+    fn parse(text: &str, size: usize) -> anyhow::Result<Self> {
+        let expected = || format!("`{text}` is no case: give MODEL:BATCH, as 5x96:8");
+        let (name, batch) = text.split_once(':').with_context(expected)?;
+        let batch: usize = batch.parse().with_context(expected)?;
+        ensure!(batch > 0 && size > 0, "batches and sizes start at 1");
+        let model = match name.split_once('x') {
+            Some((layers, features)) => ModelConfig::new()
+                .with_layers(layers.parse().with_context(expected)?)
+                .with_features(features.parse().with_context(expected)?),
+            None => ModelConfig::preset(name)?,
+        };
+        model.validate()?;
+        Ok(Self {
+            name: name.to_owned(),
+            model,
+            batch,
+            size,
+        })
+    }
+
+    /// Operations of a step in the products alone.
+    fn flops(&self) -> f64 {
+        (PASSES * self.model.pixel_flops() * self.batch * self.size * self.size) as f64
+    }
+
+    fn config_json(&self) -> anyhow::Result<String> {
+        // The reference has the same fields, but the categorical ones under the same names too.
+        let config: Value = serde_json::from_str(&self.model.to_json())?;
+        Ok(config.to_string())
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    if args.alone {
+        let [case] = &args.cases[..] else {
+            bail!("--alone takes one case");
+        };
+        println!("{}", measure(args, &Case::parse(case, args.size)?)?);
+        return Ok(());
+    }
+    let cases: Vec<Case> = if args.sweep {
+        let first = args.cases.first().context("give a case")?;
+        let (model, _) = first.split_once(':').context("give MODEL:BATCH")?;
+        let batches = [1, 2, 4, 8, 16, 32].map(|batch| (batch, 32));
+        let sizes = [16, 24, 48, 64].map(|size| (8, size));
+        let sweep = batches.into_iter().chain(sizes);
+        sweep
+            .map(|(batch, size)| Case::parse(&format!("{model}:{batch}"), size))
+            .collect::<Result<_, _>>()?
+    } else {
+        let cases = args.cases.iter();
+        cases
+            .map(|case| Case::parse(case, args.size))
+            .collect::<Result<_, _>>()?
+    };
+    for case in &cases {
+        let ours = ours(args, case)?;
+        report(args, case, "pixel-iqn", &ours, None)?;
+        if let Some(python) = &args.python {
+            for mode in TORCH_MODES {
+                let mut theirs = torch(args, python, case, mode)?;
+                theirs["peak_gflops"] = ours["peak_gflops"].clone();
+                report(args, case, mode, &theirs, Some(&ours))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The case in a process of its own, so that the peak of its memory is its own.
+fn ours(args: &Args, case: &Case) -> anyhow::Result<Value> {
+    let flags = [
+        "bench".into(),
+        "train".into(),
+        "--alone".into(),
+        format!("--case={}:{}", case.name, case.batch),
+        format!("--size={}", case.size),
+        format!("--seconds={}", args.seconds),
+        format!("--device={}", args.device),
+    ];
+    Ok(serde_json::from_str(&output_of_this_program(&flags)?)?)
+}
+
+/// Whole steps: batch, fresh tau, forward, loss, backward, clipping, Adam, average.
+fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
+    let device = pixel_iqn::device(&args.device)?;
+    let images = Arc::new(builtin::generate(
+        0,
+        0..256,
+        case.size,
+        case.model.channels,
+    )?);
+    let loader = Loader::new(images, LoaderConfig::new(case.batch), device.clone(), 0)?;
+    let config = TrainConfig::new(1_000_000, case.batch);
+    let mut trainer = Trainer::<PixelIqn>::new(&case.model, config, &device)?;
+    let mut seconds = Vec::new();
+    let start = Instant::now();
+    for (step, batch) in loader.enumerate() {
+        let before = Instant::now();
+        trainer.step(&batch)?;
+        if step >= WARM_UP {
+            seconds.push(before.elapsed().as_secs_f64());
+        }
+        if seconds.len() >= 5 && start.elapsed().as_secs_f64() >= args.seconds {
+            break;
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    let peak_bytes = peak_bytes();
+    Ok(json!({
+        "seconds_per_step": seconds[seconds.len() / 2],
+        "peak_gflops": product_rate(&device) / 1e9,
+        "peak_bytes": peak_bytes,
+    }))
+}
+
+fn torch(args: &Args, python: &Path, case: &Case, mode: &str) -> anyhow::Result<Value> {
+    let threads = std::thread::available_parallelism()?;
+    let output = Command::new(python)
+        .args(["-c", include_str!("train.py")])
+        .arg(&args.reference)
+        .args([&case.config_json()?, mode])
+        .args([case.batch, case.size, threads.get()].map(|n| n.to_string()))
+        .arg(args.seconds.to_string())
+        .output()
+        .with_context(|| format!("cannot start {}", python.display()))?;
+    ensure!(
+        output.status.success(),
+        "{mode} failed: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout)?;
+    let line = text.lines().last().context("the script printed nothing")?;
+    Ok(serde_json::from_str(line)?)
+}
+
+fn report(
+    args: &Args,
+    case: &Case,
+    implementation: &str,
+    result: &Value,
+    ours: Option<&Value>,
+) -> anyhow::Result<()> {
+    let number = |value: &Value, name: &str| {
+        let number = value[name].as_f64();
+        number.with_context(|| format!("the measurement has no `{name}`"))
+    };
+    let seconds = number(result, "seconds_per_step")?;
+    let peak = number(result, "peak_gflops")?;
+    let gflops = case.flops() / seconds / 1e9;
+    if args.json {
+        println!(
+            "{}",
+            json!({
+                "impl": implementation,
+                "config": case.name,
+                "batch": case.batch,
+                "size": case.size,
+                "device": args.device,
+                "seconds_per_step": seconds,
+                "images_per_second": case.batch as f64 / seconds,
+                "gflops": gflops,
+                "peak_gflops": peak,
+                "peak_bytes": result["peak_bytes"],
+            })
+        );
+        return Ok(());
+    }
+    let memory = result["peak_bytes"].as_u64();
+    let memory = memory.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
+    let ratio = match ours {
+        Some(ours) => format!(
+            "; pixel-iqn takes {:.2} x its time",
+            number(ours, "seconds_per_step")? / seconds
+        ),
+        None => String::new(),
+    };
+    println!(
+        "{} batch {}, {size}x{size}, {implementation}: {seconds:.3} s a step, {:.1} images/s, \
+         {gflops:.0} GFLOP/s of {peak:.0} ({:.0}%), peak memory {memory}{ratio}",
+        case.name,
+        case.batch,
+        case.batch as f64 / seconds,
+        100.0 * gflops / peak,
+        size = case.size,
+    );
+    Ok(())
+}
