@@ -28,6 +28,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    pixel_iqn::keep_freed_memory();
     let result = match Args::parse().task {
         Task::Ci => ci(),
         Task::Bench(bench) => bench::run(&bench),

@@ -234,12 +234,24 @@ impl Product<'_> {
 /// The vectors of a strip, which may be cut short; zero beyond.
 #[inline(always)]
 fn load<S: Simd, const V: usize>(simd: S, strip: &[f32]) -> [S::f32s; V] {
-    core::array::from_fn(|v| simd.partial_load_f32s(&strip[(v * S::F32_LANES).min(strip.len())..]))
+    if strip.len() == STRIP {
+        let (vectors, _) = S::as_simd_f32s(strip);
+        core::array::from_fn(|v| vectors[v])
+    } else {
+        core::array::from_fn(|v| {
+            simd.partial_load_f32s(&strip[(v * S::F32_LANES).min(strip.len())..])
+        })
+    }
 }
 
 /// The part of the vectors that the strip has room for.
 #[inline(always)]
 fn store<S: Simd, const V: usize>(simd: S, strip: &mut [f32], vectors: &[S::f32s; V]) {
+    if strip.len() == STRIP {
+        let (room, _) = S::as_mut_simd_f32s(strip);
+        room.copy_from_slice(vectors);
+        return;
+    }
     let mut rest = strip;
     for &vector in vectors {
         let (now, later) = rest.split_at_mut(S::F32_LANES.min(rest.len()));

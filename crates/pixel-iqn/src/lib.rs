@@ -58,6 +58,8 @@ pub use pixel_iqn_core::{
     GatedPixelCnn, Head, Labels, ModelConfig, NaiveSampler, PixelIqn, PixelModel, SampleOptions,
     Sampler, TauInjection, TauSource,
 };
+#[cfg(feature = "cpu")]
+pub use pixel_iqn_cpu::keep_freed_memory;
 pub use pixel_iqn_data::{DatasetKind, ImageBatch, ImageDataset};
 pub use pixel_iqn_train::{RunConfig, RunDir, TrainConfig, TrainModel, Trainer};
 pub use sampler::{load_sampler, sampler};
