@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    common::catch_ctrl_c()?;
+    common::start()?;
     let device = pixel_iqn::device(&args.device.device)?;
     let (run, config) = RunDir::open(&args.run)?;
     let (channels, [height, width]) = (config.model.channels, config.size);

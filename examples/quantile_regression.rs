@@ -102,7 +102,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    common::catch_ctrl_c()?;
+    common::start()?;
     let inner = pixel_iqn::device(&args.device.device)?;
     let device = inner.clone().autodiff();
     device.seed(args.seed);

@@ -81,7 +81,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
-    common::catch_ctrl_c()?;
+    common::start()?;
     ensure!(args.count > 0, "--count must be at least 1");
     let device = pixel_iqn::device(&args.device.device)?;
     let (run, config) = RunDir::open(&args.run)?;

@@ -92,7 +92,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    common::catch_ctrl_c()?;
+    common::start()?;
     let runner = pixel_iqn::runner(&args.device.device)?;
     let (kind, splits) = open_data(&args.data)?;
     let [channels, height, width] = splits.train.shape();

@@ -56,8 +56,11 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Makes the first Ctrl-C a request to finish, and the second one an end by force.
-pub fn catch_ctrl_c() -> anyhow::Result<()> {
+/// Makes the first Ctrl-C a request to finish, and the second one an end by force; and keeps the
+/// memory of tensors that are dropped.
+pub fn start() -> anyhow::Result<()> {
+    #[cfg(feature = "cpu")]
+    pixel_iqn::keep_freed_memory();
     ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);

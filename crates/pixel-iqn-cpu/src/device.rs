@@ -7,7 +7,7 @@ pub const PRESET: &str = "quick";
 pub const BATCH: usize = 16;
 
 /// Training steps of a first look: under three minutes on two cores, pictures included.
-pub const STEPS: usize = 80;
+pub const STEPS: usize = 400;
 
 /// Held-out images that are scored after training.
 pub const EVAL_IMAGES: usize = 32;

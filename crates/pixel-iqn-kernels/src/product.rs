@@ -85,13 +85,14 @@ pub fn product(a: Left<'_>, b: Right<'_>, steps: usize, start: Start<'_>, y: Out
     );
     if steps > 0 {
         for (&a_start, &b_start) in a.starts.iter().zip(b.starts) {
-            let last = a_start + (rows - 1) * a.row + (steps - 1) * a.step;
+            let last = last_index(a_start, [(rows, a.row), (steps, a.step)]);
             assert!(last < a.data.len(), "the left operand is too short");
-            let last = b_start + (strips - 1) * b.strip + (steps - 1) * b.step + STRIP - 1;
+            let last = last_index(b_start, [(strips, b.strip), (steps, b.step)]);
+            let last = last.saturating_add(STRIP - 1);
             assert!(last < b.data.len(), "the right operand is too short");
         }
     }
-    let last = (rows - 1) * y.row + columns - 1;
+    let last = last_index(0, [(rows, y.row), (columns, 1)]);
     assert!(last < y.data.len(), "the output is too short");
     if let Start::Row(row) = start {
         assert!(row.len() >= columns, "the row to start from is too short");
@@ -103,6 +104,14 @@ pub fn product(a: Left<'_>, b: Right<'_>, steps: usize, start: Start<'_>, y: Out
         start,
         y,
     });
+}
+
+/// The largest index on axes of one step or more, each with its steps and stride; the largest
+/// number there is where that overflows.
+fn last_index(start: usize, axes: [(usize, usize); 2]) -> usize {
+    axes.iter().fold(start, |index, &(steps, stride)| {
+        index.saturating_add((steps - 1).saturating_mul(stride))
+    })
 }
 
 /// Checked operands, so that no index below leaves them.
@@ -320,6 +329,31 @@ mod tests {
                 prop_assert!((f64::from(y) - expected).abs() < 1e-5, "{} is not {}", y, expected);
             }
         }
+    }
+
+    #[test]
+    #[should_panic = "the left operand is too short"]
+    fn strides_that_overflow_are_refused() {
+        let (a, b, mut y) = ([0.0; 5], [0.0; STRIP], [0.0; 3]);
+        let a = Left {
+            data: &a,
+            starts: &[0],
+            row: usize::MAX / 2 + 1,
+            step: 1,
+        };
+        let b = Right {
+            data: &b,
+            starts: &[0],
+            step: STRIP,
+            strip: STRIP,
+        };
+        let y = Output {
+            data: &mut y,
+            row: 1,
+            rows: 3,
+            columns: 1,
+        };
+        product(a, b, 1, Start::Zero, y);
     }
 
     #[test]

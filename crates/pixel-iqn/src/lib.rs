@@ -50,6 +50,11 @@ pub use pixel_iqn_train as train;
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// Those of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;
+
 mod device;
 mod sampler;
 

@@ -13,11 +13,21 @@ use run::Run;
 
 /// Samples at the price of about one forward pass, on the CPU.
 ///
-/// The model is compiled once into packed weights. Images are spread over the threads. Per thread
-/// and layer, the rows that the vertical stack still reads and the current row of the horizontal
-/// stack are kept: memory grows with the width of the images, not with their height.
+/// The model is compiled once into packed weights. Images are spread over the threads. Per layer,
+/// the rows that the vertical stack still reads and the current row of the horizontal stack are
+/// kept.
 ///
-/// Values equal those of the full forward pass but for rounding of float arithmetic.
+/// Values equal those of the full forward pass but for rounding of float arithmetic, and do not
+/// depend on the other images of a batch or on the number of threads.
+///
+/// # Memory
+///
+/// For a batch of `B` images of width `W`, `F` features, and layers with kernel `K` and `I` inputs
+/// (the image's channels in the first, then `F`), a batch holds
+/// `B * (sum over layers of ((K / 2 + 1) (W + 2 (K / 2)) I + (W + K / 2) I + 2 W F + F)
+/// + blocks * 2 W F + 2 W F + F)` numbers, where `blocks` are those after the trunk
+/// ([`TauInjection::Head`](pixel_iqn_core::TauInjection::Head)). The height of the images does not
+/// enter. [`cache_bytes`](Self::cache_bytes) reports it.
 #[derive(Debug)]
 pub struct CpuSampler {
     plan: Plan,
@@ -40,6 +50,20 @@ impl From<&GatedPixelCnn> for CpuSampler {
 }
 
 impl CpuSampler {
+    /// Bytes that sampling a batch of images of a width holds beside the images themselves,
+    /// whatever their height: the formula of the type's documentation.
+    pub fn cache_bytes(&self, batch: usize, width: usize) -> usize {
+        let features = self.plan.config.features;
+        let gates = 2 * width * features;
+        let layers = self.plan.layers.iter().map(|layer| {
+            let vertical = (layer.radius + 1) * (width + 2 * layer.radius) * layer.input;
+            vertical + (width + layer.radius) * layer.input + gates + features
+        });
+        let blocks = self.plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
+        let numbers = layers.sum::<usize>() + (blocks + 1) * gates + features;
+        batch * numbers * size_of::<f32>()
+    }
+
     /// The model's value at every position of a batch, before clamping, rounding and known values:
     /// with all values known, what the full forward pass returns for them. Also returns the
     /// images.
@@ -78,5 +102,28 @@ impl Sampler for CpuSampler {
 
     fn sample(&self, batch: &SampleBatch, on_row: OnRow<'_>) -> Result<Vec<f32>, SampleError> {
         Ok(self.predict(batch, on_row)?.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_bytes_are_those_of_a_run() {
+        let device = crate::flex();
+        let config = ModelConfig::tiny().with_tau_injection(pixel_iqn_core::TauInjection::Head);
+        let sampler = CpuSampler::from(&config.init_pixel_iqn(&device));
+        for height in [1, 4] {
+            let batch = SampleBatch {
+                dims: [3, 3, height, 5],
+                tau: vec![0.5; 3 * 3 * height * 5],
+                labels: None,
+                known: None,
+                levels: None,
+            };
+            let run = Run::new(&sampler.plan, &batch, 0, 3);
+            assert_eq!(run.numbers() * size_of::<f32>(), sampler.cache_bytes(3, 5));
+        }
     }
 }

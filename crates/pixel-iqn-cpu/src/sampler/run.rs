@@ -76,6 +76,22 @@ impl<'a> Run<'a> {
         run
     }
 
+    /// Numbers that the run holds.
+    #[cfg(test)]
+    pub(super) fn numbers(&self) -> usize {
+        let layers = self.layers.iter().map(|layer| {
+            let caches = [
+                &layer.vertical,
+                &layer.horizontal,
+                &layer.gates,
+                &layer.gated,
+            ];
+            caches.map(Vec::len).iter().sum::<usize>()
+        });
+        let blocks = self.blocks.iter().map(Vec::len);
+        layers.chain(blocks).sum::<usize>() + self.top.len() + self.row.len()
+    }
+
     /// Samples all rows into `[images, channels, height, width]`.
     pub(super) fn sample(
         mut self,
