@@ -7,10 +7,10 @@ use pixel_iqn_core::{ModelConfig, PixelIqn, weights};
 use pixel_iqn_data::{Loader, LoaderConfig, builtin};
 use pixel_iqn_train::{StepReport, TrainConfig, Trainer};
 
-fn train(seed: u64) -> (Vec<StepReport>, Vec<u8>) {
+fn train(seed: u64, size: usize) -> (Vec<StepReport>, Vec<u8>) {
     let device = Device::flex();
     let config = TrainConfig::new(5, 6).with_seed(seed);
-    let images = Arc::new(builtin::generate(0, 0..20, 8, 3).unwrap());
+    let images = Arc::new(builtin::generate(0, 0..20, size, 3).unwrap());
     let loader = LoaderConfig {
         seed,
         flip: config.flip,
@@ -25,9 +25,19 @@ fn train(seed: u64) -> (Vec<StepReport>, Vec<u8>) {
 }
 
 #[test]
-fn a_seed_decides_every_bit_of_a_training() {
-    let first = train(7);
+fn a_seed_decides_every_bit_of_a_training_on_any_number_of_threads() {
+    let first = train(7, 8);
     assert_eq!(first.0.len(), 5);
-    assert_eq!(train(7), first);
-    assert_ne!(train(8).0[0].loss, first.0[0].loss);
+    assert_eq!(train(7, 8), first);
+    assert_ne!(train(8, 8).0[0].loss, first.0[0].loss);
+
+    // Images that are large enough to be cut up for the threads.
+    let on_threads = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| train(7, 24))
+    };
+    let one = on_threads(1);
+    for threads in [2, 5] {
+        assert_eq!(on_threads(threads), one, "{threads} threads");
+    }
 }

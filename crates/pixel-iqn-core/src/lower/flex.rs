@@ -381,7 +381,7 @@ impl Backward<Flex, 1> for Cosines {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use burn::tensor::{Device, Distribution, FloatDType, Tolerance};
     use proptest::prelude::*;
 
     use super::super::composed;
@@ -410,8 +410,88 @@ mod tests {
         }
     }
 
+    /// The derivative of the sum of `weights * f(operands)` along a direction, by the gradients of
+    /// the operation in single precision, and by a difference of the composed one in double.
+    fn check_by_difference<const N: usize>(
+        operands: [Tensor<4>; N],
+        custom: impl Fn([Tensor<4>; N]) -> Tensor<4>,
+        composed: impl Fn([Tensor<4>; N]) -> Tensor<4>,
+    ) {
+        const STEP: f64 = 1e-4;
+        let output = custom(operands.clone());
+        let weights = random(output.dims()).detach();
+        let directions = operands.each_ref().map(|x| random(x.dims()).detach());
+        let gradients = (output * weights.clone()).sum().backward();
+        let slopes = operands.iter().zip(&directions).map(|(x, direction)| {
+            let slope = x.grad(&gradients).unwrap() * direction.clone().inner();
+            slope.into_scalar_sum()
+        });
+        let slope: f64 = slopes.sum();
+
+        let double = |x: &Tensor<4>| x.clone().detach().inner().cast(FloatDType::F64);
+        let loss = |step: f64| -> f64 {
+            let moved = core::array::from_fn(|i| {
+                double(&operands[i]) + double(&directions[i]).mul_scalar(step)
+            });
+            (composed(moved) * double(&weights)).into_scalar_sum()
+        };
+        let expected = (loss(STEP) - loss(-STEP)) / (2.0 * STEP);
+        let scale = expected.abs().max(1.0);
+        assert!(
+            (slope - expected).abs() < 1e-4 * scale,
+            "{slope} is not {expected}"
+        );
+    }
+
+    trait Sum {
+        fn into_scalar_sum(self) -> f64;
+    }
+
+    impl Sum for Tensor<4> {
+        /// In double precision.
+        fn into_scalar_sum(self) -> f64 {
+            self.into_data().iter::<f64>().sum()
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn gradients_equal_differences_in_double_precision(
+            (batch, height, width) in (1..=2usize, 1..=6usize, 1..=6usize),
+            (groups, group, embedding) in (1..=3usize, 1..=5usize, 1..=9usize),
+        ) {
+            let features = 2 * groups * group;
+            let window = Window { rows: (-1, 0), columns: (-1, 1) };
+            check_by_difference(
+                [
+                    random([batch, height, width, 3]),
+                    random([features, 3, 2, 3]),
+                    random([1, 1, 1, features]),
+                    random([batch, height, width, features]),
+                ],
+                |[x, weight, bias, base]| {
+                    convolve(x, weight, window, Some(bias.flatten(0, 2)), Some(base))
+                },
+                |[x, weight, bias, base]| {
+                    composed::convolve(x, weight, window, Some(bias.flatten(0, 2)), Some(base))
+                },
+            );
+            let x = [random([batch, height, width, features])];
+            check_by_difference(x, |[x]| gate(x), |[x]| composed::gate(x));
+            check_by_difference(
+                [
+                    random([batch, height, width, features]),
+                    random([1, groups, batch * height * width, embedding]),
+                    random([1, 2, features / 2, embedding]),
+                ],
+                |[base, phi, weight]| project_tau(base, phi.squeeze_dim(0), weight.squeeze_dim(0)),
+                |[base, phi, weight]| {
+                    composed::project_tau(base, phi.squeeze_dim(0), weight.squeeze_dim(0))
+                },
+            );
+        }
 
         #[test]
         fn convolutions_equal_composed_ones(
@@ -494,6 +574,17 @@ mod tests {
             // Sums of terms up to 80 pi.
             custom.assert_approx_eq::<f32>(&composed, Tolerance::absolute(1e-1).set_relative(1e-4));
         }
+    }
+
+    #[test]
+    fn checkpointing_takes_composed_operations() {
+        let device = Device::flex().autodiff().gradient_checkpointing();
+        let x = Tensor::<2>::ones([2, 4], &device).require_grad();
+        assert!(!handles([&x]));
+        let y = super::super::gate(x.clone());
+        let composed = composed::gate(x.clone());
+        let gradients = |y: Tensor<2>| x.grad(&y.sum().backward()).unwrap().into_data();
+        gradients(y).assert_eq(&gradients(composed), true);
     }
 
     #[test]
