@@ -1,0 +1,160 @@
+//! Causal convolutions.
+
+use burn::backend::Flex;
+use burn::backend::TensorMetadata;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops};
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+use pixel_iqn_kernels as kernels;
+use pixel_iqn_kernels::{Panels, Rows, Tap};
+
+use super::{apply, contiguous, dims, floats, none, tensor};
+use crate::lower::Window;
+
+#[derive(Debug)]
+struct Convolve;
+
+/// What a convolution needs for its gradients.
+#[derive(Debug, Clone)]
+struct Convolution {
+    x: FlexTensor,
+    weight: FlexTensor,
+    window: Window,
+    /// The shape of the bias.
+    bias: [usize; 2],
+}
+
+impl Convolution {
+    fn taps(&self) -> Vec<Tap> {
+        let Window { rows, columns } = self.window;
+        (rows.0..=rows.1)
+            .flat_map(|row| (columns.0..=columns.1).map(move |column| Tap { row, column }))
+            .collect()
+    }
+
+    /// Batch, height and width.
+    fn positions(&self) -> [usize; 3] {
+        let [batch, height, width, _] = dims(&self.x);
+        [batch, height, width]
+    }
+
+    /// From the layout of PyTorch, `[outputs, inputs, taps]`.
+    fn packed(&self) -> Panels {
+        let [outputs, inputs, _, _] = dims(&self.weight);
+        let (taps, weight) = (self.window.taps(), floats(&self.weight));
+        Panels::new([taps, inputs, outputs], |k, output| {
+            weight[(output * inputs + k % inputs) * taps + k / inputs]
+        })
+    }
+
+    fn packed_transposed(&self) -> Panels {
+        let [outputs, inputs, _, _] = dims(&self.weight);
+        let (taps, weight) = (self.window.taps(), floats(&self.weight));
+        Panels::new([taps, outputs, inputs], |k, input| {
+            weight[(k % outputs * inputs + input) * taps + k / outputs]
+        })
+    }
+
+    fn forward(&self, bias: &FlexTensor, base: FlexTensor) -> FlexTensor {
+        let [batch, height, width] = self.positions();
+        let [outputs, _, _, _] = dims(&self.weight);
+        let shape = [batch, height, width, outputs];
+        let (x, weight, taps) = (floats(&self.x), self.packed(), self.taps());
+        let bias = (bias.shape().num_elements() > 0).then(|| floats(bias));
+        if base.shape().num_elements() == 0 {
+            let mut y = vec![0.0; batch * height * width * outputs];
+            kernels::convolve(x, self.positions(), &weight, &taps, bias, &mut y);
+            return tensor(y, shape);
+        }
+        // In place, where nothing else holds the base.
+        let mut base = contiguous(base);
+        let at = base.layout().start_offset();
+        let y = &mut base.storage_mut::<f32>()[at..][..batch * height * width * outputs];
+        if let Some(bias) = bias {
+            kernels::add_rows(y, bias, outputs);
+        }
+        kernels::convolve(x, self.positions(), &weight, &taps, None, y);
+        base
+    }
+}
+
+pub(in crate::lower) fn convolve(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    window: Window,
+    bias: Option<Tensor<2>>,
+    base: Option<Tensor<4>>,
+) -> Tensor<4> {
+    let operands = [
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.map_or_else(none, Tensor::into_dispatch),
+        base.map_or_else(none, Tensor::into_dispatch),
+    ];
+    apply(Convolve, operands, |[x, weight, bias, base]| {
+        let bias = contiguous(bias);
+        let state = Convolution {
+            x: contiguous(x),
+            weight: contiguous(weight),
+            window,
+            bias: if bias.shape().num_elements() == 0 {
+                [0, 0]
+            } else {
+                dims(&bias)
+            },
+        };
+        (state.forward(&bias, base), state)
+    })
+}
+
+impl Backward<Flex, 4> for Convolve {
+    type State = Convolution;
+
+    fn backward(self, ops: Ops<Convolution, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let state = ops.state;
+        let dy = contiguous(grads.consume::<Flex>(&ops.node));
+        let [x, weight, bias, base] = ops.parents;
+        let positions @ [batch, height, width] = state.positions();
+        let [outputs, inputs, rows, columns] = dims(&state.weight);
+        let taps = state.taps();
+        if let Some(x) = x {
+            let mirrored: Vec<Tap> = taps.iter().map(|tap| tap.mirrored()).collect();
+            let (packed, zero) = (state.packed_transposed(), vec![0.0; inputs]);
+            let mut dx = vec![0.0; batch * height * width * inputs];
+            kernels::convolve(
+                floats(&dy),
+                positions,
+                &packed,
+                &mirrored,
+                Some(&zero),
+                &mut dx,
+            );
+            grads.register::<Flex>(x.id, tensor(dx, [batch, height, width, inputs]));
+        }
+        if let Some(weight) = weight {
+            let dw = kernels::weight_gradient(floats(&state.x), floats(&dy), positions, &taps);
+            let mut by_output = vec![0.0; dw.len()];
+            for (k, row) in dw.chunks_exact(outputs.max(1)).enumerate() {
+                let at = k % inputs * taps.len() + k / inputs;
+                for (output, &value) in row.iter().enumerate() {
+                    by_output[output * inputs * taps.len() + at] = value;
+                }
+            }
+            let dw = tensor(by_output, [outputs, inputs, rows, columns]);
+            grads.register::<Flex>(weight.id, dw);
+        }
+        if let Some(bias) = bias {
+            let dy = Rows {
+                data: floats(&dy),
+                stride: outputs,
+            };
+            let db = kernels::column_sums(dy, state.bias[0]);
+            grads.register::<Flex>(bias.id, tensor(db, state.bias));
+        }
+        if let Some(base) = base {
+            grads.register::<Flex>(base.id, dy);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The operations against composed ones, and against differences in double precision.
+
+use burn::tensor::{Device, Distribution, FloatDType, Gradients, Tensor, TensorData, Tolerance};
+use proptest::prelude::*;
+
+use super::{convolve, cosines, gate, handles, project_tau};
+use crate::lower::{self, Window, composed};
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    let device = Device::flex().autodiff();
+    Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &device).require_grad()
+}
+
+/// Both outputs, and both gradients of every operand of a loss that weighs the outputs.
+fn check<const D: usize>(
+    custom: Tensor<D>,
+    composed: Tensor<D>,
+    gradients: impl Fn(&Gradients) -> Vec<TensorData>,
+) {
+    let weights = random(custom.dims()).detach();
+    let close = |a: &TensorData, b: &TensorData, tolerance| {
+        a.assert_approx_eq::<f32>(b, Tolerance::absolute(tolerance).set_relative(tolerance));
+    };
+    close(&custom.to_data(), &composed.to_data(), 1e-5);
+    let [custom, composed] =
+        [custom, composed].map(|output| gradients(&(output * weights.clone()).sum().backward()));
+    for (custom, composed) in custom.iter().zip(&composed) {
+        close(custom, composed, 1e-4);
+    }
+}
+
+/// The derivative of the sum of `weights * f(operands)` along a direction, by the gradients of
+/// the operation in single precision, and by a difference of the composed one in double.
+fn check_by_difference<const N: usize>(
+    operands: [Tensor<4>; N],
+    custom: impl Fn([Tensor<4>; N]) -> Tensor<4>,
+    composed: impl Fn([Tensor<4>; N]) -> Tensor<4>,
+) {
+    const STEP: f64 = 1e-4;
+    let output = custom(operands.clone());
+    let weights = random(output.dims()).detach();
+    let directions = operands.each_ref().map(|x| random(x.dims()).detach());
+    let gradients = (output * weights.clone()).sum().backward();
+    let slopes = operands.iter().zip(&directions).map(|(x, direction)| {
+        let slope = x.grad(&gradients).unwrap() * direction.clone().inner();
+        slope.into_scalar_sum()
+    });
+    let slope: f64 = slopes.sum();
+
+    let double = |x: &Tensor<4>| x.clone().detach().inner().cast(FloatDType::F64);
+    let loss = |step: f64| -> f64 {
+        let moved = core::array::from_fn(|i| {
+            double(&operands[i]) + double(&directions[i]).mul_scalar(step)
+        });
+        (composed(moved) * double(&weights)).into_scalar_sum()
+    };
+    let expected = (loss(STEP) - loss(-STEP)) / (2.0 * STEP);
+    let scale = expected.abs().max(1.0);
+    assert!(
+        (slope - expected).abs() < 1e-4 * scale,
+        "{slope} is not {expected}"
+    );
+}
+
+trait Sum {
+    fn into_scalar_sum(self) -> f64;
+}
+
+impl Sum for Tensor<4> {
+    /// In double precision.
+    fn into_scalar_sum(self) -> f64 {
+        self.into_data().iter::<f64>().sum()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn gradients_equal_differences_in_double_precision(
+        (batch, height, width) in (1..=2usize, 1..=6usize, 1..=6usize),
+        (groups, group, embedding) in (1..=3usize, 1..=5usize, 1..=9usize),
+    ) {
+        let features = 2 * groups * group;
+        let window = Window { rows: (-1, 0), columns: (-1, 1) };
+        check_by_difference(
+            [
+                random([batch, height, width, 3]),
+                random([features, 3, 2, 3]),
+                random([1, 1, 1, features]),
+                random([batch, height, width, features]),
+            ],
+            |[x, weight, bias, base]| {
+                convolve(x, weight, window, Some(bias.flatten(0, 2)), Some(base))
+            },
+            |[x, weight, bias, base]| {
+                composed::convolve(x, weight, window, Some(bias.flatten(0, 2)), Some(base))
+            },
+        );
+        let x = [random([batch, height, width, features])];
+        check_by_difference(x, |[x]| gate(x), |[x]| composed::gate(x));
+        check_by_difference(
+            [
+                random([batch, height, width, features]),
+                random([1, groups, batch * height * width, embedding]),
+                random([1, 2, features / 2, embedding]),
+            ],
+            |[base, phi, weight]| project_tau(base, phi.squeeze_dim(0), weight.squeeze_dim(0)),
+            |[base, phi, weight]| {
+                composed::project_tau(base, phi.squeeze_dim(0), weight.squeeze_dim(0))
+            },
+        );
+    }
+
+    #[test]
+    fn convolutions_equal_composed_ones(
+        (batch, height, width) in (1..=3usize, 1..=12usize, 1..=12usize),
+        (inputs, outputs) in (1..=20usize, 1..=40usize),
+        window in prop::sample::select(vec![
+            Window::POINT,
+            Window::ABOVE,
+            Window { rows: (-1, 0), columns: (-1, 1) },
+            Window { rows: (-3, 0), columns: (-3, 3) },
+            Window { rows: (0, 0), columns: (-2, 0) },
+            Window { rows: (0, 0), columns: (-2, -1) },
+        ]),
+        (biased, by_image, based) in any::<(bool, bool, bool)>(),
+    ) {
+        let [rows, columns] = window.size();
+        let x = random([batch, height, width, inputs]);
+        let weight = random([outputs, inputs, rows, columns]);
+        let bias = biased.then(|| random([if by_image { batch } else { 1 }, outputs]));
+        let base = based.then(|| random([batch, height, width, outputs]));
+        check(
+            convolve(x.clone(), weight.clone(), window, bias.clone(), base.clone()),
+            composed::convolve(x.clone(), weight.clone(), window, bias.clone(), base.clone()),
+            |gradients| {
+                let mut all = vec![
+                    x.grad(gradients).unwrap().into_data(),
+                    weight.grad(gradients).unwrap().into_data(),
+                ];
+                all.extend(bias.iter().map(|b| b.grad(gradients).unwrap().into_data()));
+                all.extend(base.iter().map(|b| b.grad(gradients).unwrap().into_data()));
+                all
+            },
+        );
+    }
+
+    #[test]
+    fn gates_equal_composed_ones(rows in 1..600usize, features in 1..40usize) {
+        let x = random([rows, 2 * features]);
+        check(gate(x.clone()), composed::gate(x.clone()), |gradients| {
+            vec![x.grad(gradients).unwrap().into_data()]
+        });
+    }
+
+    #[test]
+    fn projections_of_tau_equal_composed_ones(
+        (batch, height, width) in (1..=3usize, 1..=12usize, 1..=12usize),
+        (groups, group, embedding) in (1..=4usize, 1..=20usize, 1..=40usize),
+    ) {
+        let base = random([batch, height, width, 2 * groups * group]);
+        let phi = random([groups, batch * height * width, embedding]);
+        let weight = random([2, groups * group, embedding]);
+        check(
+            project_tau(base.clone(), phi.clone(), weight.clone()),
+            composed::project_tau(base.clone(), phi.clone(), weight.clone()),
+            |gradients| {
+                vec![
+                    base.grad(gradients).unwrap().into_data(),
+                    phi.grad(gradients).unwrap().into_data(),
+                    weight.grad(gradients).unwrap().into_data(),
+                ]
+            },
+        );
+    }
+
+    #[test]
+    fn cosines_equal_composed_ones(positions in 1..600usize, n in 1..80usize) {
+        let tau = Tensor::random(
+            [positions, 1],
+            Distribution::Uniform(0.0, 1.0),
+            &Device::flex().autodiff(),
+        )
+        .require_grad();
+        // An angle up to 80 pi is rounded by 1e-5.
+        let (custom, composed) = (cosines(tau.clone(), n), composed::cosines(tau.clone(), n));
+        custom
+            .to_data()
+            .assert_approx_eq::<f32>(&composed.to_data(), Tolerance::absolute(3e-5));
+        let [custom, composed] = [custom, composed]
+            .map(|output| tau.grad(&output.sum().backward()).unwrap().into_data());
+        // Sums of terms up to 80 pi.
+        custom.assert_approx_eq::<f32>(&composed, Tolerance::absolute(1e-1).set_relative(1e-4));
+    }
+}
+
+#[test]
+fn checkpointing_takes_composed_operations() {
+    let device = Device::flex().autodiff().gradient_checkpointing();
+    let x = Tensor::<2>::ones([2, 4], &device).require_grad();
+    assert!(!handles([&x]));
+    let y = lower::gate(x.clone());
+    let composed = composed::gate(x.clone());
+    let gradients = |y: Tensor<2>| x.grad(&y.sum().backward()).unwrap().into_data();
+    gradients(y).assert_eq(&gradients(composed), true);
+}
+
+#[test]
+fn a_base_that_is_used_twice_stays_as_it_is() {
+    let device = Device::flex();
+    let base = Tensor::<4>::ones([1, 2, 2, 3], &device);
+    let x = Tensor::ones([1, 2, 2, 1], &device);
+    let weight = Tensor::ones([3, 1, 1, 1], &device);
+    let sum = convolve(x, weight, Window::POINT, None, Some(base.clone()));
+    assert_eq!(sum.sum().into_scalar::<f32>(), 24.0);
+    assert_eq!(base.sum().into_scalar::<f32>(), 12.0);
+}
