@@ -23,7 +23,7 @@ pub const DEFAULT_DEVICE: &str = if cfg!(feature = "cuda") {
     "cuda"
 } else if cfg!(feature = "vulkan") {
     "vulkan"
-} else if cfg!(feature = "wgpu") {
+} else if cfg!(feature = "wgpu-untuned") {
     "wgpu"
 } else {
     "cpu"
@@ -65,8 +65,8 @@ pub fn runner(name: &str) -> Result<Runner, DeviceError> {
     }
 }
 
-/// Defines a function that builds a [`Runner`] where its feature is on and names the feature where
-/// it is off.
+/// Defines a function that builds a [`Runner`] where its feature is on and names the feature of the
+/// device where it is off.
 macro_rules! runner {
     ($name:ident($($index:ident: $type:ty)?), $feature:literal, $runner:ident, $device:expr) => {
         #[cfg(feature = $feature)]
@@ -83,7 +83,7 @@ macro_rules! runner {
 
         #[cfg(not(feature = $feature))]
         fn $name($(_: $type)?) -> Result<Runner, DeviceError> {
-            Err(DeviceError::NotCompiledIn(stringify!($name), $feature))
+            Err(DeviceError::NotCompiledIn(stringify!($name), stringify!($name)))
         }
     };
 }
@@ -97,7 +97,7 @@ runner!(
 );
 runner!(
     wgpu(index: Option<usize>),
-    "wgpu",
+    "wgpu-untuned",
     pixel_iqn_wgpu,
     pixel_iqn_wgpu::wgpu(index)
 );

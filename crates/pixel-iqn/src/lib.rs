@@ -36,6 +36,8 @@
 //! - `cpu` (on by default): the device `cpu`, Burn's Flex backend.
 //! - `ndarray`: the device `ndarray`, Burn's older CPU backend.
 //! - `wgpu`: the device `wgpu`, any GPU by the graphics API of the system.
+//! - `wgpu-untuned`: the same, without fused operations and without trying kernels, for software
+//!   adapters such as Mesa's lavapipe.
 //! - `vulkan`: the device `vulkan`.
 //! - `cuda`: the device `cuda`, NVIDIA GPUs.
 //! - `download` (on by default): downloads of the official data sets.
