@@ -10,12 +10,12 @@ mod common;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Parser;
-use pixel_iqn::RunDir;
 use pixel_iqn::data::folder::{self, Fit};
-use pixel_iqn::data::save_sheet;
+use pixel_iqn::data::{ImageDataset, save_sheet};
 use pixel_iqn::train::Inpainting;
+use pixel_iqn::{RunConfig, RunDir};
 
 /// Complete images whose lower half is missing
 ///
@@ -34,6 +34,10 @@ struct Args {
     /// Folder of image files to complete, cut and scaled to the size of the model
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "dataset"])]
     images: Option<PathBuf>,
+    /// Class of each image of --images, for a class-conditional model: numbers or names separated by
+    /// commas, or one for all [default: the names of the subfolders]
+    #[arg(long, value_delimiter = ',', requires = "images")]
+    labels: Vec<String>,
     /// Index of the first image
     #[arg(long, default_value_t = 0)]
     first: usize,
@@ -64,7 +68,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let (run, config) = RunDir::open(&args.run)?;
     let (channels, [height, width]) = (config.model.channels, config.size);
     let images = match &args.images {
-        Some(folder) => folder::load(folder, height, channels, Fit::CropAndScale)?,
+        Some(folder) => {
+            let images = folder::load(folder, height, channels, Fit::CropAndScale)?;
+            label(images, &args.labels, &config)?
+        }
         None => {
             let kind = match args.data.dataset {
                 Some(kind) => kind,
@@ -99,4 +106,49 @@ fn run(args: &Args) -> anyhow::Result<()> {
     save_sheet(&args.out, &levels, shape, inpainting.columns(), 3)?;
     println!("wrote {}", args.out.display());
     Ok(())
+}
+
+/// The images with the classes of a class-conditional model: those of `labels`, else those whose
+/// names their subfolders have.
+fn label(
+    images: ImageDataset,
+    labels: &[String],
+    config: &RunConfig,
+) -> anyhow::Result<ImageDataset> {
+    let classes = config.model.classes;
+    if classes == 0 {
+        ensure!(labels.is_empty(), "the model takes no labels");
+        return Ok(images);
+    }
+    let names = config.class_names.as_deref().unwrap_or_default();
+    let class = |label: &String| {
+        let by_name = names.iter().position(|name| name == label);
+        let class = by_name.or_else(|| label.parse().ok().filter(|&class| class < classes));
+        class.map(|class| class as u32).with_context(|| {
+            format!(
+                "the model has no class `{label}`: it has {classes}, {}",
+                names.join(", ")
+            )
+        })
+    };
+    let by_folder: Vec<String> = match (images.labels(), images.class_names()) {
+        (Some(labels), Some(names)) => {
+            let names = labels.iter().map(|&label| names[label as usize].clone());
+            names.collect()
+        }
+        _ => Vec::new(),
+    };
+    let labels = match labels {
+        [] => by_folder,
+        [one] => vec![one.clone(); images.len()],
+        labels => labels.to_vec(),
+    };
+    ensure!(
+        labels.len() == images.len(),
+        "the model is class-conditional: give --labels, one for all {} images or one for each",
+        images.len()
+    );
+    let labels: Vec<u32> = labels.iter().map(class).collect::<Result<_, _>>()?;
+    let shape = images.shape();
+    Ok(ImageDataset::new(images.images().to_vec(), shape)?.with_labels(labels, classes)?)
 }

@@ -40,8 +40,8 @@ struct Args {
     #[arg(long, conflicts_with = "tau_range")]
     tau: Option<f32>,
     /// Uniform tau in a narrower interval, as 0.1,0.9
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', num_args = 2)]
-    tau_range: Option<Vec<f32>>,
+    #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range)]
+    tau_range: Option<(f32, f32)>,
     /// Images sampled together
     #[arg(long, default_value_t = 64)]
     batch: usize,
@@ -62,6 +62,13 @@ fn parse_shard(text: &str) -> Result<(usize, usize), String> {
         Some((k, n)) if 1 <= k && k <= n => Ok((k, n)),
         _ => Err("give K/N with K from 1 to N, as 2/8".into()),
     }
+}
+
+fn parse_range(text: &str) -> Result<(f32, f32), String> {
+    let ends = text.split_once(',');
+    let ends =
+        ends.and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    ends.ok_or_else(|| "give LOW,HIGH, as 0.1,0.9".into())
 }
 
 fn parse_labels(text: &str) -> Result<Labels, String> {
@@ -87,13 +94,16 @@ fn run(args: Args) -> anyhow::Result<()> {
     let (run, config) = RunDir::open(&args.run)?;
     let sampler = pixel_iqn::load_sampler(&run, &config, &device)?;
     let (k, n) = args.shard;
-    let range = args.count * (k - 1) / n..args.count * k / n;
+    let end = |k: usize| (args.count as u128 * k as u128 / n as u128) as usize;
+    let range = end(k - 1)..end(k);
     ensure!(
         !range.is_empty(),
         "part {k} of {n} has none of {} images",
         args.count
     );
     let options = options(&args, &config);
+    // Before anything is written.
+    options.validate(sampler.config())?;
     // All that an image depends on, but its index.
     let job = format!(
         "seed {}, tau {:?}, labels {:?}, weights {}",
@@ -105,12 +115,9 @@ fn run(args: Args) -> anyhow::Result<()> {
     let [height, width] = config.size;
     let shape = [range.len(), config.model.channels, height, width];
     let written = format!("cannot write {}", args.out.display());
-    match args
-        .out
-        .extension()
-        .and_then(|extension| extension.to_str())
-    {
-        Some("png") => {
+    let extension = args.out.extension().unwrap_or_default();
+    match extension.to_string_lossy().to_lowercase().as_str() {
+        "png" => {
             let levels = common::with_row_progress("sampling", range.len(), height, |on_row| {
                 sample_levels(&*sampler, &options.part(range), on_row)
             })?;
@@ -120,7 +127,9 @@ fn run(args: Args) -> anyhow::Result<()> {
             };
             save_sheet(&args.out, &levels, shape, columns, 3).context(written)?;
         }
-        Some("npz") => {
+        "npz" => {
+            // The order of the images is that of the file: which they are is part of the job.
+            let job = format!("images {range:?}, {job}");
             let mut npz = NpzWriter::open(&args.out, shape, &job).context(written)?;
             let rest = range.start + npz.done()..range.end;
             stream(&*sampler, &options, rest, |_, levels| npz.append(levels))?;
@@ -142,10 +151,10 @@ fn run(args: Args) -> anyhow::Result<()> {
 
 fn options(args: &Args, config: &RunConfig) -> SampleOptions {
     SampleOptions {
-        tau: match (args.tau, args.tau_range.as_deref()) {
+        tau: match (args.tau, args.tau_range) {
             (Some(tau), _) => TauSource::Constant(tau),
-            (None, Some(&[low, high])) => TauSource::Interval(low, high),
-            _ => TauSource::Uniform,
+            (None, Some((low, high))) => TauSource::Interval(low, high),
+            (None, None) => TauSource::Uniform,
         },
         labels: match &args.labels {
             Some(labels) => labels.clone(),

@@ -7,7 +7,8 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -132,6 +133,22 @@ fn run(args: &Args) -> anyhow::Result<()> {
     };
     config.model.validate()?;
     config.train.validate()?;
+    // What would fail after the training.
+    ensure!(
+        config.train.batch <= splits.train.len(),
+        "--batch {} is more than the {} training images",
+        config.train.batch,
+        splits.train.len()
+    );
+    ensure!(args.eval_images != Some(0), "--eval-images starts at 1");
+    if let Some(out) = &args.out {
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        ensure!(
+            folder.is_none_or(Path::is_dir),
+            "--out {}: there is no such folder",
+            out.display()
+        );
+    }
     let run = match &args.run {
         Some(path) => RunDir::create(path)?,
         None => RunDir::create_next("runs", kind.name())?,
@@ -355,12 +372,7 @@ fn draw<M: TrainModel>(
         classes => classes.min(count),
     };
     let shape = [count, channels, height, width];
-    for path in [Some(&run.file("samples.png")), args.out.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        save_sheet(path, &levels, shape, columns, SCALE)?;
-    }
+    save_sheet(&run.file("samples.png"), &levels, shape, columns, SCALE)?;
 
     let (rows, completions) = if count >= 16 { (6, 4) } else { (1, 1) };
     let rows = rows.min(held_out.len());
@@ -377,5 +389,9 @@ fn draw<M: TrainModel>(
         SCALE,
     )?;
     println!("wrote  samples.png and inpainting.png");
+    if let Some(out) = &args.out {
+        fs::copy(run.file("samples.png"), out)
+            .with_context(|| format!("cannot write {}", out.display()))?;
+    }
     Ok(())
 }

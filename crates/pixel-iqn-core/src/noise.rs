@@ -16,20 +16,30 @@ impl Noise {
         Self { seed }
     }
 
-    /// The first `count` numbers of image `image`, in (0, 1): multiples of 2⁻²⁴ plus 2⁻²⁵, so
-    /// that neither 0 nor 1 occurs.
+    /// The first `count` numbers of image `image`, in (0, 1): odd multiples of 2⁻²⁴, which single
+    /// precision holds exactly, so that neither 0 nor 1 occurs.
     pub fn uniform(&self, image: u64, count: usize) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(image);
-        (0..count)
-            .map(|_| ((rng.next_u32() >> 8) as f32 + 0.5) * (-24f32).exp2())
-            .collect()
+        (0..count).map(|_| open_unit(rng.next_u32())).collect()
     }
+}
+
+/// The upper 23 bits and a half, over 2²³.
+fn open_unit(bits: u32) -> f32 {
+    ((bits >> 9) as f32 + 0.5) / (1u32 << 23) as f32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ends_are_open() {
+        assert_eq!(open_unit(0), (-24f32).exp2());
+        assert_eq!(open_unit(u32::MAX), 1.0 - (-24f32).exp2());
+        assert!(open_unit(u32::MAX) < 1.0);
+    }
 
     #[test]
     fn depends_on_seed_and_image_alone() {

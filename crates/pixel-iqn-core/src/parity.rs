@@ -89,12 +89,15 @@ pub fn check(config: &str, vectors: &[u8], device: &Device) -> Result<Difference
             config.channels
         )));
     }
+    if x.is_empty() {
+        return Err(ParityError::Tensor("`x` is empty".into()));
+    }
     let case = Case {
         dims: [batch, channels, height, width],
         x,
         labels: match config.classes {
             0 => None,
-            _ => Some(vectors.int("labels", &[batch])?),
+            classes => Some(below(classes, "labels", vectors.int("labels", &[batch])?)?),
         },
         vectors,
         device: device.clone().autodiff(),
@@ -163,6 +166,7 @@ impl Case<'_> {
         let model: GatedPixelCnn = self.model(config)?;
         let output = model.forward(self.x(), self.labels().as_ref());
         let target = self.vectors.int("levels", &self.dims)?;
+        let target = below(config.levels, "levels", target)?;
         let target = TensorData::new(target, [self.dims.iter().product::<usize>()]);
         let target = Tensor::<1, Int>::from_data(target, &self.device);
         let [batch, channels, height, width] = self.dims;
@@ -204,13 +208,10 @@ impl Case<'_> {
         let bytes = to_safetensors(&model.clone().map(&mut ToGradients(grads)))?;
         let ours = Vectors(SafeTensors::deserialize(&bytes)?);
         let mut largest = 0.0f64;
-        for (name, theirs) in self.vectors.0.iter() {
-            let Some(name) = name.strip_prefix("grad/") else {
-                continue;
-            };
-            let theirs = to_f32(name, &theirs)?;
+        for (name, ours) in ours.0.iter() {
+            let ours = to_f32(name, &ours)?;
+            let theirs = self.vectors.float(&format!("grad/{name}"))?;
             let scale = theirs.iter().fold(0.0f64, |m, v| m.max(v.abs().into()));
-            let ours = ours.float(name)?;
             let difference = max_difference(name, &ours, &theirs)?;
             if difference > 0.0 {
                 largest = largest.max(difference / scale);
@@ -223,6 +224,16 @@ impl Case<'_> {
         let ours = ours.into_data().convert::<f32>();
         let ours: Vec<f32> = ours.try_to_vec().expect("the data was converted to f32");
         max_difference(name, &ours, &self.vectors.float(name)?)
+    }
+}
+
+/// The numbers, if all are classes or levels below `end`.
+fn below(end: usize, name: &str, numbers: Vec<i64>) -> Result<Vec<i64>, ParityError> {
+    match numbers.iter().find(|&&n| !(0..end as i64).contains(&n)) {
+        Some(n) => Err(ParityError::Tensor(format!(
+            "`{name}` has {n}, which is not below {end}"
+        ))),
+        None => Ok(numbers),
     }
 }
 

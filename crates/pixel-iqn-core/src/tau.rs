@@ -201,7 +201,7 @@ mod tests {
         let device = Device::flex();
         let layer = TauEmbeddingConfig::new()
             .with_cosines(5)
-            .with_features(3)
+            .with_features(24)
             .init(&device);
         let weight: Vec<f32> = layer.linear.weight.val().to_data().try_to_vec().unwrap();
         let bias: Vec<f32> = layer.linear.bias.val().to_data().try_to_vec().unwrap();
@@ -223,7 +223,7 @@ mod tests {
         let tau = Tensor::<1>::from_data(taus, &device).reshape([1, 3, 1]);
         layer.forward(tau).to_data().assert_approx_eq::<f32>(
             &Tensor::<1>::from_data(expected.as_slice(), &device)
-                .reshape([1, 3, 3])
+                .reshape([1, 3, 24])
                 .to_data(),
             Tolerance::absolute(1e-6),
         );

@@ -137,7 +137,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let classes = prop::sample::select(vec![0usize, 3]);
     (
         1..=4usize,
-        1..=3usize,
+        (1..=3usize, 1..=3usize),
         kernels,
         classes,
         head,
@@ -146,11 +146,21 @@ fn cases() -> impl Strategy<Value = Case> {
         any::<u64>(),
     )
         .prop_map(
-            |(channels, layers, (input_kernel, kernel), classes, head, height, width, seed)| Case {
+            |(
+                channels,
+                (layers, head_blocks),
+                (input_kernel, kernel),
+                classes,
+                head,
+                height,
+                width,
+                seed,
+            )| Case {
                 config: ModelConfig::tiny()
                     .with_channels(channels)
                     .with_features(4 * channels)
                     .with_layers(layers)
+                    .with_head_blocks(head_blocks)
                     .with_input_kernel(input_kernel)
                     .with_kernel(kernel)
                     .with_classes(classes)

@@ -36,7 +36,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let classes = prop::sample::select(vec![0usize, 3]);
     (
         channels,
-        1..=3usize,
+        (1..=3usize, 0..=3usize),
         kernels,
         classes,
         head,
@@ -46,7 +46,7 @@ fn cases() -> impl Strategy<Value = Case> {
         .prop_map(
             |(
                 channels,
-                layers,
+                (layers, head_blocks),
                 (input_kernel, kernel),
                 classes,
                 head,
@@ -57,6 +57,7 @@ fn cases() -> impl Strategy<Value = Case> {
                     .with_channels(channels)
                     .with_features(24)
                     .with_layers(layers)
+                    .with_head_blocks(head_blocks)
                     .with_input_kernel(input_kernel)
                     .with_kernel(kernel)
                     .with_classes(classes)

@@ -111,7 +111,9 @@ impl Cifar10 {
 ///
 /// # Errors
 ///
-/// [`DataError::Missing`] if a training batch is not there, [`DataError::Checksum`] if a batch is
+/// [`DataError::Missing`] if there is nothing of CIFAR-10, or an archive lacks a training batch,
+/// [`DataError::Inconsistent`] if a folder has some training batches and lacks others (and there is
+/// no archive to read instead), [`DataError::Checksum`] if a batch is
 /// not the official one bit for bit, and [`DataError::Io`]. Only the test batch may be absent.
 pub fn load(path: &Path) -> Result<Cifar10> {
     load_checked(path, &MD5)
@@ -173,16 +175,29 @@ fn read(path: &Path) -> Result<(PathBuf, Batches)> {
     if is_archive(path) {
         return Ok((path.to_owned(), read_archive(path)?));
     }
+    let mut incomplete = None;
     for folder in [path.to_owned(), path.join(FOLDER)] {
-        if folder.join(NAMES[0]).is_file() {
+        let training = NAMES[..5].iter().map(|name| folder.join(name));
+        let (there, missing): (Vec<_>, Vec<_>) = training.partition(|file| file.is_file());
+        if missing.is_empty() {
             let batches = read_folder(&folder)?;
             return Ok((folder, batches));
+        }
+        if !there.is_empty() {
+            incomplete = Some(missing[0].clone());
         }
     }
     let archive = path.join(ARCHIVE);
     if is_archive(&archive) {
         let batches = read_archive(&archive)?;
         return Ok((archive, batches));
+    }
+    if let Some(file) = incomplete {
+        return Err(DataError::Inconsistent(format!(
+            "{} is missing beside the other batches: {}",
+            file.display(),
+            hint()
+        )));
     }
     Err(DataError::Missing {
         path: path.join(FOLDER),
@@ -348,7 +363,20 @@ mod tests {
 
         write_folder(root.path(), &batches[..3]);
         let error = load_checked(root.path(), &md5).unwrap_err();
-        assert!(matches!(&error, DataError::Missing { path, .. } if path.ends_with(NAMES[3])));
+        assert!(matches!(&error, DataError::Inconsistent(text) if text.contains(NAMES[3])));
+
+        // An archive beside them is whole.
+        let encoder = GzEncoder::new(
+            File::create(root.path().join(ARCHIVE)).unwrap(),
+            Compression::fast(),
+        );
+        let mut tar = tar::Builder::new(encoder);
+        let whole = tempfile::tempdir().unwrap();
+        write_folder(whole.path(), &batches);
+        tar.append_dir_all(FOLDER, whole.path()).unwrap();
+        tar.into_inner().unwrap().finish().unwrap();
+        assert!(load_checked(root.path(), &md5).unwrap().test.is_some());
+        fs::remove_file(root.path().join(ARCHIVE)).unwrap();
 
         batches[2][77] ^= 1;
         write_folder(root.path(), &batches);

@@ -1,7 +1,8 @@
 //! Any folder of image files.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -136,13 +137,38 @@ fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         }
         if path.is_dir() {
             folders.push(path);
-        } else if ImageFormat::from_path(&path).is_ok() {
+        } else if is_image(&path)? {
             files.push(path);
         }
     }
     files.sort();
     folders.sort();
     Ok((files, folders))
+}
+
+/// Whether a file is an image, by its name or, where that says nothing, by its first bytes.
+///
+/// An image of a kind that cannot be read is an error: to leave it out would make the set shorter
+/// without a word.
+fn is_image(path: &Path) -> Result<bool> {
+    const OTHER_KINDS: [&str; 6] = ["heic", "heif", "jp2", "jxl", "psd", "svg"];
+    if ImageFormat::from_path(path).is_ok() {
+        return Ok(true);
+    }
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(at(path))?;
+    file.take(64).read_to_end(&mut start).map_err(at(path))?;
+    if image::guess_format(&start).is_ok() {
+        return Ok(true);
+    }
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    if OTHER_KINDS.contains(&extension.to_lowercase().as_str()) {
+        return Err(DataError::Inconsistent(format!(
+            "{}: images of this kind cannot be read: make PNG or JPEG of them",
+            path.display()
+        )));
+    }
+    Ok(false)
 }
 
 fn file_name(path: &Path) -> String {
@@ -156,7 +182,8 @@ fn file_name(path: &Path) -> String {
 fn read(path: &Path, size: usize, fit: Fit) -> Result<DynamicImage> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODE_LIMIT);
-    let mut reader = ImageReader::open(path).map_err(at(path))?;
+    let reader = ImageReader::open(path).map_err(at(path))?;
+    let mut reader = reader.with_guessed_format().map_err(at(path))?;
     reader.limits(limits);
     let image = reader.decode().map_err(|source| DataError::Image {
         path: path.to_owned(),
@@ -221,6 +248,18 @@ mod tests {
         assert_eq!(set.class_names().unwrap(), ["a", "b"]);
         assert_eq!(set.image(0), [6, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 8]);
         assert_eq!(set.image(2), [0, 1, 0, 1, 0, 0, 1, 1, 9, 9, 9, 9]);
+    }
+
+    #[test]
+    fn images_without_a_known_ending_are_read_or_refused() {
+        let root = tempfile::tempdir().unwrap();
+        save(&root.path().join("a.png"), 2, 2, |_, _| [1, 2, 3]);
+        fs::rename(root.path().join("a.png"), root.path().join("a")).unwrap();
+        fs::write(root.path().join("README"), "no image").unwrap();
+        assert_eq!(load(root.path(), 2, 1, Fit::Exact).unwrap().len(), 1);
+        fs::write(root.path().join("b.HEIC"), "an image").unwrap();
+        let error = load(root.path(), 2, 1, Fit::Exact).unwrap_err().to_string();
+        assert!(error.contains("b.HEIC"), "{error}");
     }
 
     #[test]

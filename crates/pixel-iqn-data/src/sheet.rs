@@ -20,7 +20,7 @@ const GAP_LEVEL: u8 = 255;
 ///
 /// # Errors
 ///
-/// [`DataError::Option`] if `columns` is 0, `scale` is not in `1..=64` or `C` is neither 1 nor 3,
+/// [`DataError::Option`] if `path` does not end in `.png`, `columns` is 0, `scale` is not in `1..=64` or `C` is neither 1 nor 3,
 /// [`DataError::Inconsistent`] if the bytes do not fill the shape or it is empty, and
 /// [`DataError::Io`].
 pub fn save_sheet(
@@ -30,6 +30,10 @@ pub fn save_sheet(
     columns: usize,
     scale: usize,
 ) -> Result<()> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    if !extension.eq_ignore_ascii_case("png") {
+        return Err(option("file", path.display(), "a name that ends in .png"));
+    }
     let [count, channels, height, width] = shape;
     let color = match channels {
         1 => ExtendedColorType::L8,

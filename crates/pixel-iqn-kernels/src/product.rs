@@ -203,7 +203,9 @@ impl Product<'_> {
                 }
             }
         }
-        for (&a_start, &b_start) in a.starts.iter().zip(b.starts) {
+        // Without a step, nothing says that a piece starts inside of its operand.
+        let pieces = if self.steps == 0 { 0 } else { a.starts.len() };
+        for (&a_start, &b_start) in a.starts.iter().zip(b.starts).take(pieces) {
             // SAFETY: `product` asserted that the last elements of the last rows, strips and steps
             // of this piece lie inside of the operands; all strides are positive.
             unsafe {

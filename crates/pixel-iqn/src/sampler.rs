@@ -1,25 +1,47 @@
 use std::any::Any;
 
 use burn::tensor::Device;
-#[cfg(not(feature = "cpu"))]
-use pixel_iqn_core::IncrementalSampler as Fast;
-use pixel_iqn_core::{GatedPixelCnn, Head, NaiveSampler, PixelIqn, PixelModel, Sampler};
+use pixel_iqn_core::{
+    GatedPixelCnn, Head, IncrementalSampler, NaiveSampler, PixelIqn, PixelModel, Sampler,
+};
 #[cfg(feature = "cpu")]
-use pixel_iqn_cpu::CpuSampler as Fast;
+use pixel_iqn_cpu::CpuSampler;
 use pixel_iqn_train::{RunConfig, RunDir, RunError, Weights};
 
-/// The fastest sampler for a model: with the feature `cpu` the compiled CPU sampler, else the
-/// incremental one on the device of the model; for models of other crates, one forward pass per
-/// value on `device`.
+/// The sampler for a model on `device`: on the CPU the compiled one of `pixel-iqn-cpu`, elsewhere
+/// the incremental one; for models of other crates, one forward pass per value.
 pub fn sampler<M: PixelModel + Sync + 'static>(model: M, device: &Device) -> Box<dyn Sampler> {
+    fn fast<'a, M>(model: &'a M, device: &Device) -> Box<dyn Sampler>
+    where
+        IncrementalSampler: From<&'a M>,
+        Compiled: From<&'a M>,
+    {
+        if on_cpu(device) {
+            Box::new(Compiled::from(model))
+        } else {
+            Box::new(IncrementalSampler::from(model))
+        }
+    }
     let any: &dyn Any = &model;
     if let Some(model) = any.downcast_ref::<PixelIqn>() {
-        Box::new(Fast::from(model))
+        fast(model, device)
     } else if let Some(model) = any.downcast_ref::<GatedPixelCnn>() {
-        Box::new(Fast::from(model))
+        fast(model, device)
     } else {
         Box::new(NaiveSampler::new(model, device))
     }
+}
+
+/// The compiled sampler, where it is compiled in.
+#[cfg(feature = "cpu")]
+type Compiled = CpuSampler;
+#[cfg(not(feature = "cpu"))]
+type Compiled = IncrementalSampler;
+
+/// Whether the device is a backend of `pixel-iqn-cpu`.
+fn on_cpu(device: &Device) -> bool {
+    let is = |name| crate::device(name).is_ok_and(|cpu| cpu == *device);
+    is("cpu") || is("ndarray")
 }
 
 /// The fastest sampler for the model of a run folder, with its averaged weights.

@@ -87,6 +87,7 @@ fn one(args: &Args, batch: usize) -> anyhow::Result<()> {
             json!({
                 "config": args.preset,
                 "device": args.device,
+                "threads": rayon::current_num_threads(),
                 "batch": batch,
                 "seconds_per_image": seconds,
                 "floor_seconds_per_image": floor,

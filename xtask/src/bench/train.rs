@@ -41,7 +41,10 @@ pub struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        default_value = "crates/pixel-iqn-core/tests/fixtures/reference"
+        default_value = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../crates/pixel-iqn-core/tests/fixtures/reference"
+        )
     )]
     reference: PathBuf,
     /// Seconds to measure each case and implementation
@@ -184,12 +187,12 @@ fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
 }
 
 fn torch(args: &Args, python: &Path, case: &Case, mode: &str) -> anyhow::Result<Value> {
-    let threads = std::thread::available_parallelism()?;
+    let threads = rayon::current_num_threads();
     let output = Command::new(python)
         .args(["-c", include_str!("train.py")])
         .arg(&args.reference)
         .args([&case.config_json()?, mode])
-        .args([case.batch, case.size, threads.get()].map(|n| n.to_string()))
+        .args([case.batch, case.size, threads].map(|n| n.to_string()))
         .arg(args.seconds.to_string())
         .output()
         .with_context(|| format!("cannot start {}", python.display()))?;
@@ -227,6 +230,7 @@ fn report(
                 "batch": case.batch,
                 "size": case.size,
                 "device": args.device,
+                "threads": rayon::current_num_threads(),
                 "seconds_per_step": seconds,
                 "images_per_second": case.batch as f64 / seconds,
                 "gflops": gflops,

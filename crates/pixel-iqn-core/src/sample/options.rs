@@ -118,7 +118,7 @@ impl SampleOptions {
     ) -> Result<impl Iterator<Item = SampleBatch> + use<'a>, SampleError> {
         let [height, width] = self.size;
         let values = config.channels * height * width;
-        self.validate(config, values)?;
+        self.validate(config)?;
         let (channels, classes) = (config.channels, config.classes);
         let starts = (0..self.count).step_by(self.batch);
         Ok(starts.map(move |start| {
@@ -137,7 +137,14 @@ impl SampleOptions {
         }))
     }
 
-    fn validate(&self, config: &ModelConfig, values: usize) -> Result<(), SampleError> {
+    /// Checks the options against a model.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Invalid`] naming what does not fit.
+    pub fn validate(&self, config: &ModelConfig) -> Result<(), SampleError> {
+        let [height, width] = self.size;
+        let values = config.channels * height * width;
         let invalid = |message: String| Err(SampleError::Invalid(message));
         if self.batch == 0 {
             return invalid("a batch must have at least one image".into());
@@ -173,6 +180,14 @@ impl SampleOptions {
                 labels.len(),
                 self.count
             )),
+            Labels::One(label) if config.classes > 0 && *label >= config.classes => invalid(
+                format!("there is no class {label} below {}", config.classes),
+            ),
+            Labels::PerImage(labels)
+                if config.classes > 0 && labels.iter().any(|&label| label >= config.classes) =>
+            {
+                invalid(format!("a label is not below {}", config.classes))
+            }
             Labels::None if config.classes > 0 => invalid(format!(
                 "the model is class-conditional: choose labels below {}",
                 config.classes
@@ -192,7 +207,9 @@ impl SampleOptions {
         match &self.tau {
             TauSource::Uniform => uniform(images).collect(),
             TauSource::Interval(low, high) => {
-                uniform(images).map(|u| low + (high - low) * u).collect()
+                // A sum may round up to 1, which is no tau.
+                let tau = uniform(images).map(|u| low + (high - low) * u);
+                tau.map(|tau| tau.min(1.0 - f32::EPSILON / 2.0)).collect()
             }
             TauSource::Constant(tau) => vec![*tau; images.len() * values],
             TauSource::Given(tau) => tau[images.start * values..images.end * values].to_vec(),
@@ -252,6 +269,14 @@ mod tests {
             ..whole.clone()
         };
         assert_eq!(images(&tail, &config), expected[4..]);
+        // Seed 0, image 777 has the largest number that its generator gives.
+        let narrow = SampleOptions {
+            first: 777,
+            count: 1,
+            tau: TauSource::Interval(0.5, 1.0),
+            ..SampleOptions::new(1, [32, 32], 0)
+        };
+        images(&narrow, &ModelConfig::tiny());
         let given = SampleOptions {
             tau: TauSource::Given(expected.iter().flat_map(|(tau, _)| tau.clone()).collect()),
             labels: Labels::PerImage(expected.iter().filter_map(|(_, label)| *label).collect()),
@@ -301,11 +326,16 @@ mod tests {
         }
         let conditional = config.with_classes(2);
         assert!(good.batches(&conditional).is_err());
-        let labels = Labels::PerImage(vec![0]);
-        assert!(
-            SampleOptions { labels, ..good }
-                .batches(&conditional)
-                .is_err()
-        );
+        for labels in [
+            Labels::PerImage(vec![0]),
+            Labels::PerImage(vec![0, 2]),
+            Labels::One(2),
+        ] {
+            let bad = SampleOptions {
+                labels,
+                ..good.clone()
+            };
+            assert!(bad.batches(&conditional).is_err(), "{bad:?}");
+        }
     }
 }

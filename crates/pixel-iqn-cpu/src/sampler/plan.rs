@@ -75,8 +75,10 @@ pub(super) struct Block {
 /// The last layer, by group.
 #[derive(Debug)]
 pub(super) enum Out {
-    /// One quantile.
-    Quantile(Vec<Masked>),
+    /// One quantile, from the hidden features up to the channel's own.
+    Gates(Vec<Masked>),
+    /// One quantile, from the channel's own hidden features after the blocks.
+    Head(Vec<Masked>),
     /// A logit for each level.
     Categorical(Vec<Masked>),
 }
@@ -86,8 +88,8 @@ impl Plan {
         let config = pixel_iqn_core::PixelModel::config(model).clone();
         let group = config.features / config.channels;
         let out = match &model.out {
-            OutputLayer::Masked(layer) => masked(layer, config.channels),
-            OutputLayer::Grouped(layer) => grouped(&[layer], config.channels),
+            OutputLayer::Masked(layer) => Out::Gates(masked(layer, config.channels)),
+            OutputLayer::Grouped(layer) => Out::Head(grouped(&[layer], config.channels)),
         };
         let linear = &model.tau_embedding.linear;
         let embedding = floats(linear.weight.val());
@@ -103,7 +105,7 @@ impl Plan {
             bias: floats(linear.bias.val()),
             blocks: blocks.collect(),
         };
-        Self::new(config, group, &model.trunk, Some(tau), Out::Quantile(out))
+        Self::new(config, group, &model.trunk, Some(tau), out)
     }
 
     pub(super) fn gated_pixel_cnn(model: &GatedPixelCnn) -> Self {

@@ -283,15 +283,14 @@ impl<'a> Run<'a> {
         for image in 0..images {
             relu(&mut hidden[image * features + channel * group..][..group]);
         }
-        let blocks = self.plan.tau.as_ref().map_or(&[][..], |tau| &tau.blocks);
-        if !blocks.is_empty() {
+        if let (Out::Head(out), Some(tau)) = (&self.plan.out, &self.plan.tau) {
             let mut h: Vec<f32> = hidden
                 .chunks_exact(features)
                 .flat_map(|row| &row[channel * group..][..group])
                 .copied()
                 .collect();
             let mut gated = vec![0.0; images * group];
-            for (block, gates) in blocks.iter().zip(&mut self.blocks) {
+            for (block, gates) in tau.blocks.iter().zip(&mut self.blocks) {
                 let at = column * images * 2 * features + channel * 2 * group;
                 let mut sums = affine(
                     &block.input[channel],
@@ -328,9 +327,6 @@ impl<'a> Run<'a> {
                     *h += y;
                 }
             }
-            let Out::Quantile(out) = &self.plan.out else {
-                unreachable!("only quantile models have blocks after the trunk")
-            };
             return affine(
                 &out[channel],
                 Rows {
@@ -345,7 +341,7 @@ impl<'a> Run<'a> {
             stride: features,
         };
         match &self.plan.out {
-            Out::Quantile(out) => affine(&out[channel], x, images),
+            Out::Gates(out) | Out::Head(out) => affine(&out[channel], x, images),
             Out::Categorical(out) => {
                 let logits = affine(&out[channel], x, images);
                 let [_, channels, height, width] = self.batch.dims;

@@ -1,4 +1,9 @@
 //! Operations on Burn's Flex backend with hand-written gradients, from `pixel-iqn-kernels`.
+//!
+//! They enter through Burn's feature `extension`, by the kind of a tensor, and not through its
+//! macro `backend_extension`: that routes among the backends which one crate lists and implements,
+//! and a tensor of any other panics, while here every other backend, those of other crates
+//! included, takes the composed operations.
 
 mod convolve;
 mod gate;

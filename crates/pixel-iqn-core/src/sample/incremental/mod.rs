@@ -40,7 +40,13 @@ pub struct IncrementalSampler {
 
 #[derive(Debug)]
 enum HeadWeights {
-    Quantile {
+    /// Tau enters the gates; a channel reads the hidden features up to its own.
+    Gates {
+        embedding: TauEmbedding,
+        out: ByGroup,
+    },
+    /// Tau enters after the trunk; a channel reads its own hidden features.
+    Head {
         embedding: TauEmbedding,
         blocks: Vec<BlockWeights>,
         out: ByGroup,
@@ -53,14 +59,17 @@ enum HeadWeights {
 impl From<&PixelIqn> for IncrementalSampler {
     fn from(model: &PixelIqn) -> Self {
         let config = crate::PixelModel::config(model);
-        let out = match &model.out {
-            OutputLayer::Masked(out) => ByGroup::masked(out, config.channels),
-            OutputLayer::Grouped(out) => ByGroup::grouped(&[out]),
-        };
-        let head = HeadWeights::Quantile {
-            embedding: model.tau_embedding.clone(),
-            blocks: model.head_blocks.iter().map(BlockWeights::from).collect(),
-            out,
+        let embedding = model.tau_embedding.clone();
+        let head = match &model.out {
+            OutputLayer::Masked(out) => HeadWeights::Gates {
+                embedding,
+                out: ByGroup::masked(out, config.channels),
+            },
+            OutputLayer::Grouped(out) => HeadWeights::Head {
+                embedding,
+                blocks: model.head_blocks.iter().map(BlockWeights::from).collect(),
+                out: ByGroup::grouped(&[out]),
+            },
         };
         Self::new(&model.trunk, head, config)
     }
@@ -94,8 +103,8 @@ impl IncrementalSampler {
     pub fn cache_bytes(&self, batch: usize, width: usize) -> usize {
         let gates = 2 * width * self.config.features;
         let blocks = match &self.head {
-            HeadWeights::Quantile { blocks, .. } => blocks.len(),
-            HeadWeights::Categorical { .. } => 0,
+            HeadWeights::Head { blocks, .. } => blocks.len(),
+            HeadWeights::Gates { .. } | HeadWeights::Categorical { .. } => 0,
         };
         let layers = self.trunk.layers.iter().map(|layer| {
             let [_, input, rows, _] = layer.vertical.weight.val().dims();

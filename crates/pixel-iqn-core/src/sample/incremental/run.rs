@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
         let features = self.model.config.features;
         let labels = self.labels.as_ref();
         let phi = match &self.model.head {
-            HeadWeights::Quantile { embedding, .. } => {
+            HeadWeights::Gates { embedding, .. } | HeadWeights::Head { embedding, .. } => {
                 let planes = 0..images * channels;
                 let tau = planes
                     .flat_map(|plane| &self.batch.tau[(plane * height + row) * width..][..width]);
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
             }
             v = v_in.map(gate);
         }
-        if let HeadWeights::Quantile { blocks, .. } = &self.model.head {
+        if let HeadWeights::Head { blocks, .. } = &self.model.head {
             self.blocks = blocks.iter().map(|block| from_tau(&block.tau)).collect();
         }
     }
@@ -236,10 +236,8 @@ impl<'a> Run<'a> {
         let hidden = model.hidden.forward(channel, join(&pixel.top));
         pixel.hidden.push(relu(hidden));
         match &model.head {
-            HeadWeights::Quantile { blocks, out, .. } if blocks.is_empty() => {
-                out.forward(channel, join(&pixel.hidden))
-            }
-            HeadWeights::Quantile { blocks, out, .. } => {
+            HeadWeights::Gates { out, .. } => out.forward(channel, join(&pixel.hidden)),
+            HeadWeights::Head { blocks, out, .. } => {
                 let mut h = pixel.hidden[channel].clone();
                 for (block, gates) in blocks.iter().zip(&self.blocks) {
                     let [images, .., group] = gates.dims();
