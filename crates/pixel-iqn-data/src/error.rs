@@ -73,7 +73,7 @@ pub enum DataError {
     },
 
     /// The parts of a data set do not fit together, for example more labels than images.
-    #[error("not a data set: {0}")]
+    #[error("{0}")]
     Inconsistent(String),
 
     /// A batch that the data set cannot fill, or of no image at all.
