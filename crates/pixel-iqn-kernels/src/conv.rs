@@ -56,7 +56,7 @@ fn spans(length: usize, offsets: impl Iterator<Item = isize>) -> Vec<(usize, usi
 ///
 /// # Panics
 ///
-/// Panics if a slice or the number of taps does not fit.
+/// Panics if a slice or the number of taps does not fit, or if the weight has no inputs.
 pub fn convolve(
     x: &[f32],
     dims: [usize; 3],
@@ -280,7 +280,7 @@ pub(crate) fn pad_columns(x: &[f32], columns: usize) -> Option<Vec<f32>> {
 ///
 /// # Panics
 ///
-/// Panics if the rows do not divide into the parts.
+/// Panics if the bias is empty, or if the rows do not divide into the parts.
 pub fn add_rows(y: &mut [f32], bias: &[f32], columns: usize) {
     if y.is_empty() {
         return;
@@ -308,7 +308,7 @@ pub fn add_rows(y: &mut [f32], bias: &[f32], columns: usize) {
 ///
 /// # Panics
 ///
-/// Panics if the rows do not divide into the parts.
+/// Panics if there are no parts, or if the rows do not divide into them.
 pub fn column_sums(x: Rows<'_>, parts: usize) -> Vec<f32> {
     let columns = x.stride;
     let part = x.data.len() / parts;

@@ -109,7 +109,7 @@ fn gate_slices(a: &[f32], b: &[f32], out: &mut [f32]) {
 ///
 /// # Panics
 ///
-/// Panics if `x` or `out` is too short.
+/// Panics if `x` or `out` is too short, or if `half` is 0.
 pub fn gate(
     x: Rows<'_>,
     out: &mut [f32],

@@ -37,8 +37,10 @@ pub(super) fn handles<const D: usize, const N: usize>(tensors: [&Tensor<D>; N]) 
                     && tensor.autodiff
                         == DispatchAutodiffContext::Enabled(GradientCheckpointingStrategy::Disabled)
             }
-            // Other backends are there only where their features are on.
-            #[allow(unreachable_patterns)]
+            #[allow(
+                unreachable_patterns,
+                reason = "other backends are there only where their features are on"
+            )]
             _ => false,
         };
         on_flex && tensor.dtype() == DType::F32
