@@ -1,6 +1,7 @@
 //! The compiled and the incremental sampler against the full forward pass and the naive sampler.
 
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use pixel_iqn_core::{
@@ -15,8 +16,19 @@ fn keep_going(_: RowDone<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
+/// Burn draws the weights of the whole process from one generator: this gives it to one test at a
+/// time, so that the seed decides the weights.
+fn seeded<M>(seed: u64, init: impl FnOnce(&Device) -> M) -> M {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    let device = Device::flex();
+    device.seed(seed);
+    init(&device)
+}
+
 #[derive(Debug, Clone)]
 struct Case {
+    seed: u64,
     config: ModelConfig,
     batch: SampleBatch,
 }
@@ -76,7 +88,11 @@ fn cases() -> impl Strategy<Value = Case> {
                     }),
                     levels: Some(256),
                 };
-                Case { config, batch }
+                Case {
+                    seed,
+                    config,
+                    batch,
+                }
             },
         )
 }
@@ -151,15 +167,14 @@ proptest! {
 
     #[test]
     fn equals_the_forward_pass_and_the_naive_sampler(case in cases()) {
-        let device = Device::flex();
         match case.config.head {
             Head::Quantile => {
-                let model = case.config.init_pixel_iqn(&device);
+                let model = seeded(case.seed, |device| case.config.init_pixel_iqn(device));
                 let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
                 case.check(model, samplers, |model, x, tau, labels| model.forward(x, tau, labels))?;
             }
             Head::Categorical => {
-                let model = case.config.init_gated_pixel_cnn(&device);
+                let model = seeded(case.seed, |device| case.config.init_gated_pixel_cnn(device));
                 let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
                 case.check(model, samplers, |model, x, tau, labels| model.values(x, tau, labels))?;
             }
@@ -169,9 +184,8 @@ proptest! {
 
 #[test]
 fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
-    let device = Device::flex();
     let config = ModelConfig::quick();
-    let fast = CpuSampler::from(&config.init_pixel_iqn(&device));
+    let fast = CpuSampler::from(&seeded(0, |device| config.init_pixel_iqn(device)));
     let batch = |first: u64, images: usize| SampleBatch {
         dims: [images, 3, 4, 5],
         tau: (first..first + images as u64)
@@ -199,8 +213,8 @@ fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
 
 #[test]
 fn a_callback_can_cancel() {
-    let device = Device::flex();
-    let fast = CpuSampler::from(&ModelConfig::tiny().init_pixel_iqn(&device));
+    let config = ModelConfig::tiny();
+    let fast = CpuSampler::from(&seeded(0, |device| config.init_pixel_iqn(device)));
     let batch = SampleBatch {
         dims: [2, 3, 3, 3],
         tau: Noise::new(0).uniform(0, 54),
