@@ -77,7 +77,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
                 Some(kind) => kind,
                 None => config.dataset.parse()?,
             };
-            args.data.open(kind)?.held_out
+            let splits = args.data.open(kind).with_context(|| {
+                format!(
+                    "the run was trained on `{kind}`, which --data must lead to (now {})",
+                    args.data.data.display()
+                )
+            });
+            splits?.held_out
         }
     };
     let (shape, trained) = (images.shape(), [channels, height, width]);
@@ -93,6 +99,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
         images.len()
     );
     let known_rows = args.known_rows.unwrap_or(height / 2);
+    ensure!(
+        known_rows < height,
+        "--known-rows {known_rows} leaves nothing to complete: the images have {height} rows"
+    );
+    common::check_folder_of(&args.out)?;
     let inpainting = Inpainting {
         known_rows,
         ..Inpainting::lower_half(&images, range, args.completions, args.seed)

@@ -48,8 +48,8 @@ struct Args {
     /// Only part K of N of the images, K from 1: together the parts equal the whole
     #[arg(long, value_name = "K/N", value_parser = parse_shard, default_value = "1/1")]
     shard: (usize, usize),
-    /// What to write: FILE.png, a sheet; FILE.npz, uint8 [N, H, W, C]; else a folder of single
-    /// PNGs. Folders and .npz files are written as the images come, and an interrupted job
+    /// What to write: FILE.png, a sheet; FILE.npz, uint8 [N, H, W, C]; without an ending a folder of
+    /// single PNGs. Folders and .npz files are written as the images come, and an interrupted job
     /// continues where it stopped
     #[arg(long, value_name = "PATH", default_value = "samples.png")]
     out: PathBuf,
@@ -102,8 +102,18 @@ fn run(args: Args) -> anyhow::Result<()> {
         args.count
     );
     let options = options(&args, &config);
-    // Before anything is written.
+    // Before anything is sampled or written.
     options.validate(sampler.config())?;
+    let extension = args.out.extension().unwrap_or_default();
+    let extension = extension.to_string_lossy().to_lowercase();
+    ensure!(
+        ["png", "npz", ""].contains(&extension.as_str()),
+        "--out {}: give FILE.png, FILE.npz, or the name of a folder without an ending",
+        args.out.display()
+    );
+    if !extension.is_empty() {
+        common::check_folder_of(&args.out)?;
+    }
     // All that an image depends on, but its index.
     let job = format!(
         "seed {}, tau {:?}, labels {:?}, weights {}",
@@ -115,8 +125,7 @@ fn run(args: Args) -> anyhow::Result<()> {
     let [height, width] = config.size;
     let shape = [range.len(), config.model.channels, height, width];
     let written = format!("cannot write {}", args.out.display());
-    let extension = args.out.extension().unwrap_or_default();
-    match extension.to_string_lossy().to_lowercase().as_str() {
+    match extension.as_str() {
         "png" => {
             let levels = common::with_row_progress("sampling", range.len(), height, |on_row| {
                 sample_levels(&*sampler, &options.part(range), on_row)
@@ -178,7 +187,7 @@ fn stream(
         for first in range.clone().step_by(options.batch.max(1)) {
             let batch = first..(first + options.batch.max(1)).min(range.end);
             let levels = sample_levels(sampler, &options.part(batch), on_row)
-                .context("what is written stays: the same command continues there")?;
+                .context("stopped; what is written stays, and the same command continues there")?;
             write(first, &levels)?;
         }
         Ok(())

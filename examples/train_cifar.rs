@@ -8,7 +8,7 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -99,7 +99,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let [channels, height, width] = splits.train.shape();
     let classes = if args.class_conditional {
         let classes = splits.train.classes();
-        ensure!(classes > 0, "`{kind}` has no classes to condition on");
+        ensure!(
+            classes > 0,
+            "`{kind}` has no classes to condition on: those of a folder are its subfolders"
+        );
         classes
     } else {
         0
@@ -142,12 +145,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     );
     ensure!(args.eval_images != Some(0), "--eval-images starts at 1");
     if let Some(out) = &args.out {
-        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
-        ensure!(
-            folder.is_none_or(Path::is_dir),
-            "--out {}: there is no such folder",
-            out.display()
-        );
+        common::check_folder_of(out)?;
     }
     let run = match &args.run {
         Some(path) => RunDir::create(path)?,

@@ -5,13 +5,13 @@
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use pixel_iqn::core::{OnRow, RowDone};
 use pixel_iqn::data::{DataError, OpenOptions, Splits};
@@ -52,6 +52,17 @@ pub fn exit(result: anyhow::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Checks that a file can be put where it is asked for, before the work that fills it.
+pub fn check_folder_of(out: &Path) -> anyhow::Result<()> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    ensure!(
+        folder.is_none_or(Path::is_dir),
+        "--out {}: there is no such folder",
+        out.display()
+    );
+    Ok(())
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);

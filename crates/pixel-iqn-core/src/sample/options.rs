@@ -180,13 +180,19 @@ impl SampleOptions {
                 labels.len(),
                 self.count
             )),
-            Labels::One(label) if config.classes > 0 && *label >= config.classes => invalid(
-                format!("there is no class {label} below {}", config.classes),
-            ),
+            Labels::One(label) if config.classes > 0 && *label >= config.classes => {
+                invalid(format!(
+                    "there is no class {label}: the classes are 0 to {}",
+                    config.classes - 1
+                ))
+            }
             Labels::PerImage(labels)
                 if config.classes > 0 && labels.iter().any(|&label| label >= config.classes) =>
             {
-                invalid(format!("a label is not below {}", config.classes))
+                invalid(format!(
+                    "a label is no class: the classes are 0 to {}",
+                    config.classes - 1
+                ))
             }
             Labels::None if config.classes > 0 => invalid(format!(
                 "the model is class-conditional: choose labels below {}",
