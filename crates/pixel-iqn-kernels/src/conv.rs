@@ -415,11 +415,11 @@ mod tests {
                 }
             }
 
-            let shape = [taps.len(), inputs, outputs];
+            let packed = Panels::new([taps.len(), inputs, outputs], |k, n| w[k * outputs + n]);
             let mut y = vec![f32::NAN; positions * outputs];
-            convolve(&x, dims, &Panels::pack(&w, shape), &taps, Some(&bias), &mut y);
+            convolve(&x, dims, &packed, &taps, Some(&bias), &mut y);
             prop_assert!(distance(&y, &expected) < 1e-4);
-            convolve(&x, dims, &Panels::pack(&w, shape), &taps, None, &mut y);
+            convolve(&x, dims, &packed, &taps, None, &mut y);
             let twice: Vec<f32> = expected
                 .iter()
                 .enumerate()
@@ -431,7 +431,9 @@ mod tests {
             prop_assert!(distance(&y, &twice) < 2e-4);
 
             let mirrored: Vec<Tap> = taps.iter().map(|tap| tap.mirrored()).collect();
-            let transposed = Panels::pack_transposed(&w, shape);
+            let transposed = Panels::new([taps.len(), outputs, inputs], |k, n| {
+                w[(k / outputs * inputs + n) * outputs + k % outputs]
+            });
             let mut result = vec![f32::NAN; x.len()];
             let zero = vec![0.0; inputs];
             convolve(&dy, dims, &transposed, &mirrored, Some(&zero), &mut result);

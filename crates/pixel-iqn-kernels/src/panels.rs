@@ -16,72 +16,22 @@ pub struct Panels {
 }
 
 impl Panels {
-    fn zeros([taps, inputs, outputs]: [usize; 3]) -> Self {
-        let length = outputs.div_ceil(STRIP) * taps * inputs * STRIP;
+    /// Packs the weight whose element `[k, n]`, with `k` below `taps * inputs` and `n` below
+    /// `outputs`, is `element(k, n)`.
+    pub fn new([taps, inputs, outputs]: [usize; 3], element: impl Fn(usize, usize) -> f32) -> Self {
+        let steps = taps * inputs;
+        let mut data = avec![[64]| 0.0; outputs.div_ceil(STRIP) * steps * STRIP];
+        for n in 0..outputs {
+            for k in 0..steps {
+                data[(n / STRIP * steps + k) * STRIP + n % STRIP] = element(k, n);
+            }
+        }
         Self {
-            data: avec![[64]| 0.0; length],
+            data,
             starts: (0..taps).map(|tap| tap * inputs * STRIP).collect(),
             inputs,
             outputs,
         }
-    }
-
-    /// Packs the weight whose element `[k, n]`, with `k` below `taps * inputs` and `n` below
-    /// `outputs`, is `element(k, n)`.
-    pub fn new(shape: [usize; 3], element: impl Fn(usize, usize) -> f32) -> Self {
-        let mut panels = Self::zeros(shape);
-        let steps = panels.steps();
-        for n in 0..panels.outputs {
-            for k in 0..steps {
-                panels.data[(n / STRIP * steps + k) * STRIP + n % STRIP] = element(k, n);
-            }
-        }
-        panels
-    }
-
-    /// Packs a weight in row-major order, `[taps, inputs, outputs]`.
-    ///
-    /// # Panics
-    ///
-    /// Panics if it has another length.
-    pub fn pack(weight: &[f32], shape: [usize; 3]) -> Self {
-        assert_eq!(
-            weight.len(),
-            shape.iter().product::<usize>(),
-            "the weight does not fit"
-        );
-        let mut panels = Self::zeros(shape);
-        let (steps, outputs) = (panels.steps(), panels.outputs);
-        for (k, row) in weight.chunks_exact(outputs.max(1)).enumerate() {
-            for (strip, row) in row.chunks(STRIP).enumerate() {
-                panels.data[(strip * steps + k) * STRIP..][..row.len()].copy_from_slice(row);
-            }
-        }
-        panels
-    }
-
-    /// Packs the same, with inputs and outputs exchanged: the weight of the gradient of the
-    /// inputs, whose taps are the [mirrored](crate::Tap::mirrored) ones.
-    ///
-    /// # Panics
-    ///
-    /// Panics if it has another length.
-    pub fn pack_transposed(weight: &[f32], [taps, inputs, outputs]: [usize; 3]) -> Self {
-        assert_eq!(
-            weight.len(),
-            taps * inputs * outputs,
-            "the weight does not fit"
-        );
-        let mut panels = Self::zeros([taps, outputs, inputs]);
-        let steps = panels.steps();
-        for (k, row) in weight.chunks_exact(outputs.max(1)).enumerate() {
-            let (tap, input) = (k / inputs, k % inputs);
-            let strip = (input / STRIP * steps + tap * outputs) * STRIP + input % STRIP;
-            for (o, &weight) in row.iter().enumerate() {
-                panels.data[strip + o * STRIP] = weight;
-            }
-        }
-        panels
     }
 
     fn steps(&self) -> usize {
@@ -187,17 +137,6 @@ mod tests {
         };
         w.multiply(x, &[0, 2], Start::Zero, output);
         assert_eq!(y, [31.0, 42.0]);
-    }
-
-    #[test]
-    fn weights_pack_in_any_order() {
-        let shape = [2, 3, 20];
-        let weight: Vec<f32> = (0..120).map(|i| i as f32).collect();
-        let by_element = Panels::new(shape, |k, n| weight[k * 20 + n]);
-        assert_eq!(Panels::pack(&weight, shape).data, by_element.data);
-        let by_element = Panels::new([2, 20, 3], |k, n| weight[(k / 20 * 3 + n) * 20 + k % 20]);
-        let transposed = Panels::pack_transposed(&weight, shape);
-        assert_eq!(transposed.data, by_element.data);
     }
 
     #[test]

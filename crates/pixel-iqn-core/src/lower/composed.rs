@@ -14,12 +14,8 @@ pub(super) fn convolve(
     bias: Option<Tensor<2>>,
     base: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    let [batch, height, width, _] = x.dims();
     let [outputs, ..] = weight.dims();
-    let mut y = match window.taps() {
-        0 => Tensor::zeros([batch, height, width, outputs], &x.device()),
-        _ => product(gather_taps(x, window), tap_matrix(weight, window)),
-    };
+    let mut y = product(gather_taps(x, window), tap_matrix(weight, window));
     if let Some(bias) = bias {
         let [images, _] = bias.dims();
         y = y + bias.reshape([images, 1, 1, outputs]);
