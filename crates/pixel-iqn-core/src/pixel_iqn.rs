@@ -121,6 +121,44 @@ impl PixelIqn {
         }
     }
 
+    /// Several quantiles of each value given those before it: with
+    /// [`TauInjection::Head`] they share one pass of the trunk.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, channels, height, width]`, in [0, 1]
+    /// - `tau`: `[taus * batch, channels, height, width]`, in (0, 1); the first tau of every image,
+    ///   then the second of every image, and so on
+    /// - `labels`: `[batch]`, for a class-conditional model
+    /// - output: `[taus * batch, channels, height, width]`, in the order of `tau`
+    ///
+    /// # Panics
+    ///
+    /// Panics if `labels` is missing for a class-conditional model, or if a shape is wrong.
+    pub fn forward_many(
+        &self,
+        x: Tensor<4>,
+        tau: Tensor<4>,
+        labels: Option<&Tensor<1, Int>>,
+    ) -> Tensor<4> {
+        let ([batch, channels, height, width], [total, ..]) = (x.dims(), tau.dims());
+        let taus = total / batch;
+        assert_shape!(tau, [taus * batch, channels, height, width]);
+        if taus == 1 {
+            return self.forward(x, tau, labels);
+        }
+        match &self.out {
+            OutputLayer::Masked(_) => {
+                let labels = labels.map(|labels| labels.clone().repeat_dim(0, taus));
+                self.forward(x.repeat_dim(0, taus), tau, labels.as_ref())
+            }
+            OutputLayer::Grouped(_) => {
+                let context = self.trunk.forward(x, None, labels);
+                self.quantiles(context.repeat_dim(0, taus), tau)
+            }
+        }
+    }
+
     /// The tau quantile of each value from the context features, which do not depend on tau:
     /// many tau cost one pass of the trunk.
     ///

@@ -9,7 +9,7 @@ pub struct SampleBatch {
     pub dims: [usize; 4],
     /// The quantile level of each value, in (0, 1).
     pub tau: Vec<f32>,
-    /// The class of each image, for a class-conditional model.
+    /// The class of each image, for a class-conditional model; the number of classes for none.
     pub labels: Option<Vec<usize>>,
     /// Values that are given, for inpainting.
     pub known: Option<KnownValues>,
@@ -65,11 +65,11 @@ impl SampleBatch {
             )),
             (Some(_), 0) => invalid("the model takes no labels".into()),
             (Some(labels), classes) => {
-                if labels.len() == batch && labels.iter().all(|&label| label < classes) {
+                if labels.len() == batch && labels.iter().all(|&label| label <= classes) {
                     Ok(())
                 } else {
                     invalid(format!(
-                        "there must be {batch} labels, each below {classes}"
+                        "there must be {batch} labels, each below {classes}, or {classes} for no class"
                     ))
                 }
             }
@@ -202,7 +202,7 @@ mod tests {
             ),
             (
                 SampleBatch {
-                    labels: Some(vec![0, 3]),
+                    labels: Some(vec![0, 4]),
                     ..good.clone()
                 },
                 "below 3",

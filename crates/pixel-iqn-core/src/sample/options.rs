@@ -28,6 +28,8 @@ pub enum Labels {
     PerImage(Vec<usize>),
     /// Image `i` has class `i` modulo the number of classes.
     Spread,
+    /// No class, from a class-conditional model that was trained with label dropout.
+    Unlabelled,
 }
 
 /// What to sample.
@@ -198,9 +200,8 @@ impl SampleOptions {
                 "the model is class-conditional: choose labels below {}",
                 config.classes
             )),
-            Labels::One(_) | Labels::PerImage(_) | Labels::Spread if config.classes == 0 => {
-                invalid("the model takes no labels".into())
-            }
+            Labels::None => Ok(()),
+            _ if config.classes == 0 => invalid("the model takes no labels".into()),
             _ => Ok(()),
         }
     }
@@ -228,6 +229,7 @@ impl SampleOptions {
             Labels::One(label) => Some(vec![*label; images.len()]),
             Labels::PerImage(labels) => Some(labels[images].to_vec()),
             Labels::Spread => Some(images.map(|i| (self.first + i) % classes).collect()),
+            Labels::Unlabelled => Some(vec![classes; images.len()]),
         }
     }
 }
