@@ -66,7 +66,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     common::start()?;
     let device = pixel_iqn::device(&args.device.device)?;
     let (run, config) = RunDir::open(&args.run)?;
-    let (channels, [height, width]) = (config.model.channels, config.size);
+    let (channels, [height, width]) = (config.model.channels, config.data.size);
     let images = match &args.images {
         Some(folder) => {
             let images = folder::load(folder, height, channels, Fit::CropAndScale)?;
@@ -75,12 +75,16 @@ fn run(args: &Args) -> anyhow::Result<()> {
         None => {
             let kind = match args.data.dataset {
                 Some(kind) => kind,
-                None => config.dataset.parse()?,
+                None => config.data.dataset.parse()?,
             };
-            let splits = args.data.open(kind).with_context(|| {
+            let data = common::DataArgs {
+                data: args.data.data.clone().or(config.data.path.clone()),
+                dataset: Some(kind),
+            };
+            let splits = data.open(kind).with_context(|| {
                 format!(
                     "the run was trained on `{kind}`, which --data must lead to (now {})",
-                    args.data.data.display()
+                    data.folder().display()
                 )
             });
             splits?.held_out
@@ -131,7 +135,7 @@ fn label(
         ensure!(labels.is_empty(), "the model takes no labels");
         return Ok(images);
     }
-    let names = config.class_names.as_deref().unwrap_or_default();
+    let names = config.data.class_names.as_deref().unwrap_or_default();
     let class = |label: &String| {
         let by_name = names.iter().position(|name| name == label);
         let class = by_name.or_else(|| label.parse().ok().filter(|&class| class < classes));

@@ -75,11 +75,14 @@ fn parse_labels(text: &str) -> Result<Labels, String> {
     if text == "spread" {
         return Ok(Labels::Spread);
     }
+    if text == "none" {
+        return Ok(Labels::Unlabelled);
+    }
     let labels: Result<Vec<usize>, _> = text.split(',').map(|label| label.trim().parse()).collect();
     match labels.as_deref() {
         Ok([label]) => Ok(Labels::One(*label)),
         Ok(labels) => Ok(Labels::PerImage(labels.to_vec())),
-        Err(_) => Err("give a class, classes separated by commas, or `spread`".into()),
+        Err(_) => Err("give a class, classes separated by commas, `spread` or `none`".into()),
     }
 }
 
@@ -122,7 +125,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         options.labels,
         run.fingerprint(Weights::Averaged)?
     );
-    let [height, width] = config.size;
+    let [height, width] = config.data.size;
     let shape = [range.len(), config.model.channels, height, width];
     let written = format!("cannot write {}", args.out.display());
     match extension.as_str() {
@@ -171,7 +174,7 @@ fn options(args: &Args, config: &RunConfig) -> SampleOptions {
             None => Labels::None,
         },
         batch: args.batch,
-        ..SampleOptions::new(args.count, config.size, args.seed)
+        ..SampleOptions::new(args.count, config.data.size, args.seed)
     }
 }
 

@@ -3,50 +3,72 @@
 //! ```text
 //! cargo run --release --example train_cifar
 //! cargo run --release --example train_cifar -- --dataset mnist --data DIR --steps 2000
+//! cargo run --release --example train_cifar -- --resume runs/mnist-1
 //! ```
 
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
-use pixel_iqn::data::{
-    DataError, ImageDataset, Loader, LoaderConfig, Splits, download, save_sheet,
-};
+use pixel_iqn::data::{DataError, ImageDataset, Splits, download, save_sheet};
 use pixel_iqn::train::{
-    Inpainting, MarginalQuantiles, Metrics, ScoreOptions, Weights, plot, sample_levels, score,
+    CheckpointConfig, DataConfig, Display, End, Inpainting, Interrupter, MarginalQuantiles,
+    ReportConfig, ResumeFrom, ScoreOptions, Session, images_digest, sample_levels, score,
 };
 use pixel_iqn::{
     DatasetKind, GatedPixelCnn, Head, Labels, ModelConfig, PixelIqn, RunConfig, RunDir, Runner,
-    SampleOptions, TauInjection, TrainConfig, TrainModel, Trainer,
+    SampleOptions, TrainConfig, TrainModel, Trainer,
 };
 
 /// Train a PixelIQN on images
 ///
 /// Without flags: CIFAR-10 if it can be had, else the built-in pictures, for a few minutes.
+/// Ctrl-C finishes the step and writes a checkpoint; --resume goes on from there.
 ///
 /// Example: train_cifar --data data --steps 5000 --run runs/first
+/// Example: train_cifar --resume runs/first
 #[derive(Parser, Debug)]
 #[command(verbatim_doc_comment)]
 struct Args {
     #[command(flatten)]
     data: common::DataArgs,
-    #[command(flatten)]
-    device: common::DeviceArgs,
+    /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1; several, separated by
+    /// commas, share each batch
+    #[arg(long, value_name = "NAME", default_value = pixel_iqn::DEFAULT_DEVICE)]
+    device: String,
+    /// Go on with the run in this folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "dataset", "config", "preset", "model", "tau_injection", "class_conditional", "steps",
+        "batch", "learning_rate", "seed", "run",
+    ])]
+    resume: Option<PathBuf>,
+    /// Resume from the checkpoint after this many steps, not from the last one
+    #[arg(long, value_name = "STEPS", requires = "resume")]
+    resume_step: Option<usize>,
+    /// Write a checkpoint every so many steps, besides those by the clock (every 10 minutes)
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_steps: Option<usize>,
+    /// Config: a TOML file with the keys that `config.toml` of a run folder has, or some of them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Change any key of the config, as train.clip_norm=0.5; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
     /// Architecture: tiny, quick, paper_small or paper_large [default: what suits the device]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
-    /// What to train
-    #[arg(long, value_enum, default_value = "pixel-iqn")]
-    model: ModelKind,
-    /// Where tau enters a PixelIQN: into the gates, as published, or after the trunk
-    #[arg(long, value_enum, default_value = "gates")]
-    tau_injection: Injection,
+    /// What to train [default: pixel-iqn]
+    #[arg(long, value_enum)]
+    model: Option<ModelKind>,
+    /// Where tau enters a PixelIQN: into the gates, as published, or after the trunk [default:
+    /// gates]
+    #[arg(long, value_enum)]
+    tau_injection: Option<Injection>,
     /// Condition on the class of each image
     #[arg(long)]
     class_conditional: bool,
@@ -56,16 +78,16 @@ struct Args {
     /// Images in a step [default: what suits the device]
     #[arg(long)]
     batch: Option<usize>,
-    /// Highest learning rate
-    #[arg(long, default_value_t = 1e-3)]
-    learning_rate: f64,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Held-out images to score [default: what suits the device]
+    /// Highest learning rate [default: 0.001]
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// Seed of everything random [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Held-out images to score at the end [default: what suits the device]
     #[arg(long)]
     eval_images: Option<usize>,
-    /// Samples to draw [default: what suits the device]
+    /// Samples to draw at the end [default: what suits the device]
     #[arg(long)]
     samples: Option<usize>,
     /// Run folder, new or empty [default: runs/DATASET-NUMBER]
@@ -74,6 +96,9 @@ struct Args {
     /// Copy of the sheet of samples
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
+    /// No dashboard, also on a terminal
+    #[arg(long)]
+    plain: bool,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq)]
@@ -88,14 +113,85 @@ enum Injection {
     Head,
 }
 
+/// Where and on what to train.
+struct Job<'a> {
+    args: &'a Args,
+    runners: Vec<Runner>,
+    interrupter: Interrupter,
+    train: Arc<ImageDataset>,
+    held_out: Arc<ImageDataset>,
+    config: RunConfig,
+    run: RunDir,
+}
+
 fn main() -> ExitCode {
     common::exit(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    common::start()?;
-    let runner = pixel_iqn::runner(&args.device.device)?;
-    let (kind, splits) = open_data(&args.data)?;
+    let interrupter = common::start()?;
+    let names = args.device.split(',').map(str::trim);
+    let runners: Vec<Runner> = names.map(pixel_iqn::runner).collect::<Result<_, _>>()?;
+    // What would fail after the training.
+    ensure!(args.eval_images != Some(0), "--eval-images starts at 1");
+    if let Some(out) = &args.out {
+        common::check_folder_of(out)?;
+    }
+    let (splits, config, run) = match &args.resume {
+        Some(folder) => open_run(args, folder)?,
+        None => new_run(args, &runners[0])?,
+    };
+    println!("{}", config.to_toml());
+    println!("data   {}", config.data.description);
+    println!("run    {}", run.path().display());
+    let head = config.model.head;
+    let job = Job {
+        args,
+        runners,
+        interrupter,
+        train: Arc::new(splits.train),
+        held_out: Arc::new(splits.held_out),
+        config,
+        run,
+    };
+    match head {
+        Head::Quantile => train::<PixelIqn>(&job),
+        Head::Categorical => train::<GatedPixelCnn>(&job),
+    }
+}
+
+/// The images, the config and the folder of a run that was begun before.
+fn open_run(args: &Args, folder: &Path) -> anyhow::Result<(Splits, RunConfig, RunDir)> {
+    let (run, mut config) = RunDir::open(folder)?;
+    for setting in checkpoint_steps(args).iter().chain(&args.settings) {
+        config = config.with_setting(setting).context("--set")?;
+    }
+    if args.data.data.is_some() {
+        config.data.path.clone_from(&args.data.data);
+    }
+    let kind: DatasetKind = config.data.dataset.parse()?;
+    let data = common::DataArgs {
+        data: config.data.path.clone(),
+        dataset: Some(kind),
+    };
+    let splits = data.open(kind).with_context(|| {
+        format!("cannot open the data set `{kind}` of the run: give its folder with --data")
+    })?;
+    Ok((splits, config, run))
+}
+
+/// The images, the config and the folder of a new run.
+fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, RunDir)> {
+    /// How often the held-out images are measured in a run, and the fewest and most steps from one
+    /// measurement to the next.
+    const MEASUREMENTS: usize = 20;
+    const STEPS: [usize; 2] = [50, 1000];
+    let file = match &args.config {
+        Some(path) => fs::read_to_string(path)
+            .with_context(|| format!("cannot read the config {}", path.display()))?,
+        None => String::new(),
+    };
+    let (kind, splits) = open_data(&data_args(args, &file)?)?;
     let [channels, height, width] = splits.train.shape();
     let classes = if args.class_conditional {
         let classes = splits.train.classes();
@@ -107,61 +203,119 @@ fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         0
     };
-    let model = ModelConfig::preset(args.preset.as_deref().unwrap_or(runner.preset))?
-        .with_channels(channels)
-        .with_classes(classes)
-        .with_tau_injection(match args.tau_injection {
-            Injection::Gates => TauInjection::Gates,
-            Injection::Head => TauInjection::Head,
-        })
-        .with_head(match args.model {
-            ModelKind::PixelIqn => Head::Quantile,
-            ModelKind::GatedPixelCnn => Head::Categorical,
-        });
-    let config = RunConfig {
+    let mut base = RunConfig {
         version: RunConfig::VERSION,
-        dataset: kind.name().to_owned(),
-        description: splits.description.clone(),
-        size: [height, width],
-        class_names: splits.train.class_names().map(<[String]>::to_vec),
-        model,
-        train: TrainConfig::new(
-            args.steps.unwrap_or(runner.steps),
-            args.batch.unwrap_or(runner.batch),
-        )
-        .with_learning_rate(args.learning_rate)
+        data: DataConfig {
+            dataset: kind.name().to_owned(),
+            path: match kind {
+                DatasetKind::Builtin => None,
+                _ => Some(std::path::absolute(data_folder(args, &file))?),
+            },
+            description: splits.description.clone(),
+            size: [height, width],
+            digest: images_digest(&splits.train, &splits.held_out),
+            class_names: splits.train.class_names().map(<[String]>::to_vec),
+        },
+        model: ModelConfig::preset(runner.preset)?
+            .with_channels(channels)
+            .with_classes(classes),
         // Digits and letters do not survive mirroring.
-        .with_flip(kind != DatasetKind::Mnist)
-        .with_seed(args.seed),
+        train: TrainConfig::new(runner.steps, runner.batch).with_flip(kind != DatasetKind::Mnist),
+        checkpoint: CheckpointConfig::new(),
+        report: ReportConfig::new(0),
     };
-    config.model.validate()?;
-    config.train.validate()?;
-    // What would fail after the training.
+    let steps = settle(args, &base, &file)?.train.steps;
+    base.report.held_out_every = steps.div_ceil(MEASUREMENTS).clamp(STEPS[0], STEPS[1]);
+    let config = settle(args, &base, &file)?;
+    ensure!(
+        config.model.channels == channels
+            && [0, splits.train.classes()].contains(&config.model.classes),
+        "the config is for images of {} channels and {} classes, but those of `{kind}` have {channels} and {}",
+        config.model.channels,
+        config.model.classes,
+        splits.train.classes()
+    );
     ensure!(
         config.train.batch <= splits.train.len(),
-        "--batch {} is more than the {} training images",
+        "a batch of {} is more than the {} training images",
         config.train.batch,
         splits.train.len()
     );
-    ensure!(args.eval_images != Some(0), "--eval-images starts at 1");
-    if let Some(out) = &args.out {
-        common::check_folder_of(out)?;
-    }
     let run = match &args.run {
         Some(path) => RunDir::create(path)?,
         None => RunDir::create_next("runs", kind.name())?,
     };
-    run.save_json("config.json", &config)?;
-    println!("data   {}", config.description);
-    println!(
-        "model  {:?}, {} layers of {} features, {channels} channel(s)",
-        args.model, config.model.layers, config.model.features
-    );
-    println!("run    {}", run.path().display());
-    match args.model {
-        ModelKind::PixelIqn => train::<PixelIqn>(args, &runner, splits, &config, &run),
-        ModelKind::GatedPixelCnn => train::<GatedPixelCnn>(args, &runner, splits, &config, &run),
+    Ok((splits, config, run))
+}
+
+/// A config, with what the file changes, then the flags, then `--set`.
+fn settle(args: &Args, base: &RunConfig, file: &str) -> anyhow::Result<RunConfig> {
+    let mut config = base.with_toml(file).with_context(|| match &args.config {
+        Some(path) => path.display().to_string(),
+        None => "the config".to_owned(),
+    })?;
+    let flag = |key: &str, value: Option<String>| value.map(|value| format!("{key}={value}"));
+    let head = args.model.map(|model| match model {
+        ModelKind::PixelIqn => "quantile".to_owned(),
+        ModelKind::GatedPixelCnn => "categorical".to_owned(),
+    });
+    let injection = args.tau_injection.map(|injection| match injection {
+        Injection::Gates => "gates".to_owned(),
+        Injection::Head => "head".to_owned(),
+    });
+    let text = |value: Option<usize>| value.map(|value| value.to_string());
+    let flags = [
+        flag("model.preset", args.preset.clone()),
+        flag("model.head", head),
+        flag("model.tau_injection", injection),
+        flag("train.steps", text(args.steps)),
+        flag("train.batch", text(args.batch)),
+        flag(
+            "train.learning_rate",
+            args.learning_rate.map(|rate| rate.to_string()),
+        ),
+        flag("train.seed", args.seed.map(|seed| seed.to_string())),
+    ];
+    for setting in flags.iter().flatten().chain(&checkpoint_steps(args)) {
+        config = config.with_setting(setting)?;
     }
+    for setting in &args.settings {
+        config = config.with_setting(setting).context("--set")?;
+    }
+    Ok(config)
+}
+
+/// `--checkpoint-steps` as a setting.
+fn checkpoint_steps(args: &Args) -> Option<String> {
+    let steps = args.checkpoint_steps?;
+    Some(format!("checkpoint.every_steps={steps}"))
+}
+
+/// `--data` and `--dataset`, or what the config file says instead.
+fn data_args(args: &Args, file: &str) -> anyhow::Result<common::DataArgs> {
+    let dataset = match (args.data.dataset, data_key(file, "dataset")) {
+        (Some(kind), _) => Some(kind),
+        (None, Some(name)) => Some(name.parse()?),
+        (None, None) => None,
+    };
+    Ok(common::DataArgs {
+        data: Some(data_folder(args, file)),
+        dataset,
+    })
+}
+
+fn data_folder(args: &Args, file: &str) -> PathBuf {
+    match (&args.data.data, data_key(file, "path")) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(folder)) => folder.into(),
+        (None, None) => args.data.folder().to_owned(),
+    }
+}
+
+/// A text of the section `data` of a config file.
+fn data_key(file: &str, key: &str) -> Option<String> {
+    let table: toml::Table = file.parse().ok()?;
+    Some(table.get("data")?.get(key)?.as_str()?.to_owned())
 }
 
 /// The data set of the flags; without `--dataset`, CIFAR-10 if it is there or can be downloaded,
@@ -176,7 +330,7 @@ fn open_data(args: &common::DataArgs) -> anyhow::Result<(DatasetKind, Splits)> {
         return open(kind);
     }
     if let Err(DataError::Missing { .. }) = args.open(DatasetKind::Cifar10) {
-        let folder = &args.data;
+        let folder = args.folder();
         println!("no CIFAR-10 in {}: downloading it", folder.display());
         if let Err(error) = download(DatasetKind::Cifar10, folder) {
             eprintln!("WARNING: {:#}", anyhow::Error::from(error));
@@ -190,65 +344,98 @@ fn open_data(args: &common::DataArgs) -> anyhow::Result<(DatasetKind, Splits)> {
     open(DatasetKind::Cifar10)
 }
 
-fn train<M: TrainModel>(
-    args: &Args,
-    runner: &Runner,
-    splits: Splits,
-    config: &RunConfig,
-    run: &RunDir,
-) -> anyhow::Result<()> {
-    let (train, held_out) = (Arc::new(splits.train), splits.held_out);
-    let mut trainer = Trainer::<M>::new(&config.model, config.train.clone(), &runner.device)?;
-    let losses = train_steps(&mut trainer, &train, &held_out, config, runner, run)?;
-    let steps = losses.steps.len();
-    run.save_weights(Weights::Raw, &trainer.model())?;
-    run.save_weights(Weights::Averaged, trainer.averaged())?;
-    if steps > 0 {
-        plot::save_curve(
-            &run.file("curve.png"),
-            M::LOSS,
-            &losses.steps,
-            &losses.held_out,
-        )?;
-    }
-    println!("wrote  weights.safetensors, averaged.safetensors and curve.png after {steps} steps");
-    if common::interrupted() {
-        println!("interrupted: no scores");
+fn train<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<()> {
+    let trainer = match train_steps::<M>(job)? {
+        Some(trainer) => trainer,
+        None => return Ok(()),
+    };
+    save_scores(job, &trainer)?;
+    draw(job, trainer.averaged().clone())
+}
+
+/// Trains to the end; none where Ctrl-C came first.
+fn train_steps<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<Option<Trainer<M>>> {
+    let devices: Vec<_> = job.runners.iter().map(|r| r.device.clone()).collect();
+    let (run, config) = (job.run.clone(), job.config.clone());
+    let (train, held_out) = (job.train.clone(), job.held_out.clone());
+    let session = if job.args.resume.is_some() {
+        let from = match job.args.resume_step {
+            Some(step) => ResumeFrom::Step(step),
+            None => ResumeFrom::Last,
+        };
+        Session::<M>::resume(run, config, train, held_out, &devices, from)?
     } else {
-        save_scores(args, runner, &trainer, &train, &held_out, run)?;
+        Session::<M>::start(run, config, train, held_out, &devices)?
+    };
+    let done = session.steps_done();
+    if job.args.resume.is_some() {
+        println!("resume after {done} steps");
     }
-    draw(
-        args,
-        runner,
-        config,
-        run,
-        &held_out,
-        trainer.averaged().clone(),
-    )
+    let display = match job.args.plain {
+        true => Display::Plain,
+        false => Display::detect(),
+    };
+    let steps = job.config.train.steps;
+    let progress = (display == Display::Plain)
+        .then(|| common::Progress::new("training", steps).start_at(done));
+    let progress = Arc::new(Mutex::new(progress));
+    let notices = progress.clone();
+    let say = |progress: &Mutex<Option<common::Progress>>, line: &str| match &*progress
+        .lock()
+        .expect("no thread panics with the lock")
+    {
+        Some(progress) => progress.say(line),
+        None => eprintln!("{line}"),
+    };
+    let finished = session
+        .with_display(display)
+        .with_interrupter(job.interrupter.clone())
+        .with_sampler(|model, device| pixel_iqn::sampler(model, device))
+        .on_step(move |metrics| {
+            let progress = progress.lock().expect("no thread panics with the lock");
+            let Some(progress) = &*progress else { return };
+            let (step, loss) = (metrics.report.step + 1, metrics.report.loss);
+            let note = format!("loss {loss:.4} {:.1} images/s", metrics.images_per_second);
+            progress.set(step, &note);
+            if let Some(held_out) = metrics.held_out {
+                progress.say(&format!(
+                    "step {step}: held-out loss {:.5}, mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
+                    held_out.loss,
+                    held_out.mean_pinball,
+                    held_out.skill,
+                    100.0 * held_out.crossing_rate
+                ));
+            }
+        })
+        .on_notice(move |line| say(&notices, line))
+        .train()?;
+    let done = finished.trainer.steps_done();
+    let folder = job.run.path().display();
+    if finished.end == End::Interrupted {
+        println!("interrupted after {done} of {steps} steps; go on with --resume {folder}");
+        return Ok(None);
+    }
+    println!("wrote  weights.safetensors, averaged.safetensors and curve.png after {done} steps");
+    Ok(Some(finished.trainer))
 }
 
 /// Scores the averaged weights on held-out images, unless Ctrl-C ends that.
-fn save_scores<M: TrainModel>(
-    args: &Args,
-    runner: &Runner,
-    trainer: &Trainer<M>,
-    train: &ImageDataset,
-    held_out: &ImageDataset,
-    run: &RunDir,
-) -> anyhow::Result<()> {
+fn save_scores<M: TrainModel>(job: &Job<'_>, trainer: &Trainer<M>) -> anyhow::Result<()> {
+    let runner = &job.runners[0];
     let options = ScoreOptions {
-        images: args
+        images: job
+            .args
             .eval_images
             .unwrap_or(runner.eval_images)
-            .min(held_out.len()),
-        batch: args.batch.unwrap_or(runner.batch),
-        seed: args.seed,
+            .min(job.held_out.len()),
+        batch: job.config.train.batch,
+        seed: job.config.train.seed,
     };
-    let marginal = MarginalQuantiles::of(train);
+    let marginal = MarginalQuantiles::of(&job.train);
     let progress = common::Progress::new("scoring", 1);
     let scores = score(
         trainer.averaged(),
-        held_out,
+        &job.held_out,
         &marginal,
         &options,
         &runner.device,
@@ -259,8 +446,10 @@ fn save_scores<M: TrainModel>(
         },
     )?;
     progress.finish();
-    let Some(scores) = scores else { return Ok(()) };
-    run.save_json("scores.json", &scores)?;
+    let Some(scores) = scores else {
+        bail!("interrupted: the run is complete, but it has no scores and no pictures");
+    };
+    job.run.save_json("scores.json", &scores)?;
     println!("wrote  scores.json");
     println!(
         "scores of {} held-out images: mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
@@ -272,86 +461,14 @@ fn save_scores<M: TrainModel>(
     Ok(())
 }
 
-struct Losses {
-    steps: Vec<f32>,
-    held_out: Vec<(usize, f32)>,
-}
-
-/// Trains until the last step or Ctrl-C.
-fn train_steps<M: TrainModel>(
-    trainer: &mut Trainer<M>,
-    train: &Arc<ImageDataset>,
-    held_out: &ImageDataset,
-    config: &RunConfig,
-    runner: &Runner,
-    run: &RunDir,
-) -> anyhow::Result<Losses> {
-    /// How often the held-out loss is measured in a run.
-    const HELD_OUT_POINTS: usize = 20;
-    let TrainConfig {
-        steps,
-        batch,
-        flip,
-        seed,
-        ..
-    } = config.train;
-    let loader = LoaderConfig {
-        seed,
-        flip,
-        ..LoaderConfig::new(batch)
-    };
-    let loader = Loader::new(train.clone(), loader, runner.device.clone(), 0)?;
-    let indices: Vec<usize> = (0..batch.min(held_out.len())).collect();
-    let held_out = held_out.batch(&indices, None, &runner.device);
-    let mut metrics = run.metrics()?;
-    let mut losses = Losses {
-        steps: Vec::new(),
-        held_out: Vec::new(),
-    };
-    let progress = common::Progress::new("training", steps);
-    let start = Instant::now();
-    for batch in loader.take(steps) {
-        let before = Instant::now();
-        let report = trainer.step(&batch).context("training stopped")?;
-        let images_per_second = batch.indices.len() as f64 / before.elapsed().as_secs_f64();
-        let done = report.step + 1;
-        let held_out_loss = if done.is_multiple_of(steps.div_ceil(HELD_OUT_POINTS)) || done == steps
-        {
-            let loss = trainer.held_out_loss(&held_out)?;
-            losses.held_out.push((report.step, loss));
-            Some(loss)
-        } else {
-            None
-        };
-        metrics.write(&Metrics {
-            report,
-            images_per_second,
-            seconds: start.elapsed().as_secs_f64(),
-            held_out_loss,
-        })?;
-        losses.steps.push(report.loss);
-        let note = format!("loss {:.4} {images_per_second:.1} images/s", report.loss);
-        progress.set(done, &note);
-        if common::interrupted() {
-            break;
-        }
-    }
-    progress.finish();
-    Ok(losses)
-}
-
 /// Writes the sheet of samples and the inpaintings.
-fn draw<M: TrainModel>(
-    args: &Args,
-    runner: &Runner,
-    config: &RunConfig,
-    run: &RunDir,
-    held_out: &ImageDataset,
-    model: M,
-) -> anyhow::Result<()> {
+fn draw<M: TrainModel>(job: &Job<'_>, model: M) -> anyhow::Result<()> {
     const SCALE: usize = 3;
+    let (args, config, run, held_out) = (job.args, &job.config, &job.run, &job.held_out);
+    let runner = &job.runners[0];
+    let seed = config.train.seed;
     let sampler = pixel_iqn::sampler(model, &runner.device);
-    let (channels, [height, width]) = (config.model.channels, config.size);
+    let (channels, [height, width]) = (config.model.channels, config.data.size);
     let count = args.samples.unwrap_or(runner.samples).max(1);
     let options = SampleOptions {
         labels: if config.model.classes > 0 {
@@ -359,7 +476,7 @@ fn draw<M: TrainModel>(
         } else {
             Labels::None
         },
-        ..SampleOptions::new(count, config.size, args.seed)
+        ..SampleOptions::new(count, config.data.size, seed)
     };
     let levels = common::with_row_progress("sampling", count, height, |on_row| {
         sample_levels(&*sampler, &options, on_row)
@@ -374,7 +491,7 @@ fn draw<M: TrainModel>(
 
     let (rows, completions) = if count >= 16 { (6, 4) } else { (1, 1) };
     let rows = rows.min(held_out.len());
-    let inpainting = Inpainting::lower_half(held_out, 0..rows, completions, args.seed);
+    let inpainting = Inpainting::lower_half(held_out, 0..rows, completions, seed);
     let levels = common::with_row_progress("inpainting", rows * completions, height, |on_row| {
         inpainting.draw(&*sampler, on_row)
     })?;

@@ -7,31 +7,36 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixel_iqn::core::{OnRow, RowDone};
 use pixel_iqn::data::{DataError, OpenOptions, Splits};
+use pixel_iqn::train::Interrupter;
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind};
 
 /// Where images come from.
 #[derive(clap::Args, Debug)]
 pub struct DataArgs {
-    /// Folder of the data set, or the folder that contains it
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    pub data: PathBuf,
+    /// Folder of the data set, or the folder that contains it [default: data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     /// Data set: cifar10, mnist, imagenet32, folder or builtin; then missing data is an error
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<DatasetKind>,
 }
 
 impl DataArgs {
+    /// The folder of `--data`.
+    pub fn folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new("data"))
+    }
+
     /// Opens a data set in the folder of `--data`.
     pub fn open(&self, kind: DatasetKind) -> Result<Splits, DataError> {
-        pixel_iqn::data::open(kind, Some(&self.data), &OpenOptions::default())
+        pixel_iqn::data::open(kind, Some(self.folder()), &OpenOptions::default())
     }
 }
 
@@ -65,25 +70,20 @@ pub fn check_folder_of(out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTER: OnceLock<Interrupter> = OnceLock::new();
 
 /// Makes the first Ctrl-C a request to finish, and the second one an end by force; and keeps the
 /// memory of tensors that are dropped.
-pub fn start() -> anyhow::Result<()> {
+pub fn start() -> anyhow::Result<Interrupter> {
     #[cfg(feature = "cpu")]
     pixel_iqn::keep_freed_memory();
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("\nfinishing; press Ctrl-C again to stop at once");
-    })
-    .context("cannot listen for Ctrl-C")
+    let interrupter = pixel_iqn::train::stop_on_signals()?;
+    Ok(INTERRUPTER.get_or_init(|| interrupter).clone())
 }
 
 /// Whether Ctrl-C was pressed.
 pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
+    INTERRUPTER.get().is_some_and(Interrupter::should_stop)
 }
 
 /// [`ControlFlow::Break`] once Ctrl-C was pressed.
@@ -152,7 +152,27 @@ impl Progress {
         self.bar.set_length(total as u64);
     }
 
-    pub fn finish(self) {
+    /// Begins at `done`, which took no time.
+    pub fn start_at(self, done: usize) -> Self {
+        self.bar.set_position(done as u64);
+        self.bar.reset_eta();
+        self
+    }
+
+    /// Prints a line above the bar.
+    pub fn say(&self, line: &str) {
+        if self.bar.is_hidden() {
+            eprintln!("{line}");
+        } else {
+            self.bar.println(line);
+        }
+    }
+
+    pub fn finish(self) {}
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }

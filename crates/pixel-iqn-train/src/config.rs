@@ -1,16 +1,47 @@
 use burn::config::Config;
-use pixel_iqn_core::ModelConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+
+/// The rule of a step.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// Adam (Kingma and Ba 2015); `weight_decay` is added to the gradient.
+    Adam,
+    /// AdamW (Loshchilov and Hutter 2019); `weight_decay` shrinks the weights directly.
+    AdamW,
+}
+
+/// How the learning rate goes on after the warm-up: see [`learning_rate`](crate::learning_rate).
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// It stays.
+    Constant,
+    /// Half a cosine down to `final_rate`.
+    Cosine,
+    /// By the same factor each step, down to `final_rate`.
+    Exponential,
+}
 
 /// How a model is trained. Everything random about it follows from [`seed`](Self::seed).
 #[derive(Config, Debug, PartialEq)]
 pub struct TrainConfig {
     /// Steps of the optimizer, at least 1.
     pub steps: usize,
-    /// Images in a step, at least 1.
+    /// Images in a step, at least 1, over all devices and parts.
     pub batch: usize,
+    /// Parts into which a batch is cut, one after another, to fit the memory: gradient
+    /// accumulation. From 1 to `batch`.
+    #[config(default = 1)]
+    pub accumulation: usize,
+    /// The rule of a step. Its epsilon is 1e-8, its betas are 0.9 and 0.999.
+    #[config(default = "OptimizerKind::Adam")]
+    pub optimizer: OptimizerKind,
+    /// Weight decay, at least 0.
+    #[config(default = 0.0)]
+    pub weight_decay: f64,
     /// The highest learning rate, which [`learning_rate`](crate::learning_rate) reaches after
     /// the warm-up.
     #[config(default = 1e-3)]
@@ -18,6 +49,13 @@ pub struct TrainConfig {
     /// Part of the steps, in [0, 1], over which the learning rate rises.
     #[config(default = 0.05)]
     pub warmup: f64,
+    /// How the learning rate goes on.
+    #[config(default = "Schedule::Cosine")]
+    pub schedule: Schedule,
+    /// The part of the learning rate, in [0, 1], that is left after the last step; above 0 for the
+    /// exponential schedule.
+    #[config(default = 0.0)]
+    pub final_rate: f64,
     /// The largest norm of all gradients together; longer ones are scaled down to it.
     #[config(default = 1.0)]
     pub clip_norm: f64,
@@ -28,10 +66,26 @@ pub struct TrainConfig {
     /// from quadratic to linear; 0 is the pinball loss.
     #[config(default = 0.002)]
     pub kappa: f64,
+    /// Tau per value of an image and step, at least 1. With tau in the head they share one pass of
+    /// the trunk.
+    #[config(default = 1)]
+    pub taus: usize,
+    /// Whether the values to predict are spread evenly over their intensity level (uniform
+    /// dequantisation). What the model reads stays as it is, as in sampling.
+    #[config(default = false)]
+    pub dequantize: bool,
     /// Whether training images are mirrored left to right with probability one half.
     #[config(default = true)]
     pub flip: bool,
-    /// Seed of the weights, of the order and flips of the images and of tau.
+    /// Part of the images, in [0, 1), that a class-conditional model sees without their class, so
+    /// that it can also sample without one.
+    #[config(default = 0.0)]
+    pub label_dropout: f64,
+    /// Whether a step whose loss or gradient is infinite or not a number is left out; without it
+    /// such a step ends the training.
+    #[config(default = false)]
+    pub skip_bad_steps: bool,
+    /// Seed of the weights, of the order and flips of the images and of tau; below 2^63.
     #[config(default = 0)]
     pub seed: u64,
 }
@@ -43,22 +97,42 @@ impl TrainConfig {
     ///
     /// [`TrainError::Config`] naming the first field out of range.
     pub fn validate(&self) -> Result<(), TrainError> {
+        let unit = 0.0..=1.0;
         for (ok, name, range) in [
             (self.steps > 0, "steps", "at least 1"),
             (self.batch > 0, "batch", "at least 1"),
+            (
+                (1..=self.batch).contains(&self.accumulation),
+                "accumulation",
+                "from 1 to `batch`",
+            ),
+            (
+                not_negative(self.weight_decay),
+                "weight_decay",
+                "at least 0",
+            ),
             (positive(self.learning_rate), "learning_rate", "above 0"),
-            ((0.0..=1.0).contains(&self.warmup), "warmup", "in [0, 1]"),
+            (unit.contains(&self.warmup), "warmup", "in [0, 1]"),
+            (unit.contains(&self.final_rate), "final_rate", "in [0, 1]"),
+            (
+                self.schedule != Schedule::Exponential || self.final_rate > 0.0,
+                "final_rate",
+                "above 0 with the exponential schedule",
+            ),
             (positive(self.clip_norm), "clip_norm", "above 0"),
             (
                 (0.0..1.0).contains(&self.ema_decay),
                 "ema_decay",
                 "in [0, 1)",
             ),
+            (not_negative(self.kappa), "kappa", "at least 0"),
+            (self.taus > 0, "taus", "at least 1"),
             (
-                self.kappa == 0.0 || positive(self.kappa),
-                "kappa",
-                "at least 0",
+                (0.0..1.0).contains(&self.label_dropout),
+                "label_dropout",
+                "in [0, 1)",
             ),
+            (i64::try_from(self.seed).is_ok(), "seed", "below 2^63"),
         ] {
             if !ok {
                 return Err(TrainError::Config { name, range });
@@ -73,28 +147,9 @@ fn positive(x: f64) -> bool {
     x > 0.0 && x.is_finite()
 }
 
-/// What `config.json` of a run folder holds: enough to load the model and to repeat the run.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-pub struct RunConfig {
-    /// Version of this format.
-    pub version: u32,
-    /// The name of the data set.
-    pub dataset: String,
-    /// The data set in a line: its sizes, and what was held out.
-    pub description: String,
-    /// Height and width of the images, in pixels.
-    pub size: [usize; 2],
-    /// The name of each class, where the data set has names.
-    pub class_names: Option<Vec<String>>,
-    /// The architecture.
-    pub model: ModelConfig,
-    /// How it was trained.
-    pub train: TrainConfig,
-}
-
-impl RunConfig {
-    /// The version that this crate writes, and the only one it reads.
-    pub const VERSION: u32 = 1;
+/// Also finite.
+fn not_negative(x: f64) -> bool {
+    x == 0.0 || positive(x)
 }
 
 #[cfg(test)]
@@ -108,12 +163,23 @@ mod tests {
         for (config, name) in [
             (TrainConfig::new(0, 1), "steps"),
             (TrainConfig::new(1, 0), "batch"),
+            (good.clone().with_accumulation(0), "accumulation"),
+            (good.clone().with_accumulation(2), "accumulation"),
+            (good.clone().with_weight_decay(-0.1), "weight_decay"),
             (good.clone().with_learning_rate(0.0), "learning_rate"),
             (good.clone().with_learning_rate(f64::NAN), "learning_rate"),
             (good.clone().with_warmup(1.5), "warmup"),
+            (good.clone().with_final_rate(-0.5), "final_rate"),
+            (
+                good.clone().with_schedule(Schedule::Exponential),
+                "final_rate",
+            ),
             (good.clone().with_clip_norm(-1.0), "clip_norm"),
             (good.clone().with_ema_decay(1.0), "ema_decay"),
             (good.clone().with_kappa(f64::INFINITY), "kappa"),
+            (good.clone().with_taus(0), "taus"),
+            (good.clone().with_label_dropout(1.0), "label_dropout"),
+            (good.clone().with_seed(1 << 63), "seed"),
         ] {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(&format!("`{name}`")), "{error}");

@@ -44,6 +44,16 @@ impl<M: Module> Ema<M> {
         self.updates += 1;
     }
 
+    /// Updates so far: with [`model`](Self::model) all that [`restore`](Self::restore) needs.
+    pub fn updates(&self) -> usize {
+        self.updates
+    }
+
+    /// Goes on from an average that was `updates` updates old.
+    pub fn restore(&mut self, average: M, updates: usize) {
+        (self.average, self.updates) = (average, updates);
+    }
+
     /// The model with the average weights, without autodiff.
     pub fn model(&self) -> &M {
         &self.average

@@ -23,26 +23,46 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod atomic;
+mod checkpoint;
 mod clip;
 mod config;
+mod display;
 mod ema;
 mod error;
 mod figures;
 mod marginal;
+mod metrics;
 mod objective;
+mod optimizer;
 pub mod plot;
+mod run_config;
 mod run_dir;
 mod schedule;
 mod score;
+mod session;
+mod settings;
+mod signals;
+mod state;
+mod tensorboard;
+mod train_batch;
 mod trainer;
 
-pub use config::{RunConfig, TrainConfig};
+pub use burn::train::Interrupter;
+pub use checkpoint::{Best, Checkpoints, Manifest};
+pub use config::{OptimizerKind, Schedule, TrainConfig};
+pub use display::Display;
 pub use ema::Ema;
-pub use error::{RunError, TrainError};
+pub use error::{RunError, SettingsError, TrainError};
 pub use figures::{Inpainting, sample_levels};
 pub use marginal::MarginalQuantiles;
-pub use objective::TrainModel;
-pub use run_dir::{Metrics, MetricsWriter, RunDir, Weights};
+pub use metrics::{HeldOut, History, Metrics};
+pub use objective::{Objective, StepOutput, TrainModel};
+pub use run_config::{CheckpointConfig, DataConfig, ReportConfig, RunConfig};
+pub use run_dir::{RunDir, Weights};
 pub use schedule::learning_rate;
 pub use score::{LEVELS, ScoreOptions, Scores, score};
-pub use trainer::{StepReport, Trainer};
+pub use session::{End, Finished, ResumeFrom, Session, images_digest};
+pub use signals::stop_on_signals;
+pub use train_batch::{Draws, TrainBatch};
+pub use trainer::{Counters, StepReport, Trainer};

@@ -1,27 +1,33 @@
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use pixel_iqn_core::{PixelModel, weights};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
-use crate::config::RunConfig;
+use crate::atomic;
+use crate::checkpoint::Checkpoints;
 use crate::error::{RunError, at};
-use crate::trainer::StepReport;
+use crate::run_config::RunConfig;
 
 /// The folder of one training run.
 ///
 /// | file | content |
 /// |---|---|
-/// | `config.json` | the [`RunConfig`] |
-/// | `metrics.jsonl` | one [`Metrics`] per line and step |
-/// | `weights.safetensors` | the weights after the last step |
-/// | `averaged.safetensors` | the average of the weights: use this one |
+/// | `config.toml` | the [`RunConfig`] |
+/// | `metrics.jsonl` | one [`Metrics`](crate::Metrics) per line and step |
+/// | `checkpoints/` | the [`Checkpoints`] |
+/// | `weights.safetensors` | the weights at the last checkpoint |
+/// | `averaged.safetensors` | the average of the weights then: use this one |
+/// | `sheets/` | a sheet of samples every few minutes, named after the steps done |
+/// | `tensorboard/`, `burn/` | event files for TensorBoard, metric files of Burn |
 /// | `scores.json` | the [`Scores`](crate::Scores) on held-out images |
 /// | `curve.png`, `samples.png`, `inpainting.png` | pictures |
+/// | `lock` | held by the process that trains |
 ///
-/// All but the metrics, which grow line by line, are there whole or not at all.
+/// The metrics and the files of TensorBoard and Burn grow line by line; all others are there whole
+/// or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
@@ -43,21 +49,6 @@ impl Weights {
             Self::Averaged => "averaged.safetensors",
         }
     }
-}
-
-/// A line of `metrics.jsonl`.
-#[derive(Serialize, Debug, Clone, Copy, PartialEq)]
-pub struct Metrics {
-    /// What the step did.
-    #[serde(flatten)]
-    pub report: StepReport,
-    /// Images trained on per second, in this step.
-    pub images_per_second: f64,
-    /// Seconds since training began.
-    pub seconds: f64,
-    /// The loss on held-out images after the step, where it was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_out_loss: Option<f32>,
 }
 
 impl RunDir {
@@ -99,31 +90,37 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`RunError::Missing`] where there is no config, [`RunError::Json`], [`RunError::Version`]
-    /// or [`RunError::Config`] where it cannot be used, and [`RunError::Io`].
+    /// [`RunError::Missing`] where there is no config, [`RunError::Config`] where it cannot be
+    /// used, and [`RunError::Io`].
     pub fn open(path: impl Into<PathBuf>) -> Result<(Self, RunConfig), RunError> {
-        #[derive(serde::Deserialize)]
-        struct Version {
-            version: u32,
-        }
         let run = Self { path: path.into() };
-        // The version first: a config of another version may be no config of this one.
-        let Version { version: found } = run.read_json("config.json")?;
-        let expected = RunConfig::VERSION;
-        let path = run.file("config.json");
-        if found != expected {
-            return Err(RunError::Version {
-                path,
-                found,
-                expected,
-            });
-        }
-        let config: RunConfig = run.read_json("config.json")?;
-        let model = config.model.validate().map_err(Into::into);
-        match model.and_then(|()| config.train.validate()) {
-            Ok(()) => Ok((run, config)),
+        let path = run.file("config.toml");
+        let text = read(&path)?;
+        match RunConfig::from_toml(&String::from_utf8_lossy(&text)) {
+            Ok(config) => Ok((run, config)),
             Err(source) => Err(RunError::Config { path, source }),
         }
+    }
+
+    /// Makes this process the only one that trains in the folder, until the file is dropped or the
+    /// process ends, however it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Locked`] where another process does, and [`RunError::Io`].
+    pub(crate) fn lock(&self) -> Result<File, RunError> {
+        let path = self.file("lock");
+        let file = File::create(&path).map_err(at(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(RunError::Locked(self.path.clone())),
+            Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+        }
+    }
+
+    /// The checkpoints of the run.
+    pub fn checkpoints(&self, config: &RunConfig) -> Checkpoints {
+        Checkpoints::new(self.file("checkpoints"), config.checkpoint.keep)
     }
 
     /// The folder.
@@ -144,26 +141,18 @@ impl RunDir {
     pub fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
         let path = self.file(name);
         match serde_json::to_string_pretty(value) {
-            Ok(json) => write_atomically(&path, format!("{json}\n").as_bytes()),
+            Ok(json) => atomic::write(&path, format!("{json}\n").as_bytes()),
             Err(source) => Err(RunError::Json { path, source }),
         }
     }
 
-    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, RunError> {
-        let path = self.file(name);
-        let json = read(&path)?;
-        serde_json::from_slice(&json).map_err(|source| RunError::Json { path, source })
-    }
-
-    /// Starts `metrics.jsonl`.
+    /// Writes the config.
     ///
     /// # Errors
     ///
     /// [`RunError::Io`].
-    pub fn metrics(&self) -> Result<MetricsWriter, RunError> {
-        let path = self.file("metrics.jsonl");
-        let file = File::create(&path).map_err(at(&path))?;
-        Ok(MetricsWriter { path, file })
+    pub fn save_config(&self, config: &RunConfig) -> Result<(), RunError> {
+        atomic::write(&self.file("config.toml"), config.to_toml().as_bytes())
     }
 
     /// Writes the weights of a model.
@@ -174,7 +163,7 @@ impl RunDir {
     pub fn save_weights<M: PixelModel>(&self, which: Weights, model: &M) -> Result<(), RunError> {
         let path = self.file(which.file_name());
         match weights::to_safetensors(model) {
-            Ok(bytes) => write_atomically(&path, &bytes),
+            Ok(bytes) => atomic::write(&path, &bytes),
             Err(source) => Err(RunError::Weights { path, source }),
         }
     }
@@ -214,27 +203,6 @@ impl RunDir {
     }
 }
 
-/// Writes `metrics.jsonl`, a line at a time, so that a run can be watched and an end by force
-/// loses nothing.
-#[derive(Debug)]
-pub struct MetricsWriter {
-    path: PathBuf,
-    file: File,
-}
-
-impl MetricsWriter {
-    /// Adds a line.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Io`].
-    pub fn write(&mut self, metrics: &Metrics) -> Result<(), RunError> {
-        let line = serde_json::to_string(metrics).expect("a struct of numbers is valid JSON");
-        let written = self.file.write_all(format!("{line}\n").as_bytes());
-        written.map_err(at(&self.path))
-    }
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => RunError::Missing { path: path.into() },
@@ -242,31 +210,11 @@ fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     })
 }
 
-/// Writes beside the target and renames, so that no reader ever sees half a file.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let part = path.with_added_extension("part");
-    fs::write(&part, bytes)
-        .and_then(|()| fs::rename(&part, path))
-        .map_err(at(path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TrainConfig;
-    use pixel_iqn_core::{ModelConfig, PixelIqn};
-
-    fn config() -> RunConfig {
-        RunConfig {
-            version: RunConfig::VERSION,
-            dataset: "builtin".into(),
-            description: "test".into(),
-            size: [8, 8],
-            class_names: None,
-            model: ModelConfig::tiny(),
-            train: TrainConfig::new(5, 2).with_seed(u64::MAX),
-        }
-    }
+    use crate::run_config::tests::config;
+    use pixel_iqn_core::PixelIqn;
 
     #[test]
     fn a_saved_run_opens_with_the_same_config_and_weights() {
@@ -275,7 +223,7 @@ mod tests {
         let device = Device::flex();
         let config = config();
         let model = config.model.init_pixel_iqn(&device);
-        run.save_json("config.json", &config).unwrap();
+        run.save_config(&config).unwrap();
         run.save_weights(Weights::Averaged, &model).unwrap();
 
         let (opened, read) = RunDir::open(run.path()).unwrap();
@@ -300,21 +248,35 @@ mod tests {
     fn configs_that_cannot_be_used_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let open = || RunDir::open(folder.path()).unwrap_err();
-        let write = |text: &str| fs::write(folder.path().join("config.json"), text).unwrap();
-        let good = serde_json::to_string(&config()).unwrap();
+        let write = |text: &str| fs::write(folder.path().join("config.toml"), text).unwrap();
+        let good = config().to_toml();
 
         let error = open();
         assert!(matches!(error, RunError::Missing { .. }), "{error}");
-        write(&good[..good.len() / 2]);
-        assert!(matches!(open(), RunError::Json { .. }));
-        write(r#"{"version": 2, "all": "new"}"#);
-        assert!(matches!(open(), RunError::Version { found: 2, .. }));
-        write(&good.replace(r#""layers":3"#, r#""layers":0"#));
-        assert!(matches!(open(), RunError::Config { .. }));
-        write(&good.replace(r#""batch":2"#, r#""batch":0"#));
-        assert!(matches!(open(), RunError::Config { .. }));
+        for bad in [
+            good[..good.len() / 2].to_owned(),
+            "version = 3\nall = \"new\"\n".to_owned(),
+            good.replace("layers = 3", "layers = 0"),
+            good.replace("batch = 2", "batch = 0"),
+            good.replace("batch = 2", "bitch = 2"),
+        ] {
+            write(&bad);
+            let error = open();
+            assert!(matches!(error, RunError::Config { .. }), "{error}");
+        }
         write(&good);
         assert_eq!(RunDir::open(folder.path()).unwrap().1, config());
+    }
+
+    #[test]
+    fn one_process_trains_in_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::create(folder.path()).unwrap();
+        let lock = run.lock().unwrap();
+        let error = run.lock().unwrap_err();
+        assert!(matches!(error, RunError::Locked(_)), "{error}");
+        drop(lock);
+        run.lock().unwrap();
     }
 
     #[test]
@@ -325,41 +287,8 @@ mod tests {
         assert!(first.path().ends_with("mnist-1") && second.path().ends_with("mnist-2"));
 
         RunDir::create(first.path()).unwrap();
-        first.save_json("config.json", &config()).unwrap();
+        first.save_config(&config()).unwrap();
         let error = RunDir::create(first.path()).unwrap_err();
         assert!(matches!(error, RunError::NotEmpty(_)), "{error}");
-    }
-
-    #[test]
-    fn metrics_are_one_object_per_line_at_full_precision() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunDir::create(folder.path()).unwrap();
-        let mut writer = run.metrics().unwrap();
-        let loss = 0.1f32 + f32::EPSILON;
-        for step in 0..2 {
-            let report = StepReport {
-                step,
-                loss,
-                grad_norm: 1.0,
-                learning_rate: 1.0 / 3.0,
-            };
-            let metrics = Metrics {
-                report,
-                images_per_second: 2.0,
-                seconds: 0.5,
-                held_out_loss: None,
-            };
-            writer.write(&metrics).unwrap();
-        }
-        let text = fs::read_to_string(run.file("metrics.jsonl")).unwrap();
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        assert_eq!(lines.len(), 2);
-        assert_eq!(lines[1]["step"], 1);
-        assert_eq!(lines[1]["loss"].as_f64().unwrap() as f32, loss);
-        assert_eq!(lines[1]["learning_rate"], 1.0 / 3.0);
-        assert_eq!(lines[1].get("held_out_loss"), None);
     }
 }

@@ -1,33 +1,49 @@
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor, TensorData, Transaction};
-use pixel_iqn_core::{ModelConfig, Noise};
+use core::ops::Range;
+
+use burn::data::dataloader::{DataLoaderIterator, Progress};
+use burn::data::dataset::DatasetError;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Tensor, Transaction};
+use burn::train::TrainStep;
+use burn::train::train::MultiDevicesTrainStep;
+use pixel_iqn_core::{ModelConfig, weights};
 use pixel_iqn_data::ImageBatch;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clip;
 use crate::config::TrainConfig;
 use crate::ema::Ema;
 use crate::error::TrainError;
-use crate::objective::TrainModel;
+use crate::objective::{Objective, StepOutput, TrainModel};
+use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
+use crate::state;
+use crate::train_batch::{Draws, TrainBatch};
 
-/// Sets the noise of training apart from that of samples and of evaluation under the same seed.
-const TRAINING: u64 = u64::from_be_bytes(*b"training");
-const HELD_OUT: u64 = u64::from_be_bytes(*b"held out");
+/// Bad steps in a row after which [`TrainConfig::skip_bad_steps`] gives up: our choice.
+const BAD_STEPS: usize = 100;
 
 /// A model, its optimizer and the average of its weights, one step at a time.
 ///
-/// Adam with gradients clipped to a global norm, the learning rate of
-/// [`learning_rate`](crate::learning_rate) and one uniform tau for each value of each image. Tau
-/// comes from a generator on the host, keyed by seed, step and image, so it is the same on every
-/// device.
-pub struct Trainer<M> {
-    model: M,
+/// Adam or AdamW with gradients clipped to a global norm, the learning rate of
+/// [`learning_rate`](crate::learning_rate), and uniform tau for each value of each image. Tau
+/// comes from a generator on the host, keyed by seed and image, so it is the same on every
+/// device, and whether a batch is cut into parts or not.
+pub struct Trainer<M: TrainModel> {
+    objective: Objective<M>,
     average: Ema<M>,
-    optimizer: ModuleOptimizer,
+    optimizer: Optimizer<M>,
     config: TrainConfig,
     device: Device,
+    workers: Option<Workers<M>>,
     step: usize,
+    bad_in_a_row: usize,
+}
+
+/// One thread per device (Burn's data parallelism).
+struct Workers<M: TrainModel> {
+    devices: Vec<Device>,
+    threads: MultiDevicesTrainStep<Objective<M>>,
 }
 
 /// What one step did.
@@ -41,6 +57,24 @@ pub struct StepReport {
     pub grad_norm: f32,
     /// The learning rate.
     pub learning_rate: f64,
+    /// Whether the weights were left alone, because the loss or the gradient was infinite or not
+    /// a number.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub skipped: bool,
+}
+
+/// The part of a [`Trainer`]'s state that is not tensors.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Counters {
+    /// Steps done.
+    pub step: usize,
+    /// Steps of the optimizer: those that were not skipped.
+    pub optimizer_steps: usize,
+    /// Updates of the average.
+    pub average_updates: usize,
+    /// Skipped steps since the last one that was not.
+    pub bad_in_a_row: usize,
 }
 
 impl<M: TrainModel> Trainer<M> {
@@ -61,18 +95,51 @@ impl<M: TrainModel> Trainer<M> {
         config: TrainConfig,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        Self::on_devices(model, config, &[device.clone()])
+    }
+
+    /// The same on several devices: each takes an equal share of every batch, and the first one
+    /// averages the gradients and makes the step.
+    ///
+    /// The same device may be given twice. Every image has the tau that it has on one device, so
+    /// the losses are the same to rounding.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); also [`TrainError::Config`] for a batch that is too small to be cut.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `devices` is empty, or `model` has the head of another kind of model.
+    pub fn on_devices(
+        model: &ModelConfig,
+        config: TrainConfig,
+        devices: &[Device],
+    ) -> Result<Self, TrainError> {
         config.validate()?;
         model.validate()?;
-        let device = device.clone().autodiff();
+        if config.accumulation * devices.len() > config.batch {
+            return Err(TrainError::Config {
+                name: "batch",
+                range: "at least `accumulation` times the number of devices",
+            });
+        }
+        let devices: Vec<Device> = devices.iter().map(|d| d.clone().autodiff()).collect();
+        let device = devices[0].clone();
         device.seed(config.seed);
         let model = M::init(model, &device);
         Ok(Self {
             average: Ema::new(&model, config.ema_decay),
-            model,
-            optimizer: AdamConfig::new().with_epsilon(1e-8).init(),
+            optimizer: Optimizer::new(&model, &config),
+            objective: Objective::new(model, config.kappa),
+            workers: (devices.len() > 1).then(|| Workers {
+                threads: MultiDevicesTrainStep::new(&devices),
+                devices,
+            }),
             config,
             device,
             step: 0,
+            bad_in_a_row: 0,
         })
     }
 
@@ -80,45 +147,90 @@ impl<M: TrainModel> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::NotFinite`] where the loss or a gradient is infinite or not a number; the
-    /// weights are then those before the step. [`TrainError::Device`] where the device failed.
+    /// [`TrainError::NotFinite`] where the loss or a gradient is infinite or not a number and the
+    /// config does not skip such steps; the weights are then those before the step.
+    /// [`TrainError::Device`] where a device failed.
     ///
     /// # Panics
     ///
     /// Panics if the images or labels do not fit the model.
     pub fn step(&mut self, batch: &ImageBatch) -> Result<StepReport, TrainError> {
-        let [images, ..] = batch.images.dims();
-        let first = (self.step * images) as u64;
-        let loss = self.loss(&self.model, batch, TRAINING, first, &self.device);
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        let norm = clip::global_norm(&self.model, &gradients)
+        let (loss, mut gradients) = self.gradients(batch)?;
+        let model = &self.objective.model;
+        let norm = clip::global_norm(model, &gradients)
             .unwrap_or_else(|| Tensor::zeros([1], &self.device));
 
         // One wait for the device per step.
         let [loss, grad_norm] = read([loss, norm])?;
-        let learning_rate = learning_rate(&self.config, self.step);
-        if !(loss.is_finite() && grad_norm.is_finite()) {
-            return Err(TrainError::NotFinite {
-                step: self.step,
-                loss,
-                learning_rate,
-            });
+        let step = self.step;
+        let learning_rate = learning_rate(&self.config, step);
+        let skipped = !(loss.is_finite() && grad_norm.is_finite());
+        if skipped {
+            self.bad_in_a_row += 1;
+            if !self.config.skip_bad_steps || self.bad_in_a_row >= BAD_STEPS {
+                return Err(TrainError::NotFinite {
+                    step,
+                    loss,
+                    grad_norm,
+                    learning_rate,
+                });
+            }
+        } else {
+            self.bad_in_a_row = 0;
+            let factor = self.config.clip_norm / f64::from(grad_norm);
+            if factor < 1.0 {
+                clip::scale(model, &mut gradients, factor);
+            }
+            let model = model.clone();
+            self.objective.model = self.optimizer.step(learning_rate, model, gradients);
+            self.average.update(&self.objective.model);
         }
-        let factor = self.config.clip_norm / f64::from(grad_norm);
-        if factor < 1.0 {
-            clip::scale(&self.model, &mut gradients, factor);
-        }
-        let model = self.model.clone();
-        self.model = self.optimizer.step(learning_rate, model, gradients);
-        self.average.update(&self.model);
-        let report = StepReport {
-            step: self.step,
+        self.step += 1;
+        Ok(StepReport {
+            step,
             loss,
             grad_norm,
             learning_rate,
+            skipped,
+        })
+    }
+
+    /// The mean loss of a batch and its gradients, summed over the parts.
+    fn gradients(&self, batch: &ImageBatch) -> Result<(Tensor<1>, GradientsParams), TrainError> {
+        let [images, ..] = batch.images.dims();
+        let first = (self.step * images) as u64;
+        let draws = Draws::new(&self.config, self.objective.model.config());
+        let devices = self.workers.as_ref().map_or(1, |w| w.devices.len());
+        let parts = self.config.accumulation * devices;
+        let draw = |part: usize| {
+            let range = share(images, parts, part);
+            draws.part(batch, first, range, part, &self.device)
         };
-        self.step += 1;
-        Ok(report)
+        if parts == 1 {
+            let output = self.objective.step(draw(0));
+            return Ok((output.item.loss, output.grads));
+        }
+        let mut sum = GradientsAccumulator::new();
+        let mut losses = Vec::with_capacity(parts);
+        let mut add = |output: StepOutput, gradients| {
+            sum.accumulate(&self.objective.model, gradients);
+            let weight = share(images, parts, output.part).len() as f64 / images as f64;
+            losses.push(output.loss.mul_scalar(weight));
+        };
+        for start in (0..parts).step_by(devices) {
+            match &self.workers {
+                None => {
+                    let output = self.objective.step(draw(start));
+                    add(output.item, output.grads);
+                }
+                Some(workers) => {
+                    for (output, gradients) in workers.step(&self.objective, start, draw)? {
+                        add(output, gradients);
+                    }
+                }
+            }
+        }
+        Ok((Tensor::cat(losses, 0).sum(), sum.grads()))
     }
 
     /// The loss of a batch under the averaged weights, at tau that are the same in every call.
@@ -131,14 +243,21 @@ impl<M: TrainModel> Trainer<M> {
     ///
     /// Panics if the images or labels do not fit the model.
     pub fn held_out_loss(&self, batch: &ImageBatch) -> Result<f32, TrainError> {
-        let device = self.device.clone().inner();
-        let [loss] = read([self.loss(self.averaged(), batch, HELD_OUT, 0, &device)])?;
+        let model = self.averaged();
+        let draws = Draws::held_out(&self.config, model.config());
+        let batch = draws.whole(batch, 0, &self.device());
+        let [loss] = read([model.loss(&batch, self.config.kappa)])?;
         Ok(loss)
+    }
+
+    /// The device of the averaged weights, and of the batches that [`step`](Self::step) takes.
+    pub fn device(&self) -> Device {
+        self.device.clone().inner()
     }
 
     /// The model, without autodiff.
     pub fn model(&self) -> M {
-        self.model.valid()
+        self.objective.model.valid()
     }
 
     /// The model with the average of its weights, without autodiff.
@@ -146,25 +265,120 @@ impl<M: TrainModel> Trainer<M> {
         self.average.model()
     }
 
-    fn loss(
-        &self,
-        model: &M,
-        batch: &ImageBatch,
-        purpose: u64,
-        first: u64,
-        device: &Device,
-    ) -> Tensor<1> {
-        let shape @ [images, channels, height, width] = batch.images.dims();
-        let noise = Noise::new(self.config.seed ^ purpose);
-        let values = channels * height * width;
-        let tau: Vec<f32> = (first..first + images as u64)
-            .flat_map(|image| noise.uniform(image, values))
-            .collect();
-        let tau = Tensor::from_data(TensorData::new(tau, shape), device);
-        let labels = batch.labels.as_ref();
-        let labels = labels.filter(|_| model.config().classes > 0);
-        model.loss(batch.images.clone(), tau, labels, self.config.kappa)
+    /// The steps done.
+    pub fn steps_done(&self) -> usize {
+        self.step
     }
+
+    pub(crate) fn objective(&self) -> &Objective<M> {
+        &self.objective
+    }
+
+    /// All that the rest of the training depends on: counters, and a safetensors file of the
+    /// weights (`model.*`), their average (`average.*`) and the moments of the optimizer
+    /// (`moment_1.*`, `moment_2.*`).
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::State`] where the tensors cannot be read from the device.
+    pub fn state(&self) -> Result<(Counters, Vec<u8>), TrainError> {
+        let (first, second, optimizer_steps) = self.optimizer.state();
+        let counters = Counters {
+            step: self.step,
+            optimizer_steps,
+            average_updates: self.average.updates(),
+            bad_in_a_row: self.bad_in_a_row,
+        };
+        let tensors = state::join([
+            ("model", weights::to_safetensors(&self.model())?),
+            ("average", weights::to_safetensors(self.averaged())?),
+            ("moment_1", weights::to_safetensors(first)?),
+            ("moment_2", weights::to_safetensors(second)?),
+        ])?;
+        Ok((counters, tensors))
+    }
+
+    /// Goes on from a [`state`](Self::state) of a trainer with the same configs: what follows is
+    /// what followed there, bit for bit on the CPU.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::State`] where the tensors are not those of this model; the trainer is then as
+    /// it was.
+    pub fn restore(&mut self, counters: Counters, tensors: &[u8]) -> Result<(), TrainError> {
+        let mut model = self.objective.model.clone();
+        let mut average = self.averaged().clone();
+        let (first, second, _) = self.optimizer.state();
+        let [mut first, mut second] = [first.clone(), second.clone()];
+        let names = ["model", "average", "moment_1", "moment_2"];
+        let parts = state::split(tensors, names)?;
+        let models = [&mut model, &mut average, &mut first, &mut second];
+        for (model, bytes) in models.into_iter().zip(parts) {
+            weights::load_safetensors(model, bytes)?;
+        }
+        self.objective.model = model;
+        self.average.restore(average, counters.average_updates);
+        let time = counters.optimizer_steps;
+        self.optimizer.restore(first, second, time);
+        self.step = counters.step;
+        self.bad_in_a_row = counters.bad_in_a_row;
+        Ok(())
+    }
+}
+
+impl<M: TrainModel> Workers<M> {
+    /// Runs the parts `start`, `start + 1`, ..., one on each device. Their outputs and gradients
+    /// are on the first device, in the order of the parts, so that their sum is reproducible.
+    fn step(
+        &self,
+        objective: &Objective<M>,
+        start: usize,
+        draw: impl Fn(usize) -> TrainBatch,
+    ) -> Result<Vec<(StepOutput, GradientsParams)>, TrainError> {
+        let mut loaders: Vec<Box<dyn DataLoaderIterator<TrainBatch>>> = Vec::new();
+        for (part, device) in (start..).zip(&self.devices) {
+            let batch = draw(part).to_device(device);
+            loaders.push(Box::new(Once(Some(batch))));
+        }
+        let (outputs, _) = self
+            .threads
+            .step(&mut loaders, objective)
+            .map_err(|error| TrainError::Device(error.to_string()))?;
+        let main = &self.devices[0];
+        let mut outputs: Vec<_> = outputs
+            .into_iter()
+            .map(|output| {
+                let mut item = output.output.item;
+                item.loss = item.loss.to_device(&main.clone().inner());
+                let gradients = output.output.grads.to_device(main, objective);
+                (item, gradients)
+            })
+            .collect();
+        outputs.sort_by_key(|(output, _)| output.part);
+        Ok(outputs)
+    }
+}
+
+/// A loader of one batch.
+struct Once(Option<TrainBatch>);
+
+impl Iterator for Once {
+    type Item = Result<TrainBatch, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.take().map(Ok)
+    }
+}
+
+impl DataLoaderIterator<TrainBatch> for Once {
+    fn progress(&self) -> Progress {
+        Progress::new(1, 1, None)
+    }
+}
+
+/// The images of part `part` of `parts`.
+fn share(images: usize, parts: usize, part: usize) -> Range<usize> {
+    images * part / parts..images * (part + 1) / parts
 }
 
 /// Reads scalars from their device, all at once.

@@ -1,0 +1,418 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pixel_iqn_data::md5;
+use serde::{Deserialize, Serialize};
+
+use crate::atomic;
+use crate::error::{RunError, at};
+use crate::metrics::HeldOut;
+use crate::run_config::RunConfig;
+use crate::trainer::Counters;
+
+const MANIFEST: &str = "manifest.json";
+const TENSORS: &str = "state.safetensors";
+const CHECKSUMS: &str = "checksums.md5";
+/// Of a folder that is not finished.
+const PART: &str = "part";
+
+/// What a checkpoint says of itself, in `manifest.json`.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`Self::FORMAT`].
+    pub format: String,
+    /// Version of this format.
+    pub version: u32,
+    /// Version of the crate that wrote it.
+    pub crate_version: String,
+    /// Commit of the sources of that crate, or `unknown`.
+    pub git_revision: String,
+    /// When it was written, in seconds since 1970.
+    pub written: u64,
+    /// Where training stood.
+    pub counters: Counters,
+    /// The held-out scores at this step, where they were measured then.
+    pub held_out: Option<HeldOut>,
+    /// The best held-out loss so far and the steps done when it was measured.
+    pub best: Option<Best>,
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// The run.
+    pub config: RunConfig,
+}
+
+/// The lowest held-out loss of a run.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Steps done.
+    pub step: usize,
+    /// The held-out loss then.
+    pub loss: f32,
+    /// Measurements since, all of them worse.
+    pub worse_since: usize,
+}
+
+impl Manifest {
+    /// What every manifest begins with.
+    pub const FORMAT: &str = "pixel-iqn checkpoint";
+    /// The version that this crate writes, and the only one it reads.
+    pub const VERSION: u32 = 1;
+
+    pub(crate) fn new(config: &RunConfig, counters: Counters) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            format: Self::FORMAT.to_owned(),
+            version: Self::VERSION,
+            crate_version: env!("CARGO_PKG_VERSION").to_owned(),
+            git_revision: env!("PIXEL_IQN_GIT_REVISION").to_owned(),
+            written: now.map_or(0, |now| now.as_secs()),
+            counters,
+            held_out: None,
+            best: None,
+            seconds: 0.0,
+            config: config.clone(),
+        }
+    }
+}
+
+/// The checkpoints of a run: the folder `checkpoints`, with one folder per checkpoint, named after
+/// the number of steps done.
+///
+/// | file | content |
+/// |---|---|
+/// | `manifest.json` | the [`Manifest`] |
+/// | `state.safetensors` | the tensors of [`Trainer::state`](crate::Trainer::state) |
+/// | `checksums.md5` | for `md5sum --check` |
+///
+/// A checkpoint is written into a folder of another name, synced to the disk and renamed, so that
+/// an end by force leaves the checkpoints before it and no half one under its name. What a disk
+/// does to it later is found by the checksums.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    keep: usize,
+}
+
+impl Checkpoints {
+    /// The checkpoints in `folder`, which need not be there yet, of which the last `keep` and the
+    /// best one are kept.
+    pub fn new(folder: impl Into<PathBuf>, keep: usize) -> Self {
+        Self {
+            folder: folder.into(),
+            keep: keep.max(1),
+        }
+    }
+
+    /// The steps of the finished checkpoints, in ascending order.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`].
+    pub fn steps(&self) -> Result<Vec<usize>, RunError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(at(&self.folder)(error)),
+        };
+        let mut steps = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(at(&self.folder))?.file_name();
+            steps.extend(name.to_str().and_then(|name| name.parse::<usize>().ok()));
+        }
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// The folder of the checkpoint after `step` steps.
+    pub fn path(&self, step: usize) -> PathBuf {
+        self.folder.join(format!("{step:08}"))
+    }
+
+    /// Writes a checkpoint, then removes those that are no longer kept.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`]; then nothing of the new checkpoint is left and the old ones are as they
+    /// were.
+    pub fn save(&self, manifest: &Manifest, tensors: &[u8]) -> Result<(), RunError> {
+        let step = manifest.counters.step;
+        let path = self.path(step);
+        let part = path.with_added_extension(PART);
+        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
+        let written = write_folder(&part, manifest, tensors).and_then(|()| {
+            // The same step again, after a resume from an earlier one.
+            remove_folder(&path)?;
+            fs::rename(&part, &path).map_err(at(&path))?;
+            atomic::sync_folder_of(&path).map_err(at(&path))
+        });
+        if let Err(error) = written {
+            fs::remove_dir_all(&part).ok();
+            return Err(error);
+        }
+        self.prune(manifest.best.map(|best| best.step))
+    }
+
+    /// Removes all but the last ones and the best one.
+    fn prune(&self, best: Option<usize>) -> Result<(), RunError> {
+        let steps = self.steps()?;
+        let old = steps.len().saturating_sub(self.keep);
+        for &step in steps[..old].iter().filter(|step| Some(**step) != best) {
+            remove_folder(&self.path(step))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what an interrupted [`save`](Self::save) left, and the checkpoints after `step`,
+    /// which training is about to write again.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`].
+    pub(crate) fn rewind(&self, step: usize) -> Result<(), RunError> {
+        let later = self.steps()?.into_iter().filter(|&later| later > step);
+        for step in later {
+            remove_folder(&self.path(step))?;
+        }
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return Ok(());
+        };
+        for entry in entries {
+            let path = entry.map_err(at(&self.folder))?.path();
+            if path.extension().is_some_and(|extension| extension == PART) {
+                remove_folder(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the checkpoint after `step` steps.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Checkpoint`] where it is damaged, of another version or of another program, and
+    /// [`RunError::NoCheckpoint`] where there is none.
+    pub fn load(&self, step: usize) -> Result<(Manifest, Vec<u8>), RunError> {
+        let path = self.path(step);
+        if !path.is_dir() {
+            let steps = self.steps()?;
+            return Err(RunError::NoCheckpoint { path, steps });
+        }
+        read_folder(&path).map_err(|reason| RunError::Checkpoint { path, reason })
+    }
+
+    /// Reads the last checkpoint that is whole. Those after it that are not are returned with what
+    /// is wrong with them.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`] where the folder cannot be read.
+    pub fn load_last(&self) -> Result<(Option<(Manifest, Vec<u8>)>, Vec<RunError>), RunError> {
+        let mut bad = Vec::new();
+        for step in self.steps()?.into_iter().rev() {
+            match self.load(step) {
+                Ok(checkpoint) => return Ok((Some(checkpoint), bad)),
+                Err(error) => bad.push(error),
+            }
+        }
+        Ok((None, bad))
+    }
+}
+
+fn write_folder(path: &Path, manifest: &Manifest, tensors: &[u8]) -> Result<(), RunError> {
+    remove_folder(path)?;
+    fs::create_dir(path).map_err(at(path))?;
+    let file = path.join(MANIFEST);
+    let json = serde_json::to_string_pretty(manifest);
+    let json = json.map_err(|source| RunError::Json { path: file, source })?;
+    let checksums = format!(
+        "{}  {MANIFEST}\n{}  {TENSORS}\n",
+        md5(json.as_bytes()),
+        md5(tensors)
+    );
+    for (name, bytes) in [
+        (TENSORS, tensors),
+        (MANIFEST, json.as_bytes()),
+        (CHECKSUMS, checksums.as_bytes()),
+    ] {
+        let file = path.join(name);
+        atomic::write_synced(&file, bytes).map_err(at(&file))?;
+    }
+    Ok(())
+}
+
+/// Says what is wrong in words.
+fn read_folder(path: &Path) -> Result<(Manifest, Vec<u8>), String> {
+    let read = |name: &str| {
+        let bytes = fs::read(path.join(name));
+        bytes.map_err(|error| format!("`{name}` cannot be read: {error}"))
+    };
+    let checksums = read(CHECKSUMS)?;
+    let checksums = String::from_utf8_lossy(&checksums);
+    let check = |name: &str| {
+        let bytes = read(name)?;
+        let line = format!("{}  {name}", md5(&bytes));
+        if checksums.lines().any(|expected| expected == line) {
+            Ok(bytes)
+        } else {
+            Err(format!("`{name}` does not have its checksum"))
+        }
+    };
+    let json = check(MANIFEST)?;
+    #[derive(Deserialize)]
+    struct Kind {
+        format: String,
+        version: u32,
+    }
+    // The kind first: a manifest of another version may be no manifest of this one.
+    let kind: Kind = serde_json::from_slice(&json)
+        .map_err(|error| format!("`{MANIFEST}` is not that of a checkpoint: {error}"))?;
+    if kind.format != Manifest::FORMAT {
+        return Err(format!("it is a `{}`, not ours", kind.format));
+    }
+    if kind.version != Manifest::VERSION {
+        return Err(format!(
+            "it has version {}, but this program reads version {}",
+            kind.version,
+            Manifest::VERSION
+        ));
+    }
+    let manifest = serde_json::from_slice(&json)
+        .map_err(|error| format!("`{MANIFEST}` cannot be understood: {error}"))?;
+    Ok((manifest, check(TENSORS)?))
+}
+
+fn remove_folder(path: &Path) -> Result<(), RunError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_config::tests::config;
+
+    fn manifest(step: usize) -> Manifest {
+        let counters = Counters {
+            step,
+            optimizer_steps: step,
+            average_updates: step,
+            bad_in_a_row: 0,
+        };
+        Manifest::new(&config(), counters)
+    }
+
+    fn checkpoints() -> (tempfile::TempDir, Checkpoints) {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path().join("checkpoints"), 2);
+        (folder, checkpoints)
+    }
+
+    #[test]
+    fn the_last_ones_and_the_best_are_kept() {
+        let (_folder, checkpoints) = checkpoints();
+        assert!(checkpoints.steps().unwrap().is_empty());
+        assert_eq!(checkpoints.load_last().unwrap().0, None);
+        for step in 1..=6 {
+            let mut manifest = manifest(step);
+            manifest.best = (step >= 3).then_some(Best {
+                step: 3,
+                loss: 0.5,
+                worse_since: 0,
+            });
+            checkpoints.save(&manifest, &[step as u8]).unwrap();
+        }
+        assert_eq!(checkpoints.steps().unwrap(), [3, 5, 6]);
+        let (last, bad) = checkpoints.load_last().unwrap();
+        let (read, tensors) = last.unwrap();
+        assert_eq!((read.counters.step, tensors), (6, vec![6]));
+        assert_eq!(read.config, config());
+        assert!(bad.is_empty());
+
+        checkpoints.rewind(3).unwrap();
+        assert_eq!(checkpoints.steps().unwrap(), [3]);
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_read() {
+        let (_folder, checkpoints) = checkpoints();
+        type Damage = fn(&Path);
+        let damages: [(Damage, &str); 6] = [
+            (|p| fs::write(p.join(TENSORS), [1, 2]).unwrap(), "checksum"),
+            (|p| fs::write(p.join(TENSORS), []).unwrap(), "checksum"),
+            (
+                |p| fs::remove_file(p.join(TENSORS)).unwrap(),
+                "cannot be read",
+            ),
+            (|p| fs::write(p.join(MANIFEST), "{").unwrap(), "checksum"),
+            (
+                |p| fs::remove_file(p.join(CHECKSUMS)).unwrap(),
+                "cannot be read",
+            ),
+            (|p| fs::write(p.join(CHECKSUMS), "").unwrap(), "checksum"),
+        ];
+        for (damage, expected) in damages {
+            checkpoints.save(&manifest(1), &[1, 1, 1]).unwrap();
+            checkpoints.save(&manifest(2), &[2, 2, 2]).unwrap();
+            damage(&checkpoints.path(2));
+            let (last, bad) = checkpoints.load_last().unwrap();
+            assert_eq!(last.unwrap().1, [1, 1, 1]);
+            let text = bad[0].to_string();
+            assert!(
+                text.contains("00000002") && text.contains(expected),
+                "{text}"
+            );
+            let error = checkpoints.load(2).unwrap_err();
+            assert!(matches!(error, RunError::Checkpoint { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_versions_and_programs_are_told_apart_from_damage() {
+        let (_folder, checkpoints) = checkpoints();
+        let mut older = manifest(1);
+        older.version = 0;
+        checkpoints.save(&older, &[]).unwrap();
+        let error = checkpoints.load(1).unwrap_err().to_string();
+        assert!(error.contains("version 0"), "{error}");
+        let mut foreign = manifest(1);
+        foreign.format = "burn record".into();
+        checkpoints.save(&foreign, &[]).unwrap();
+        let error = checkpoints.load(1).unwrap_err().to_string();
+        assert!(error.contains("`burn record`"), "{error}");
+
+        checkpoints.save(&manifest(4), &[]).unwrap();
+        let error = checkpoints.load(3).unwrap_err().to_string();
+        assert!(error.contains("1, 4"), "{error}");
+    }
+
+    #[test]
+    fn what_an_interrupted_save_left_is_no_checkpoint_and_is_removed() {
+        let (_folder, checkpoints) = checkpoints();
+        checkpoints.save(&manifest(1), &[1]).unwrap();
+        let part = checkpoints.path(2).with_added_extension(PART);
+        fs::create_dir(&part).unwrap();
+        fs::write(part.join(TENSORS), [2]).unwrap();
+        assert_eq!(checkpoints.steps().unwrap(), [1]);
+        checkpoints.rewind(1).unwrap();
+        assert!(!part.exists());
+        assert_eq!(checkpoints.steps().unwrap(), [1]);
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_leaves_the_others() {
+        let (_folder, checkpoints) = checkpoints();
+        checkpoints.save(&manifest(1), &[1]).unwrap();
+        // A file where the folder should go.
+        let part = checkpoints.path(2).with_added_extension(PART);
+        fs::write(&part, "").unwrap();
+        let error = checkpoints.save(&manifest(2), &[2]).unwrap_err();
+        assert!(matches!(error, RunError::Io { .. }), "{error}");
+        assert_eq!(checkpoints.load_last().unwrap().0.unwrap().1, [1]);
+    }
+}

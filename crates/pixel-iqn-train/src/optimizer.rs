@@ -1,0 +1,231 @@
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::{
+    Adam, AdamConfig, AdamState, AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState,
+    GradientsParams, Optimizer as _, decay::WeightDecayConfig,
+};
+use burn::tensor::Tensor;
+use burn::tensor::container::TensorContainer;
+
+use crate::config::{OptimizerKind, TrainConfig};
+
+/// Burn's Adam and AdamW with their moments as models.
+///
+/// Burn's own whole-module optimizer keeps its moments by the ids of the parameters, which differ
+/// from process to process, and writes them in its own format only. Here they have the structure
+/// and the names of the model, so that a checkpoint holds them under names that mean something.
+#[derive(Debug, Clone)]
+pub(crate) struct Optimizer<M> {
+    rule: Rule,
+    first: M,
+    second: M,
+    time: usize,
+}
+
+#[derive(Clone)]
+enum Rule {
+    Adam(Adam),
+    AdamW(AdamW),
+}
+
+impl core::fmt::Debug for Rule {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Adam(_) => "Adam",
+            Self::AdamW(_) => "AdamW",
+        })
+    }
+}
+
+/// The field's epsilon (Burn's default is 1e-5).
+const EPSILON: f32 = 1e-8;
+
+impl<M: Module> Optimizer<M> {
+    /// Prepares to train `model`: the moments are zero.
+    pub fn new(model: &M, config: &TrainConfig) -> Self {
+        let decay = config.weight_decay as f32;
+        let rule = match config.optimizer {
+            OptimizerKind::Adam => {
+                let decay = (decay > 0.0).then(|| WeightDecayConfig::new(decay));
+                let adam = AdamConfig::new().with_epsilon(EPSILON);
+                Rule::Adam(adam.with_weight_decay(decay).build())
+            }
+            OptimizerKind::AdamW => {
+                let adam = AdamWConfig::new().with_epsilon(EPSILON);
+                Rule::AdamW(adam.with_weight_decay(decay).build())
+            }
+        };
+        let zeros = model.valid().map(&mut Zeros);
+        Self {
+            rule,
+            first: zeros.clone(),
+            second: zeros,
+            time: 0,
+        }
+    }
+
+    /// The mean of the gradients, the mean of their squares and the steps that were made.
+    pub fn state(&self) -> (&M, &M, usize) {
+        (&self.first, &self.second, self.time)
+    }
+
+    /// Goes on from a [`state`](Self::state).
+    pub fn restore(&mut self, first: M, second: M, time: usize) {
+        (self.first, self.second, self.time) = (first, second, time);
+    }
+
+    /// The model after a step. Parameters without a gradient stay.
+    pub fn step(&mut self, learning_rate: f64, model: M, gradients: GradientsParams) -> M {
+        let collect = |moments: &M| {
+            let mut collect = Collect(TensorContainer::new());
+            moments.visit(&mut collect);
+            collect.0
+        };
+        let mut step = Step {
+            rule: &self.rule,
+            learning_rate,
+            gradients,
+            first: collect(&self.first),
+            second: collect(&self.second),
+            time: self.time,
+        };
+        let model = model.map(&mut step);
+        let Step {
+            mut first,
+            mut second,
+            ..
+        } = step;
+        self.first = self.first.clone().map(&mut Replace(&mut first));
+        self.second = self.second.clone().map(&mut Replace(&mut second));
+        self.time += 1;
+        model
+    }
+}
+
+struct Zeros;
+
+impl ModuleMapper for Zeros {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.zeros_like())
+    }
+}
+
+struct Collect(TensorContainer<ParamId>);
+
+impl ModuleVisitor for Collect {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.register(param.id, param.val());
+    }
+}
+
+struct Replace<'a>(&'a mut TensorContainer<ParamId>);
+
+impl ModuleMapper for Replace<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let new: Option<Tensor<D>> = self.0.remove(&param.id);
+        match new {
+            Some(new) => param.map(|_| new),
+            None => param,
+        }
+    }
+}
+
+struct Step<'a> {
+    rule: &'a Rule,
+    learning_rate: f64,
+    gradients: GradientsParams,
+    first: TensorContainer<ParamId>,
+    second: TensorContainer<ParamId>,
+    time: usize,
+}
+
+impl ModuleMapper for Step<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let Some(gradient) = self.gradients.remove::<D>(id) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let take = |moments: &mut TensorContainer<ParamId>| -> Tensor<D> {
+            moments
+                .remove(&id)
+                .expect("the moments and the model have the same parameters")
+        };
+        let (first, second) = (take(&mut self.first), take(&mut self.second));
+        let mut state = AdaptiveMomentumState::new(self.time, first, second);
+        let tracked = tensor.is_require_grad();
+        let (weight, rate) = (tensor.inner(), self.learning_rate);
+        let weight = match self.rule {
+            Rule::Adam(adam) => {
+                let (weight, next) = adam.step(rate, weight, gradient, Some(AdamState::new(state)));
+                state = next.expect("Adam has a state").momentum;
+                weight
+            }
+            Rule::AdamW(adam) => {
+                let (weight, next) =
+                    adam.step(rate, weight, gradient, Some(AdamWState::new(state)));
+                state = next.expect("AdamW has a state").momentum;
+                weight
+            }
+        };
+        self.first.register(id, state.moment_1);
+        self.second.register(id, state.moment_2);
+        let weight = Tensor::from_inner(weight).set_require_grad(tracked);
+        Param::from_mapped_value(id, weight, mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::optim::ModuleOptimizer;
+    use burn::tensor::Device;
+
+    #[derive(Module, Debug)]
+    struct Two {
+        used: Param<Tensor<1>>,
+        unused: Param<Tensor<2>>,
+    }
+
+    fn model() -> Two {
+        let device = Device::flex().autodiff();
+        Two {
+            used: Param::from_tensor(Tensor::from_floats([0.5, -1.0, 2.0], &device)),
+            unused: Param::from_tensor(Tensor::ones([1, 1], &device)),
+        }
+    }
+
+    fn gradients(model: &Two, step: usize) -> GradientsParams {
+        let loss = ((model.used.val() - step as f64).powi_scalar(2)).sum();
+        GradientsParams::from_grads(loss.backward(), model)
+    }
+
+    #[test]
+    fn its_steps_are_those_of_burns_module_optimizers() {
+        let adam = TrainConfig::new(1, 1).with_weight_decay(0.01);
+        let adam_w = adam.clone().with_optimizer(OptimizerKind::AdamW);
+        let decay = WeightDecayConfig::new(0.01);
+        let burns: [ModuleOptimizer; 2] = [
+            AdamConfig::new()
+                .with_epsilon(EPSILON)
+                .with_weight_decay(Some(decay))
+                .init(),
+            AdamWConfig::new()
+                .with_epsilon(EPSILON)
+                .with_weight_decay(0.01)
+                .init(),
+        ];
+        for (config, mut burns) in [adam, adam_w].into_iter().zip(burns) {
+            let (mut ours, mut expected) = (model(), model());
+            let mut optimizer = Optimizer::new(&ours, &config);
+            for step in 0..5 {
+                let gradient = gradients(&ours, step);
+                ours = optimizer.step(0.1, ours, gradient);
+                let gradient = gradients(&expected, step);
+                expected = burns.step(0.1, expected, gradient);
+                assert_eq!(ours.used.to_data(), expected.used.to_data());
+            }
+            assert_ne!(ours.used.to_data(), model().used.to_data());
+            assert_eq!(ours.unused.to_data(), model().unused.to_data());
+            assert_eq!(optimizer.state().2, 5);
+        }
+    }
+}

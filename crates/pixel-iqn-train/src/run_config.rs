@@ -1,0 +1,173 @@
+use std::path::PathBuf;
+
+use burn::config::Config;
+use pixel_iqn_core::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::config::TrainConfig;
+use crate::error::TrainError;
+
+/// What `config.toml` of a run folder holds: enough to load the model, to resume the run and to
+/// repeat it.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Version of this format.
+    pub version: u32,
+    /// Where the images come from.
+    pub data: DataConfig,
+    /// The architecture.
+    pub model: ModelConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// When checkpoints are written.
+    pub checkpoint: CheckpointConfig,
+    /// What a run shows of itself.
+    pub report: ReportConfig,
+}
+
+/// Where the images of a run come from.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The name of the data set.
+    pub dataset: String,
+    /// The folder it was read from; none for the built-in pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The data set in a line: its sizes, and what was held out.
+    pub description: String,
+    /// Height and width of the images, in pixels.
+    pub size: [usize; 2],
+    /// The MD5 of the training images, then the labels, then the held-out images.
+    pub digest: String,
+    /// The name of each class, where the data set has names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_names: Option<Vec<String>>,
+}
+
+/// When a run writes checkpoints. There is always one at its end, on an interrupt, and where the
+/// held-out loss is the lowest so far.
+#[derive(Config, Debug, PartialEq)]
+pub struct CheckpointConfig {
+    /// Steps from one to the next; 0 for no rule by steps.
+    #[config(default = 0)]
+    pub every_steps: usize,
+    /// Minutes from one to the next; 0 for no rule by time.
+    #[config(default = 10.0)]
+    pub every_minutes: f64,
+    /// How many of the last ones are kept, at least 1. The best one is kept besides.
+    #[config(default = 3)]
+    pub keep: usize,
+}
+
+/// What a run shows of itself.
+#[derive(Config, Debug, PartialEq)]
+pub struct ReportConfig {
+    /// Steps from one measurement on held-out images to the next; 0 for one at the end alone.
+    pub held_out_every: usize,
+    /// Held-out images to measure on, the first ones of the set; at most all are used.
+    #[config(default = 32)]
+    pub held_out_images: usize,
+    /// Measurements without a new lowest held-out loss after which training ends early; 0 for
+    /// never.
+    #[config(default = 0)]
+    pub patience: usize,
+    /// Minutes from one sheet of samples to the next; 0 for none.
+    #[config(default = 10.0)]
+    pub sheet_minutes: f64,
+    /// Samples on a sheet, at least 1, always at the same tau.
+    #[config(default = 16)]
+    pub sheet_samples: usize,
+    /// Whether event files for TensorBoard are written.
+    #[config(default = true)]
+    pub tensorboard: bool,
+}
+
+impl RunConfig {
+    /// The version that this crate writes, and the only one it reads.
+    pub const VERSION: u32 = 2;
+
+    /// Checks what training needs.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Config`] or [`TrainError::Model`] naming the first field out of range.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        self.model.validate()?;
+        self.train.validate()?;
+        let minutes = |minutes: f64| minutes >= 0.0 && minutes.is_finite();
+        for (ok, name, range) in [
+            (
+                minutes(self.checkpoint.every_minutes),
+                "checkpoint.every_minutes",
+                "at least 0",
+            ),
+            (self.checkpoint.keep > 0, "checkpoint.keep", "at least 1"),
+            (
+                self.report.held_out_images > 0,
+                "report.held_out_images",
+                "at least 1",
+            ),
+            (
+                minutes(self.report.sheet_minutes),
+                "report.sheet_minutes",
+                "at least 0",
+            ),
+            (
+                self.report.sheet_samples > 0,
+                "report.sheet_samples",
+                "at least 1",
+            ),
+        ] {
+            if !ok {
+                return Err(TrainError::Config { name, range });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn config() -> RunConfig {
+        RunConfig {
+            version: RunConfig::VERSION,
+            data: DataConfig {
+                dataset: "builtin".into(),
+                path: None,
+                description: "test".into(),
+                size: [8, 8],
+                digest: "0".into(),
+                class_names: None,
+            },
+            model: ModelConfig::tiny(),
+            train: TrainConfig::new(5, 2).with_seed(i64::MAX as u64),
+            checkpoint: CheckpointConfig::new(),
+            report: ReportConfig::new(2),
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        config().validate().unwrap();
+        type Change = fn(&mut RunConfig);
+        let changes: [(Change, &str); 7] = [
+            (|c| c.model.layers = 0, "layers"),
+            (|c| c.train.batch = 0, "batch"),
+            (|c| c.checkpoint.every_minutes = -1.0, "every_minutes"),
+            (|c| c.checkpoint.keep = 0, "keep"),
+            (|c| c.report.held_out_images = 0, "held_out_images"),
+            (|c| c.report.sheet_minutes = f64::NAN, "sheet_minutes"),
+            (|c| c.report.sheet_samples = 0, "sheet_samples"),
+        ];
+        for (change, name) in changes {
+            let mut config = config();
+            change(&mut config);
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! [`RunConfig`] as TOML: written in full, read in part.
+
+use pixel_iqn_core::ModelConfig;
+use toml::{Table, Value};
+
+use crate::error::SettingsError;
+use crate::run_config::RunConfig;
+
+/// Keys that a config may leave out.
+const OPTIONAL: [(&str, &str); 3] = [
+    ("data", "path"),
+    ("data", "class_names"),
+    ("model", "preset"),
+];
+
+/// What may differ between a checkpoint and the config it goes on under: nothing that the losses
+/// depend on.
+const FREE: [&str; 4] = ["data.path", "data.description", "checkpoint.", "report."];
+
+impl RunConfig {
+    /// The whole config, as [`from_toml`](Self::from_toml) reads it.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("numbers, names and lists are valid TOML")
+    }
+
+    /// Reads a whole config, and checks it.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`]; a key that is not known comes with the nearest one that is.
+    pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
+        let table: Table = text.parse()?;
+        let version = table.get("version").and_then(Value::as_integer);
+        if version != Some(i64::from(Self::VERSION)) {
+            return Err(SettingsError::Version {
+                found: version,
+                expected: Self::VERSION,
+            });
+        }
+        let config: Self = table.try_into()?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// This config with some keys changed: those of a TOML file, which may leave out what stays.
+    ///
+    /// `preset` in the section `model` stands for all of a [preset](ModelConfig::preset) but its
+    /// channels, classes and head; other keys of the section change it further.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`]; a key that is not known comes with the nearest one that is.
+    pub fn with_toml(&self, text: &str) -> Result<Self, SettingsError> {
+        let mut changes: Table = text.parse()?;
+        let mut base = self.clone();
+        if let Some(Value::Table(model)) = changes.get_mut("model")
+            && let Some(preset) = model.remove("preset")
+        {
+            let name = preset.as_str().unwrap_or_default();
+            base.model = ModelConfig::preset(name)
+                .map_err(|error| SettingsError::Invalid(error.into()))?
+                .with_channels(self.model.channels)
+                .with_classes(self.model.classes)
+                .with_head(self.model.head);
+        }
+        let mut table = base.to_table();
+        merge(&mut table, changes, "")?;
+        let config: Self = table.try_into()?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// This config with one key changed, given as on a command line: `train.learning_rate=3e-4`.
+    /// The section may be left out where only one has such a key, and text needs no quotes.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_toml`](Self::with_toml).
+    pub fn with_setting(&self, setting: &str) -> Result<Self, SettingsError> {
+        let Some((key, value)) = setting.split_once('=') else {
+            return Err(SettingsError::NoValue(setting.to_owned()));
+        };
+        let (key, value) = (key.trim(), value.trim());
+        let key = self.with_section(key)?;
+        let quoted = || format!("{key} = {}\n", Value::from(value));
+        let text = format!("{key} = {value}\n");
+        let text = match text.parse::<Table>() {
+            Ok(_) => text,
+            Err(_) => quoted(),
+        };
+        self.with_toml(&text)
+    }
+
+    /// Puts its section before a key that stands alone.
+    fn with_section(&self, key: &str) -> Result<String, SettingsError> {
+        if key.contains('.') {
+            return Ok(key.to_owned());
+        }
+        let known = self.keys();
+        let whole = |path: &&String| path.rsplit('.').next() == Some(key);
+        let mut found = known.iter().filter(whole);
+        match (found.next(), found.next()) {
+            (Some(path), None) => Ok(path.clone()),
+            (Some(first), Some(second)) => Err(SettingsError::Ambiguous {
+                key: key.to_owned(),
+                first: first.clone(),
+                second: second.clone(),
+            }),
+            (None, _) => Err(unknown(key, &known)),
+        }
+    }
+
+    /// `section.key` of all keys.
+    fn keys(&self) -> Vec<String> {
+        let mut keys = Vec::new();
+        for (section, value) in self.to_table() {
+            match value {
+                Value::Table(table) => {
+                    keys.extend(table.keys().map(|key| format!("{section}.{key}")));
+                }
+                _ => keys.push(section),
+            }
+        }
+        let optional = OPTIONAL.map(|(section, key)| format!("{section}.{key}"));
+        keys.extend(optional);
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// The keys in which another config differs and on which the losses of a run depend, with both
+    /// values.
+    pub(crate) fn conflicts(&self, other: &Self) -> Vec<(String, String, String)> {
+        let (ours, theirs) = (self.to_table(), other.to_table());
+        let value = |table: &Table, path: &str| {
+            let mut parts = path.split('.');
+            let mut value = table.get(parts.next()?)?;
+            for part in parts {
+                value = value.get(part)?;
+            }
+            Some(value.to_string())
+        };
+        let free = |key: &String| {
+            let free = |free: &&str| key == free || (free.ends_with('.') && key.starts_with(free));
+            FREE.iter().any(|f| free(&f))
+        };
+        let mut conflicts = Vec::new();
+        for key in self.keys().into_iter().filter(|key| !free(key)) {
+            let text = |table| value(table, &key).unwrap_or_else(|| "nothing".to_owned());
+            let (ours, theirs) = (text(&ours), text(&theirs));
+            if ours != theirs {
+                conflicts.push((key, ours, theirs));
+            }
+        }
+        conflicts
+    }
+
+    fn to_table(&self) -> Table {
+        Table::try_from(self).expect("numbers, names and lists are valid TOML")
+    }
+}
+
+/// Changes the values of `base`, all of whose keys must be there.
+fn merge(base: &mut Table, changes: Table, prefix: &str) -> Result<(), SettingsError> {
+    for (key, value) in changes {
+        let path = format!("{prefix}{key}");
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(section)), Value::Table(changes)) => {
+                merge(section, changes, &format!("{path}."))?;
+            }
+            (Some(Value::Table(_)), _) => return Err(SettingsError::Section(path)),
+            (Some(old), value) => *old = value,
+            (None, value) => {
+                let optional = OPTIONAL.map(|(section, key)| format!("{section}.{key}"));
+                if optional.contains(&path) {
+                    base.insert(key, value);
+                    continue;
+                }
+                let known: Vec<String> = base.keys().map(|key| format!("{prefix}{key}")).collect();
+                return Err(unknown(&path, &known));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unknown(key: &str, known: &[String]) -> SettingsError {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let near = |path: &String| {
+        let whole = strsim::jaro_winkler(path, key);
+        whole.max(strsim::jaro_winkler(&last(path), &last(key)))
+    };
+    let nearest = known.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
+    SettingsError::UnknownKey {
+        key: key.to_owned(),
+        nearest: nearest.cloned().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Schedule;
+    use crate::run_config::tests::config;
+
+    #[test]
+    fn a_config_survives_toml() {
+        let mut config = config();
+        config.data.class_names = Some(vec!["a cat".into(), "b".into()]);
+        config.data.path = Some("data".into());
+        let text = config.to_toml();
+        assert!(text.contains("[train]\n"), "{text}");
+        assert_eq!(RunConfig::from_toml(&text).unwrap(), config);
+        assert_eq!(super::tests::config().with_toml(&text).unwrap(), config);
+
+        let old = text.replace("version = 2", "version = 1");
+        let error = RunConfig::from_toml(&old).unwrap_err().to_string();
+        assert!(error.contains("version 1"), "{error}");
+    }
+
+    #[test]
+    fn a_file_changes_what_it_names() {
+        let text = "[train]\nlearning_rate = 1\nschedule = \"constant\"\n\
+                    [model]\npreset = \"quick\"\nlayers = 4\n";
+        let changed = config().with_toml(text).unwrap();
+        assert_eq!(changed.train.learning_rate, 1.0);
+        assert_eq!(changed.train.schedule, Schedule::Constant);
+        assert_eq!((changed.model.layers, changed.model.features), (4, 48));
+        assert_eq!(changed.train.batch, config().train.batch);
+    }
+
+    #[test]
+    fn an_unknown_key_suggests_the_nearest() {
+        for (text, nearest) in [
+            ("[train]\nlearningrate = 1", "train.learning_rate"),
+            ("[train]\nwarmpu = 1", "train.warmup"),
+            ("[trian]\nsteps = 1", "train"),
+            ("[report]\nsheet_minute = 1", "report.sheet_minutes"),
+        ] {
+            let error = config().with_toml(text).unwrap_err();
+            assert!(
+                matches!(&error, SettingsError::UnknownKey { nearest: n, .. } if n == nearest),
+                "{text}: {error}"
+            );
+        }
+        let error = config().with_setting("stebs=3").unwrap_err().to_string();
+        assert!(error.contains("`train.steps`"), "{error}");
+        let error = config().with_toml("train = 3").unwrap_err().to_string();
+        assert!(error.contains("`train`"), "{error}");
+        let error = config().with_toml("[train]\nsteps = \"x\"").unwrap_err();
+        assert!(error.to_string().contains("steps"), "{error}");
+    }
+
+    #[test]
+    fn settings_are_read_as_on_a_command_line() {
+        let changed = config().with_setting("train.learning_rate = 3e-4").unwrap();
+        assert_eq!(changed.train.learning_rate, 3e-4);
+        let changed = config().with_setting("steps=7").unwrap();
+        assert_eq!(changed.train.steps, 7);
+        let changed = config().with_setting("schedule=constant").unwrap();
+        assert_eq!(changed.train.schedule, Schedule::Constant);
+        let changed = config().with_setting("model.preset=quick").unwrap();
+        assert_eq!(changed.model.features, 48);
+        assert!(matches!(
+            config().with_setting("steps"),
+            Err(SettingsError::NoValue(_))
+        ));
+        let error = config().with_setting("steps=0").unwrap_err().to_string();
+        assert!(error.contains("`steps`"), "{error}");
+    }
+
+    #[test]
+    fn conflicts_name_the_fields_that_losses_depend_on() {
+        let mut other = config();
+        other.train.learning_rate = 0.5;
+        other.report.sheet_minutes = 1.0;
+        other.checkpoint.keep = 9;
+        other.data.path = Some("elsewhere".into());
+        let conflicts = config().conflicts(&other);
+        assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+        let (key, ours, theirs) = &conflicts[0];
+        assert_eq!(
+            (key.as_str(), ours.as_str(), theirs.as_str()),
+            ("train.learning_rate", "0.001", "0.5")
+        );
+        other.data.digest = "1".into();
+        assert_eq!(config().conflicts(&other).len(), 2);
+    }
+}
