@@ -1,0 +1,220 @@
+//! Sessions in this process: what they refuse, and when they end.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use pixel_iqn_core::{GatedPixelCnn, Head, ModelConfig, PixelIqn};
+use pixel_iqn_data::{ImageDataset, builtin};
+use pixel_iqn_train::{
+    CheckpointConfig, DataConfig, End, Interrupter, ReportConfig, ResumeFrom, RunConfig, RunDir,
+    RunError, Schedule, Session, TrainConfig, TrainError, images_digest,
+};
+use tempfile::TempDir;
+
+fn images() -> (Arc<ImageDataset>, Arc<ImageDataset>) {
+    let set = |range| Arc::new(builtin::generate(0, range, 4, 3).unwrap());
+    (set(0..32), set(32..40))
+}
+
+fn config(steps: usize) -> RunConfig {
+    let (train, held_out) = images();
+    RunConfig {
+        version: RunConfig::VERSION,
+        data: DataConfig {
+            dataset: "builtin".into(),
+            path: None,
+            description: "test".into(),
+            size: [4, 4],
+            digest: images_digest(&train, &held_out),
+            class_names: None,
+        },
+        model: ModelConfig::tiny().with_layers(1),
+        train: TrainConfig::new(steps, 4),
+        checkpoint: CheckpointConfig::new(),
+        report: ReportConfig::new(2).with_held_out_images(2),
+    }
+}
+
+fn start(folder: &TempDir, config: RunConfig) -> Result<Session<PixelIqn>, RunError> {
+    let run = RunDir::create(folder.path().join("run")).unwrap();
+    let (train, held_out) = images();
+    Session::start(run, config, train, held_out, &[Device::flex()])
+}
+
+/// Resumes with a changed config.
+fn resume(
+    folder: &TempDir,
+    change: impl FnOnce(&mut RunConfig),
+) -> Result<Session<PixelIqn>, RunError> {
+    let (run, mut config) = RunDir::open(folder.path().join("run")).unwrap();
+    change(&mut config);
+    let (train, held_out) = images();
+    let devices = [Device::flex()];
+    Session::resume(run, config, train, held_out, &devices, ResumeFrom::Last)
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoints() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(500);
+    config.train = config
+        .train
+        .with_learning_rate(1e30)
+        .with_warmup(0.0)
+        .with_schedule(Schedule::Constant);
+    config.checkpoint.every_steps = 1;
+    let error = start(&folder, config).unwrap().train().err().unwrap();
+    let RunError::Train(error) = error else {
+        panic!("{error}");
+    };
+    let text = error.to_string();
+    let TrainError::NotFinite { step, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(text.contains(&format!("step {step}")), "{text}");
+    assert!(text.contains("learning rate 1e30"), "{text}");
+    assert!(text.contains("gradient"), "{text}");
+    let (run, config) = RunDir::open(folder.path().join("run")).unwrap();
+    let (last, bad) = run.checkpoints(&config).load_last().unwrap();
+    assert_eq!(last.unwrap().0.counters.step, step);
+    assert!(bad.is_empty());
+
+    // From there the same happens again, unless such steps are skipped; then until 100 in a row.
+    let error = resume(&folder, |_| ()).unwrap().train().err().unwrap();
+    assert!(matches!(
+        error,
+        RunError::Train(TrainError::NotFinite { step: again, .. }) if again == step
+    ));
+}
+
+#[test]
+fn bad_steps_are_skipped_and_counted() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(500);
+    config.train = config
+        .train
+        .with_learning_rate(1e30)
+        .with_warmup(0.0)
+        .with_schedule(Schedule::Constant)
+        .with_skip_bad_steps(true);
+    let notices = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = notices.clone();
+    let session = start(&folder, config).unwrap();
+    let session = session.on_notice(move |line| heard.lock().unwrap().push(line.to_owned()));
+    let error = session.train().err().unwrap();
+    assert!(matches!(
+        error,
+        RunError::Train(TrainError::NotFinite { .. })
+    ));
+    let notices = notices.lock().unwrap();
+    assert_eq!(notices.len(), 99);
+    assert!(notices[0].contains("skipped"), "{}", notices[0]);
+    let metrics = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    let skipped = metrics.lines().filter(|l| l.contains(r#""skipped":true"#));
+    assert_eq!(skipped.count(), 99);
+}
+
+#[test]
+fn a_config_that_disagrees_with_the_checkpoint_is_named_by_field() {
+    let folder = TempDir::new().unwrap();
+    start(&folder, config(4)).unwrap().train().unwrap();
+    let conflict = |change: fn(&mut RunConfig)| match resume(&folder, change).err() {
+        Some(RunError::Conflict { conflicts, .. }) => conflicts,
+        Some(other) => panic!("{other}"),
+        None => Vec::new(),
+    };
+    let conflicts = conflict(|config| {
+        config.train.steps = 8;
+        config.model.layers = 2;
+    });
+    assert_eq!(conflicts.len(), 2);
+    assert!(
+        conflicts[0].contains("`model.layers` is 2"),
+        "{conflicts:?}"
+    );
+    assert!(conflicts[1].contains("`train.steps` is 8"), "{conflicts:?}");
+    // What the losses do not depend on may change.
+    assert!(
+        conflict(|config| {
+            config.checkpoint.every_steps = 1;
+            config.report.sheet_minutes = 0.0;
+            config.data.path = Some("elsewhere".into());
+        })
+        .is_empty()
+    );
+
+    let (run, config) = RunDir::open(folder.path().join("run")).unwrap();
+    let (train, _) = images();
+    let devices = [Device::flex()];
+    let other = train.clone();
+    let from = ResumeFrom::Last;
+    let error = Session::<PixelIqn>::resume(run, config, train, other, &devices, from);
+    let error = error.err().unwrap();
+    assert!(matches!(error, RunError::OtherImages { .. }), "{error}");
+}
+
+#[test]
+fn training_ends_early_where_the_held_out_loss_stays() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(400);
+    // A rate at which nothing changes but by rounding: the first measurement stays the best.
+    config.train = config.train.with_learning_rate(1e-30);
+    config.report.patience = 3;
+    let finished = start(&folder, config).unwrap().train().unwrap();
+    assert_eq!(finished.end, End::Early);
+    assert_eq!(finished.trainer.steps_done(), 8);
+}
+
+#[test]
+fn the_best_checkpoint_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(40);
+    config.checkpoint.every_steps = 1;
+    config.checkpoint.keep = 1;
+    start(&folder, config).unwrap().train().unwrap();
+    let (run, config) = RunDir::open(folder.path().join("run")).unwrap();
+    let checkpoints = run.checkpoints(&config);
+    let (last, _) = checkpoints.load_last().unwrap();
+    let best = last.unwrap().0.best.unwrap();
+    let mut expected = vec![best.step, 40];
+    expected.dedup();
+    assert_eq!(checkpoints.steps().unwrap(), expected);
+    let (manifest, _) = checkpoints.load(best.step).unwrap();
+    assert_eq!(manifest.held_out.unwrap().loss, best.loss);
+}
+
+#[test]
+fn an_interrupted_session_says_so() {
+    let folder = TempDir::new().unwrap();
+    let interrupter = Interrupter::new();
+    let switch = interrupter.clone();
+    let session = start(&folder, config(100)).unwrap();
+    let finished = session
+        .with_interrupter(interrupter)
+        .on_step(move |metrics| {
+            if metrics.report.step == 4 {
+                switch.stop(None);
+            }
+        })
+        .train()
+        .unwrap();
+    assert_eq!(finished.end, End::Interrupted);
+    assert_eq!(finished.trainer.steps_done(), 5);
+    assert_eq!(finished.history.losses.len(), 5);
+    assert_eq!(resume(&folder, |_| ()).unwrap().steps_done(), 5);
+}
+
+#[test]
+fn a_gated_pixel_cnn_trains_in_a_session_too() {
+    let folder = TempDir::new().unwrap();
+    let run = RunDir::create(folder.path()).unwrap();
+    let (train, held_out) = images();
+    let mut config = config(4);
+    config.model = config.model.with_head(Head::Categorical);
+    let devices = [Device::flex()];
+    let session = Session::<GatedPixelCnn>::start(run, config, train, held_out, &devices).unwrap();
+    let finished = session.train().unwrap();
+    assert_eq!(finished.history.held_out.len(), 2);
+    assert!(folder.path().join("curve.png").exists());
+    assert!(folder.path().join("burn/valid/epoch-2").is_dir());
+}
