@@ -1,7 +1,8 @@
-//! Tasks of this repository: `cargo xtask ci | bench | parity`.
+//! Tasks of this repository: `cargo xtask ci | bench | parity | torture`.
 
 mod bench;
 mod parity;
+mod torture;
 
 use std::process::{Command, ExitCode};
 
@@ -25,6 +26,8 @@ enum Task {
     Bench(bench::Bench),
     /// Hold the models against vectors of another implementation
     Parity(parity::Args),
+    /// End a training by force, again and again, and resume it
+    Torture(torture::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Task::Ci => ci(),
         Task::Bench(bench) => bench::run(&bench),
         Task::Parity(args) => parity::run(&args),
+        Task::Torture(args) => torture::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

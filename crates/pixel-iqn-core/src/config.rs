@@ -26,7 +26,7 @@ pub enum TauInjection {
 }
 
 /// The architecture of a [`PixelIqn`](crate::PixelIqn) or a
-/// [`GatedPixelCnn`](crate::GatedPixelCnn), as stored in `config.json`.
+/// [`GatedPixelCnn`](crate::GatedPixelCnn), as stored in `config.toml`.
 ///
 /// The defaults are [`paper_small`](Self::paper_small) for RGB images.
 #[derive(Config, Debug, PartialEq)]

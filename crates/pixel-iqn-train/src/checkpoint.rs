@@ -44,6 +44,15 @@ pub struct Manifest {
     pub config: RunConfig,
 }
 
+/// A checkpoint that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The tensors of [`Trainer::state`](crate::Trainer::state), as a safetensors file.
+    pub tensors: Vec<u8>,
+}
+
 /// The lowest held-out loss of a run.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -195,7 +204,7 @@ impl Checkpoints {
     ///
     /// [`RunError::Checkpoint`] where it is damaged, of another version or of another program, and
     /// [`RunError::NoCheckpoint`] where there is none.
-    pub fn load(&self, step: usize) -> Result<(Manifest, Vec<u8>), RunError> {
+    pub fn load(&self, step: usize) -> Result<Checkpoint, RunError> {
         let path = self.path(step);
         if !path.is_dir() {
             let steps = self.steps()?;
@@ -210,7 +219,7 @@ impl Checkpoints {
     /// # Errors
     ///
     /// [`RunError::Io`] where the folder cannot be read.
-    pub fn load_last(&self) -> Result<(Option<(Manifest, Vec<u8>)>, Vec<RunError>), RunError> {
+    pub fn load_last(&self) -> Result<(Option<Checkpoint>, Vec<RunError>), RunError> {
         let mut bad = Vec::new();
         for step in self.steps()?.into_iter().rev() {
             match self.load(step) {
@@ -245,7 +254,7 @@ fn write_folder(path: &Path, manifest: &Manifest, tensors: &[u8]) -> Result<(), 
 }
 
 /// Says what is wrong in words.
-fn read_folder(path: &Path) -> Result<(Manifest, Vec<u8>), String> {
+fn read_folder(path: &Path) -> Result<Checkpoint, String> {
     let read = |name: &str| {
         let bytes = fs::read(path.join(name));
         bytes.map_err(|error| format!("`{name}` cannot be read: {error}"))
@@ -282,7 +291,8 @@ fn read_folder(path: &Path) -> Result<(Manifest, Vec<u8>), String> {
     }
     let manifest = serde_json::from_slice(&json)
         .map_err(|error| format!("`{MANIFEST}` cannot be understood: {error}"))?;
-    Ok((manifest, check(TENSORS)?))
+    let tensors = check(TENSORS)?;
+    Ok(Checkpoint { manifest, tensors })
 }
 
 fn remove_folder(path: &Path) -> Result<(), RunError> {
@@ -329,9 +339,9 @@ mod tests {
         }
         assert_eq!(checkpoints.steps().unwrap(), [3, 5, 6]);
         let (last, bad) = checkpoints.load_last().unwrap();
-        let (read, tensors) = last.unwrap();
-        assert_eq!((read.counters.step, tensors), (6, vec![6]));
-        assert_eq!(read.config, config());
+        let Checkpoint { manifest, tensors } = last.unwrap();
+        assert_eq!((manifest.counters.step, tensors), (6, vec![6]));
+        assert_eq!(manifest.config, config());
         assert!(bad.is_empty());
 
         checkpoints.rewind(3).unwrap();
@@ -361,7 +371,7 @@ mod tests {
             checkpoints.save(&manifest(2), &[2, 2, 2]).unwrap();
             damage(&checkpoints.path(2));
             let (last, bad) = checkpoints.load_last().unwrap();
-            assert_eq!(last.unwrap().1, [1, 1, 1]);
+            assert_eq!(last.unwrap().tensors, [1, 1, 1]);
             let text = bad[0].to_string();
             assert!(
                 text.contains("00000002") && text.contains(expected),
@@ -413,6 +423,6 @@ mod tests {
         fs::write(&part, "").unwrap();
         let error = checkpoints.save(&manifest(2), &[2]).unwrap_err();
         assert!(matches!(error, RunError::Io { .. }), "{error}");
-        assert_eq!(checkpoints.load_last().unwrap().0.unwrap().1, [1]);
+        assert_eq!(checkpoints.load_last().unwrap().0.unwrap().tensors, [1]);
     }
 }

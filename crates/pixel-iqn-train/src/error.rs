@@ -188,7 +188,7 @@ pub enum RunError {
     #[error("cannot listen for Ctrl-C")]
     Signals(#[from] ctrlc::Error),
     /// The weights are not those of the config's model.
-    #[error("{} does not fit the model of `config.json`", path.display())]
+    #[error("{} does not fit the model of `config.toml`", path.display())]
     Weights {
         /// The file.
         path: PathBuf,

@@ -24,6 +24,7 @@
 //! ```
 
 mod atomic;
+mod batcher;
 mod checkpoint;
 mod clip;
 mod config;
@@ -48,8 +49,9 @@ mod tensorboard;
 mod train_batch;
 mod trainer;
 
+pub use batcher::TrainBatcher;
 pub use burn::train::Interrupter;
-pub use checkpoint::{Best, Checkpoints, Manifest};
+pub use checkpoint::{Best, Checkpoint, Checkpoints, Manifest};
 pub use config::{OptimizerKind, Schedule, TrainConfig};
 pub use display::Display;
 pub use ema::Ema;

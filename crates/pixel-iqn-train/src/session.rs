@@ -14,7 +14,7 @@ use burn::train::{
 use pixel_iqn_core::{Labels, RowDone, SampleOptions, Sampler};
 use pixel_iqn_data::{ImageDataset, Loader, LoaderConfig, md5, save_sheet};
 
-use crate::checkpoint::{Best, Checkpoints, Manifest};
+use crate::checkpoint::{Best, Checkpoint, Checkpoints, Manifest};
 use crate::display::{Display, Reading};
 use crate::error::{RunError, at};
 use crate::figures::sample_levels;
@@ -171,7 +171,7 @@ impl<M: TrainModel> Session<M> {
         if checkpoint.is_none() && !bad.is_empty() {
             return Err(RunError::NoGoodCheckpoint(run.file("checkpoints")));
         }
-        if let Some((manifest, _)) = &checkpoint {
+        if let Some(Checkpoint { manifest, .. }) = &checkpoint {
             let conflicts = config.conflicts(&manifest.config);
             if !conflicts.is_empty() {
                 let text = |(key, config, checkpoint): (String, String, String)| {
@@ -197,7 +197,7 @@ impl<M: TrainModel> Session<M> {
         train: Arc<ImageDataset>,
         held_out: Arc<ImageDataset>,
         devices: &[Device],
-        checkpoint: Option<(Manifest, Vec<u8>)>,
+        checkpoint: Option<Checkpoint>,
         lock: File,
     ) -> Result<Self, RunError> {
         config.validate()?;
@@ -211,7 +211,7 @@ impl<M: TrainModel> Session<M> {
         let checkpoints = run.checkpoints(&config);
         let mut trainer = Trainer::on_devices(&config.model, config.train.clone(), devices)?;
         let (mut best, mut seconds) = (None, 0.0);
-        if let Some((manifest, tensors)) = checkpoint {
+        if let Some(Checkpoint { manifest, tensors }) = checkpoint {
             trainer.restore(manifest.counters, &tensors)?;
             (best, seconds) = (manifest.best, manifest.seconds);
         }

@@ -141,8 +141,8 @@ impl RunConfig {
             Some(value.to_string())
         };
         let free = |key: &String| {
-            let free = |free: &&str| key == free || (free.ends_with('.') && key.starts_with(free));
-            FREE.iter().any(|f| free(&f))
+            let whole = |free: &&str| key == free || free.ends_with('.') && key.starts_with(*free);
+            FREE.iter().any(whole)
         };
         let mut conflicts = Vec::new();
         for key in self.keys().into_iter().filter(|key| !free(key)) {

@@ -158,7 +158,7 @@ impl Draws {
 
 impl TrainBatch {
     /// Moves the tensors.
-    pub(crate) fn to_device(self, device: &Device) -> Self {
+    pub(crate) fn moved_to(self, device: &Device) -> Self {
         Self {
             images: self.images.to_device(device),
             targets: self.targets.to_device(device),

@@ -95,7 +95,7 @@ impl<M: TrainModel> Trainer<M> {
         config: TrainConfig,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        Self::on_devices(model, config, &[device.clone()])
+        Self::on_devices(model, config, core::slice::from_ref(device))
     }
 
     /// The same on several devices: each takes an equal share of every batch, and the first one
@@ -337,7 +337,7 @@ impl<M: TrainModel> Workers<M> {
     ) -> Result<Vec<(StepOutput, GradientsParams)>, TrainError> {
         let mut loaders: Vec<Box<dyn DataLoaderIterator<TrainBatch>>> = Vec::new();
         for (part, device) in (start..).zip(&self.devices) {
-            let batch = draw(part).to_device(device);
+            let batch = draw(part).moved_to(device);
             loaders.push(Box::new(Once(Some(batch))));
         }
         let (outputs, _) = self

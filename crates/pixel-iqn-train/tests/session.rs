@@ -76,7 +76,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoints() {
     assert!(text.contains("gradient"), "{text}");
     let (run, config) = RunDir::open(folder.path().join("run")).unwrap();
     let (last, bad) = run.checkpoints(&config).load_last().unwrap();
-    assert_eq!(last.unwrap().0.counters.step, step);
+    assert_eq!(last.unwrap().manifest.counters.step, step);
     assert!(bad.is_empty());
 
     // From there the same happens again, unless such steps are skipped; then until 100 in a row.
@@ -175,11 +175,11 @@ fn the_best_checkpoint_is_kept() {
     let (run, config) = RunDir::open(folder.path().join("run")).unwrap();
     let checkpoints = run.checkpoints(&config);
     let (last, _) = checkpoints.load_last().unwrap();
-    let best = last.unwrap().0.best.unwrap();
+    let best = last.unwrap().manifest.best.unwrap();
     let mut expected = vec![best.step, 40];
     expected.dedup();
     assert_eq!(checkpoints.steps().unwrap(), expected);
-    let (manifest, _) = checkpoints.load(best.step).unwrap();
+    let manifest = checkpoints.load(best.step).unwrap().manifest;
     assert_eq!(manifest.held_out.unwrap().loss, best.loss);
 }
 

@@ -41,6 +41,7 @@
 //! - `vulkan`: the device `vulkan`.
 //! - `cuda`: the device `cuda`, NVIDIA GPUs.
 //! - `download` (on by default): downloads of the official data sets.
+//! - `dashboard` (on by default): Burn's dashboard while a session trains on a terminal.
 
 pub use pixel_iqn_core as core;
 pub use pixel_iqn_data as data;
@@ -56,6 +57,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide.md")]
 struct Guide;
+
+/// Those of its chapter on long training.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/training.md")]
+struct Training;
 
 mod device;
 mod sampler;
