@@ -36,7 +36,6 @@ impl Display {
         }
     }
 
-    /// `step` is where the run is resumed.
     pub(crate) fn renderer(self, interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {
         match self {
             #[cfg(feature = "dashboard")]
@@ -52,15 +51,28 @@ impl Display {
 #[cfg(feature = "dashboard")]
 fn dashboard(interrupter: Interrupter) -> Box<dyn MetricsRenderer> {
     let wrapper = burn::train::renderer::tui::TuiMetricsRendererWrapper::new(interrupter, None);
-    // The dashboard makes Ctrl-C a key that it does not read. As a signal it stops the training
-    // as it does elsewhere.
     #[cfg(unix)]
-    if let Ok(mut modes) = rustix::termios::tcgetattr(std::io::stdin()) {
-        modes.local_modes |= rustix::termios::LocalModes::ISIG;
-        let now = rustix::termios::OptionalActions::Now;
-        rustix::termios::tcsetattr(std::io::stdin(), now, &modes).ok();
-    }
+    keep_ctrl_c();
     Box::new(wrapper)
+}
+
+/// The dashboard makes Ctrl-C a key that it does not read. As a signal it stops the training as it
+/// does elsewhere.
+#[cfg(all(unix, feature = "dashboard"))]
+fn keep_ctrl_c() {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    // It sets up the terminal in a thread of its own.
+    for _ in 0..200 {
+        let Ok(mut modes) = tcgetattr(std::io::stdin()) else {
+            return;
+        };
+        if !modes.local_modes.contains(LocalModes::ICANON) {
+            modes.local_modes |= LocalModes::ISIG;
+            tcsetattr(std::io::stdin(), OptionalActions::Now, &modes).ok();
+            return;
+        }
+        std::thread::sleep(core::time::Duration::from_millis(10));
+    }
 }
 
 /// A number of [`Metrics`] as a metric of Burn: a line of the dashboard and a file.
