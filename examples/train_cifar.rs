@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use pixel_iqn::data::{DataError, ImageDataset, Splits, download, save_sheet};
 use pixel_iqn::train::{
@@ -350,7 +350,17 @@ fn train<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<()> {
         None => return Ok(()),
     };
     save_scores(job, &trainer)?;
-    draw(job, trainer.averaged().clone())
+    if !common::interrupted() {
+        match draw(job, trainer.averaged().clone()) {
+            Err(_) if common::interrupted() => (),
+            drawn => drawn?,
+        }
+    }
+    if common::interrupted() {
+        let folder = job.run.path().display();
+        println!("interrupted: the rest of its scores and pictures come with --resume {folder}");
+    }
+    Ok(())
 }
 
 /// Trains to the end; none where Ctrl-C came first.
@@ -446,9 +456,7 @@ fn save_scores<M: TrainModel>(job: &Job<'_>, trainer: &Trainer<M>) -> anyhow::Re
         },
     )?;
     progress.finish();
-    let Some(scores) = scores else {
-        bail!("interrupted: the run is complete, but it has no scores and no pictures");
-    };
+    let Some(scores) = scores else { return Ok(()) };
     job.run.save_json("scores.json", &scores)?;
     println!("wrote  scores.json");
     println!(

@@ -77,7 +77,8 @@ fn cases() -> impl Strategy<Value = Case> {
                     .with_tau_injection(head.1);
                 let count = images * channels * height * width;
                 let noise = Noise::new(seed);
-                let labels = (0..images).map(|i| (seed as usize % 7 + i) % 3);
+                // The number of classes stands for no class.
+                let labels = (0..images).map(|i| (seed as usize % 7 + i) % (classes + 1));
                 let batch = SampleBatch {
                     dims: [images, channels, height, width],
                     tau: noise.uniform(0, count),

@@ -17,6 +17,8 @@ const TENSORS: &str = "state.safetensors";
 const CHECKSUMS: &str = "checksums.md5";
 /// Of a folder that is not finished.
 const PART: &str = "part";
+/// Of one that cannot be read.
+const BAD: &str = "bad";
 
 /// What a checkpoint says of itself, in `manifest.json`.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -176,7 +178,8 @@ impl Checkpoints {
     }
 
     /// Removes what an interrupted [`save`](Self::save) left, and the checkpoints after `step`,
-    /// which training is about to write again.
+    /// which training is about to write again. Those that cannot be read are set aside, as
+    /// `NAME.bad`: perhaps another version of the program reads them.
     ///
     /// # Errors
     ///
@@ -184,7 +187,14 @@ impl Checkpoints {
     pub(crate) fn rewind(&self, step: usize) -> Result<(), RunError> {
         let later = self.steps()?.into_iter().filter(|&later| later > step);
         for step in later {
-            remove_folder(&self.path(step))?;
+            let path = self.path(step);
+            if self.load(step).is_ok() {
+                remove_folder(&path)?;
+            } else {
+                let aside = path.with_added_extension(BAD);
+                remove_folder(&aside)?;
+                fs::rename(&path, aside).map_err(at(&path))?;
+            }
         }
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return Ok(());
@@ -379,6 +389,10 @@ mod tests {
             );
             let error = checkpoints.load(2).unwrap_err();
             assert!(matches!(error, RunError::Checkpoint { .. }), "{error}");
+
+            checkpoints.rewind(1).unwrap();
+            assert_eq!(checkpoints.steps().unwrap(), [1]);
+            assert!(checkpoints.path(2).with_added_extension(BAD).is_dir());
         }
     }
 

@@ -71,7 +71,8 @@ pub struct TrainConfig {
     #[config(default = 1)]
     pub taus: usize,
     /// Whether the values to predict are spread evenly over their intensity level (uniform
-    /// dequantisation). What the model reads stays as it is, as in sampling.
+    /// dequantisation). What the model reads stays as it is, as in sampling. Not for the
+    /// categorical head, which predicts levels.
     #[config(default = false)]
     pub dequantize: bool,
     /// Whether training images are mirrored left to right with probability one half.

@@ -186,7 +186,7 @@ pub enum RunError {
     Burn(String),
     /// Signals cannot be listened to.
     #[error("cannot listen for Ctrl-C")]
-    Signals(#[from] ctrlc::Error),
+    Signals(#[source] io::Error),
     /// The weights are not those of the config's model.
     #[error("{} does not fit the model of `config.toml`", path.display())]
     Weights {

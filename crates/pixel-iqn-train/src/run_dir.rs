@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::atomic;
 use crate::checkpoint::Checkpoints;
-use crate::error::{RunError, at};
+use crate::error::{RunError, SettingsError, at};
 use crate::run_config::RunConfig;
 
 /// The folder of one training run.
@@ -95,6 +95,12 @@ impl RunDir {
     pub fn open(path: impl Into<PathBuf>) -> Result<(Self, RunConfig), RunError> {
         let run = Self { path: path.into() };
         let path = run.file("config.toml");
+        let old = run.file("config.json");
+        if old.exists() && !path.exists() {
+            let (found, expected) = (Some(1), RunConfig::VERSION);
+            let source = SettingsError::Version { found, expected };
+            return Err(RunError::Config { path: old, source });
+        }
         let text = read(&path)?;
         match RunConfig::from_toml(&String::from_utf8_lossy(&text)) {
             Ok(config) => Ok((run, config)),
@@ -107,14 +113,16 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`RunError::Locked`] where another process does, and [`RunError::Io`].
+    /// [`RunError::Locked`] where another process does, and [`RunError::Io`]. On a file system
+    /// without locks there is no such check.
     pub(crate) fn lock(&self) -> Result<File, RunError> {
         let path = self.file("lock");
         let file = File::create(&path).map_err(at(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(RunError::Locked(self.path.clone())),
-            Err(TryLockError::Error(error)) => Err(at(&path)(error)),
+            // A file system without locks.
+            Err(TryLockError::Error(_)) => Ok(file),
         }
     }
 
@@ -253,6 +261,10 @@ mod tests {
 
         let error = open();
         assert!(matches!(error, RunError::Missing { .. }), "{error}");
+        // What version 1 wrote.
+        fs::write(folder.path().join("config.json"), "{}").unwrap();
+        let error = open();
+        assert!(matches!(error, RunError::Config { .. }), "{error}");
         for bad in [
             good[..good.len() / 2].to_owned(),
             "version = 3\nall = \"new\"\n".to_owned(),

@@ -381,7 +381,7 @@ impl<M: TrainModel> Session<M> {
         let first = self.steps_done();
         let device = self.trainer.device();
         let mut loader = Loader::new(self.train.clone(), loader, device, first as u64)?;
-        let mut measure = Measure::new(self);
+        let measure = Measure::new(self);
         let mut board = match self.config.report.tensorboard {
             true => Some(TensorBoard::create(&self.run.file("tensorboard"), first)?),
             false => None,
@@ -395,6 +395,14 @@ impl<M: TrainModel> Session<M> {
         while self.steps_done() < steps {
             if self.interrupter.should_stop() {
                 end = End::Interrupted;
+                break;
+            }
+            let patience = self.config.report.patience;
+            if patience > 0 && self.best.is_some_and(|best| best.worse_since >= patience) {
+                self.notice(format!(
+                    "the held-out loss did not get better in {patience} measurements: the end"
+                ));
+                end = End::Early;
                 break;
             }
             let step = self.steps_done();
@@ -420,7 +428,7 @@ impl<M: TrainModel> Session<M> {
             };
             let ends_leg = done.is_multiple_of(leg) || done == steps;
             if ends_leg {
-                metrics.held_out = measure.held_out(self)?;
+                metrics.held_out = Some(measure.held_out(self)?);
             }
             if report.skipped {
                 self.notice(bad_step(&report));
@@ -458,14 +466,6 @@ impl<M: TrainModel> Session<M> {
                 self.save(metrics.held_out)?;
                 saved_step = Some(done);
                 saved.reset();
-            }
-            let patience = self.config.report.patience;
-            if patience > 0 && self.best.is_some_and(|best| best.worse_since >= patience) {
-                self.notice(format!(
-                    "the held-out loss did not get better in {patience} measurements: the end"
-                ));
-                end = End::Early;
-                break;
             }
         }
         if saved_step != Some(self.steps_done()) {
@@ -620,11 +620,8 @@ impl Measure {
         }
     }
 
-    /// None where an interrupt came first.
-    fn held_out<M: TrainModel>(
-        &mut self,
-        session: &Session<M>,
-    ) -> Result<Option<HeldOut>, RunError> {
+    /// An interrupt waits for it: the rest of the run depends on what it finds.
+    fn held_out<M: TrainModel>(&self, session: &Session<M>) -> Result<HeldOut, RunError> {
         let (trainer, set) = (&session.trainer, &session.held_out);
         let device = trainer.device();
         let batch = session.config.train.batch;
@@ -633,26 +630,21 @@ impl Measure {
             batch,
             seed: session.config.train.seed,
         };
-        let go_on = |_, _| match session.interrupter.should_stop() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        };
+        let go_on = |_, _| ControlFlow::Continue(());
         let model = trainer.averaged();
-        let scores = score(model, set, &self.marginal, &options, &device, go_on)?;
-        let Some(scores) = scores else {
-            return Ok(None);
-        };
+        let scores = score(model, set, &self.marginal, &options, &device, go_on)?
+            .expect("nothing breaks it off");
         let mut loss = 0.0;
         for indices in self.indices.chunks(batch) {
             let mean = trainer.held_out_loss(&set.batch(indices, None, &device))?;
             loss += f64::from(mean) * indices.len() as f64;
         }
-        Ok(Some(HeldOut {
+        Ok(HeldOut {
             loss: (loss / self.indices.len() as f64) as f32,
             mean_pinball: scores.mean_pinball,
             skill: scores.skill,
             crossing_rate: scores.crossing_rate,
-        }))
+        })
     }
 }
 

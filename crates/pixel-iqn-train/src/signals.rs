@@ -1,26 +1,39 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use burn::train::Interrupter;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::error::RunError;
 
-/// A switch that the first SIGINT (Ctrl-C), SIGTERM or SIGHUP turns: a
-/// [`Session`](crate::Session) with it finishes its step, writes a checkpoint and returns. The
-/// second one ends the process at once, with exit code 130.
+/// A switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session) with it
+/// finishes its step, writes a checkpoint and returns. The second one ends the process at once,
+/// with exit code 130.
+///
+/// SIGHUP stays as it is, so that `nohup` works.
 ///
 /// # Errors
 ///
-/// [`RunError::Signals`] where the process already has a handler for them.
+/// [`RunError::Signals`] where the operating system refuses.
 pub fn stop_on_signals() -> Result<Interrupter, RunError> {
     let interrupter = Interrupter::new();
     let switch = interrupter.clone();
-    let stopping = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
-        if stopping.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag down, the second one finds it up.
+        flag::register_conditional_shutdown(signal, 130, stop.clone())
+            .and_then(|_| flag::register(signal, stop.clone()))
+            .map_err(RunError::Signals)?;
+    }
+    thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(20));
         }
-        eprintln!("\nfinishing; press Ctrl-C again to stop at once");
         switch.stop(Some("a signal"));
-    })?;
+        eprintln!("\nfinishing; press Ctrl-C again to stop at once");
+    });
     Ok(interrupter)
 }

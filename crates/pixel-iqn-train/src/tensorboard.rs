@@ -44,13 +44,11 @@ impl TensorBoard {
             flushed: Instant::now(),
         };
         board.send(0, What::FileVersion("brain.Event:2".into()))?;
-        if step > 0 {
-            let start = SessionLog {
-                status: SessionStatus::Start.into(),
-                ..SessionLog::default()
-            };
-            board.send(step, What::SessionLog(start))?;
-        }
+        let start = SessionLog {
+            status: SessionStatus::Start.into(),
+            ..SessionLog::default()
+        };
+        board.send(step, What::SessionLog(start))?;
         board.flush()?;
         Ok(board)
     }

@@ -220,6 +220,22 @@ fn a_signal_ends_the_step_writes_a_checkpoint_and_is_no_error() {
     }
 }
 
+#[test]
+fn a_hang_up_under_nohup_is_ignored() {
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join("run");
+    let inner = Process::command(&run, 100);
+    let mut nohup = Command::new("nohup");
+    nohup.arg(inner.get_program()).args(inner.get_args());
+    nohup.envs(inner.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    nohup.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = Process(nohup.env("PIXEL_IQN_TEST_PACE", "").spawn().unwrap());
+    process.reaches(&run, 10);
+    process.signal("HUP");
+    assert!(process.wait().success());
+    assert_eq!(lines(&run), 100);
+}
+
 /// A small file system where root may mount one, else a limit on the size of files.
 enum SmallDisk {
     Mounted(PathBuf),
