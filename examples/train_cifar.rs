@@ -17,8 +17,8 @@ use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use pixel_iqn::data::{DataError, ImageDataset, Splits, download, save_sheet};
 use pixel_iqn::train::{
-    CheckpointConfig, DataConfig, Display, End, Inpainting, Interrupter, MarginalQuantiles,
-    ReportConfig, ResumeFrom, ScoreOptions, Session, images_digest, sample_levels, score,
+    DataConfig, Display, End, Inpainting, Interrupter, MarginalQuantiles, ReportConfig, ResumeFrom,
+    ScoreOptions, Session, sample_levels, score,
 };
 use pixel_iqn::{
     DatasetKind, GatedPixelCnn, Head, Labels, ModelConfig, PixelIqn, RunConfig, RunDir, Runner,
@@ -182,17 +182,13 @@ fn open_run(args: &Args, folder: &Path) -> anyhow::Result<(Splits, RunConfig, Ru
 
 /// The images, the config and the folder of a new run.
 fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, RunDir)> {
-    /// How often the held-out images are measured in a run, and the fewest and most steps from one
-    /// measurement to the next.
-    const MEASUREMENTS: usize = 20;
-    const STEPS: [usize; 2] = [50, 1000];
     let file = match &args.config {
         Some(path) => fs::read_to_string(path)
             .with_context(|| format!("cannot read the config {}", path.display()))?,
         None => String::new(),
     };
     let (kind, splits) = open_data(&data_args(args, &file)?)?;
-    let [channels, height, width] = splits.train.shape();
+    let [channels, _, _] = splits.train.shape();
     let classes = if args.class_conditional {
         let classes = splits.train.classes();
         ensure!(
@@ -203,29 +199,22 @@ fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, R
     } else {
         0
     };
-    let mut base = RunConfig {
-        version: RunConfig::VERSION,
-        data: DataConfig {
-            dataset: kind.name().to_owned(),
-            path: match kind {
-                DatasetKind::Builtin => None,
-                _ => Some(std::path::absolute(data_folder(args, &file))?),
-            },
-            description: splits.description.clone(),
-            size: [height, width],
-            digest: images_digest(&splits.train, &splits.held_out),
-            class_names: splits.train.class_names().map(<[String]>::to_vec),
+    let data = DataConfig {
+        path: match kind {
+            DatasetKind::Builtin => None,
+            _ => Some(std::path::absolute(data_folder(args, &file))?),
         },
-        model: ModelConfig::preset(runner.preset)?
-            .with_channels(channels)
-            .with_classes(classes),
-        // Digits and letters do not survive mirroring.
-        train: TrainConfig::new(runner.steps, runner.batch).with_flip(kind != DatasetKind::Mnist),
-        checkpoint: CheckpointConfig::new(),
-        report: ReportConfig::new(0),
+        description: splits.description.clone(),
+        ..DataConfig::of(kind.name(), &splits.train, &splits.held_out)
     };
-    let steps = settle(args, &base, &file)?.train.steps;
-    base.report.held_out_every = steps.div_ceil(MEASUREMENTS).clamp(STEPS[0], STEPS[1]);
+    let model = ModelConfig::preset(runner.preset)?
+        .with_channels(channels)
+        .with_classes(classes);
+    // Digits and letters do not survive mirroring.
+    let flip = kind != DatasetKind::Mnist;
+    let train = TrainConfig::new(runner.steps, runner.batch).with_flip(flip);
+    let mut base = RunConfig::new(data, model, train);
+    base.report = ReportConfig::for_steps(settle(args, &base, &file)?.train.steps);
     let config = settle(args, &base, &file)?;
     ensure!(
         config.model.channels == channels

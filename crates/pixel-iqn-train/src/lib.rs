@@ -64,7 +64,7 @@ pub use run_config::{CheckpointConfig, DataConfig, ReportConfig, RunConfig};
 pub use run_dir::{RunDir, Weights};
 pub use schedule::learning_rate;
 pub use score::{LEVELS, ScoreOptions, Scores, score};
-pub use session::{End, Finished, ResumeFrom, Session, images_digest};
+pub use session::{End, Finished, ResumeFrom, Session};
 pub use signals::stop_on_signals;
 pub use train_batch::{Draws, TrainBatch};
 pub use trainer::{Counters, StepReport, Trainer};

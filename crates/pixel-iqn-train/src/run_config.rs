@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use burn::config::Config;
 use pixel_iqn_core::ModelConfig;
+use pixel_iqn_data::{ImageDataset, md5};
 use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
@@ -39,7 +40,8 @@ pub struct DataConfig {
     pub description: String,
     /// Height and width of the images, in pixels.
     pub size: [usize; 2],
-    /// The MD5 of the training images, then the labels, then the held-out images.
+    /// The MD5 of the MD5s of the training images, of their labels and of the held-out images, by
+    /// which a resumed run knows them.
     pub digest: String,
     /// The name of each class, where the data set has names.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,9 +86,52 @@ pub struct ReportConfig {
     pub tensorboard: bool,
 }
 
+impl DataConfig {
+    /// That of images in memory.
+    pub fn of(dataset: &str, train: &ImageDataset, held_out: &ImageDataset) -> Self {
+        let [_, height, width] = train.shape();
+        let (images, others) = (train.len(), held_out.len());
+        Self {
+            dataset: dataset.to_owned(),
+            path: None,
+            description: format!("{dataset}: {images} training and {others} held-out images"),
+            size: [height, width],
+            digest: digest(train, held_out),
+            class_names: train.class_names().map(<[String]>::to_vec),
+        }
+    }
+}
+
+/// See [`DataConfig::digest`].
+pub(crate) fn digest(train: &ImageDataset, held_out: &ImageDataset) -> String {
+    let labels = train.labels().unwrap_or_default().iter();
+    let labels: Vec<u8> = labels.flat_map(|label| label.to_le_bytes()).collect();
+    let parts = [md5(train.images()), md5(&labels), md5(held_out.images())];
+    md5(parts.concat().as_bytes())
+}
+
+impl ReportConfig {
+    /// Measures about twenty times in a run, at least every 1,000 and at most every 50 steps.
+    pub fn for_steps(steps: usize) -> Self {
+        Self::new(steps.div_ceil(20).clamp(50, 1000))
+    }
+}
+
 impl RunConfig {
     /// The version that this crate writes, and the only one it reads.
     pub const VERSION: u32 = 2;
+
+    /// A run with checkpoints every ten minutes, and [`ReportConfig::for_steps`].
+    pub fn new(data: DataConfig, model: ModelConfig, train: TrainConfig) -> Self {
+        Self {
+            version: Self::VERSION,
+            data,
+            model,
+            checkpoint: CheckpointConfig::new(),
+            report: ReportConfig::for_steps(train.steps),
+            train,
+        }
+    }
 
     /// Checks what training needs.
     ///
@@ -133,21 +178,21 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn config() -> RunConfig {
-        RunConfig {
-            version: RunConfig::VERSION,
-            data: DataConfig {
-                dataset: "builtin".into(),
-                path: None,
-                description: "test".into(),
-                size: [8, 8],
-                digest: "0".into(),
-                class_names: None,
-            },
-            model: ModelConfig::tiny(),
-            train: TrainConfig::new(5, 2).with_seed(i64::MAX as u64),
-            checkpoint: CheckpointConfig::new(),
-            report: ReportConfig::new(2),
-        }
+        let set = |range| pixel_iqn_data::builtin::generate(0, range, 8, 3).unwrap();
+        let data = DataConfig::of("builtin", &set(0..2), &set(2..3));
+        let train = TrainConfig::new(5, 2).with_seed(i64::MAX as u64);
+        RunConfig::new(data, ModelConfig::tiny(), train)
+    }
+
+    #[test]
+    fn the_digest_tells_images_and_labels_apart() {
+        let set = |range| pixel_iqn_data::builtin::generate(0, range, 4, 3).unwrap();
+        let expected = digest(&set(0..2), &set(2..3));
+        assert_eq!(digest(&set(0..2), &set(2..3)), expected);
+        assert_ne!(digest(&set(0..2), &set(3..4)), expected);
+        assert_ne!(digest(&set(0..3), &set(2..3)), expected);
+        let relabelled = set(0..2).with_labels(vec![9, 9], 10).unwrap();
+        assert_ne!(digest(&relabelled, &set(2..3)), expected);
     }
 
     #[test]

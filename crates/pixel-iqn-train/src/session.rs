@@ -12,7 +12,7 @@ use burn::train::{
     TrainingItem, TrainingStrategy, ValidLoader,
 };
 use pixel_iqn_core::{Labels, RowDone, SampleOptions, Sampler};
-use pixel_iqn_data::{ImageDataset, Loader, LoaderConfig, md5, save_sheet};
+use pixel_iqn_data::{ImageDataset, Loader, LoaderConfig, save_sheet};
 
 use crate::checkpoint::{Best, Checkpoint, Checkpoints, Manifest};
 use crate::display::{Display, Reading};
@@ -22,7 +22,7 @@ use crate::marginal::MarginalQuantiles;
 use crate::metrics::{HeldOut, History, Metrics, MetricsLog};
 use crate::objective::{Objective, StepOutput, TrainModel};
 use crate::plot;
-use crate::run_config::RunConfig;
+use crate::run_config::{RunConfig, digest};
 use crate::run_dir::{RunDir, Weights};
 use crate::score::{ScoreOptions, score};
 use crate::tensorboard::TensorBoard;
@@ -98,20 +98,6 @@ pub enum ResumeFrom {
     Last,
     /// The one after this number of steps; later ones are removed.
     Step(usize),
-}
-
-/// The digest of the images of a run: see [`DataConfig`](crate::DataConfig).
-pub fn images_digest(train: &ImageDataset, held_out: &ImageDataset) -> String {
-    let labels = |set: &ImageDataset| -> Vec<u8> {
-        let labels = set.labels().unwrap_or_default().iter();
-        labels.flat_map(|label| label.to_le_bytes()).collect()
-    };
-    let parts = [
-        md5(train.images()),
-        md5(&labels(train)),
-        md5(held_out.images()),
-    ];
-    md5(parts.concat().as_bytes())
 }
 
 impl<M: TrainModel> Session<M> {
@@ -201,7 +187,7 @@ impl<M: TrainModel> Session<M> {
         lock: File,
     ) -> Result<Self, RunError> {
         config.validate()?;
-        let found = images_digest(&train, &held_out);
+        let found = digest(&train, &held_out);
         if found != config.data.digest {
             return Err(RunError::OtherImages {
                 found,

@@ -3,54 +3,43 @@
 
 #![cfg(unix)]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use pixel_iqn_core::{ModelConfig, Noise, PixelIqn};
-use pixel_iqn_data::{ImageDataset, builtin};
 use pixel_iqn_train::{
-    CheckpointConfig, DataConfig, End, ReportConfig, ResumeFrom, RunConfig, RunDir, Session,
-    TrainConfig, images_digest, stop_on_signals,
+    CheckpointConfig, End, ResumeFrom, RunConfig, RunDir, Session, TrainConfig, stop_on_signals,
 };
 use tempfile::TempDir;
 
-const STEPS: usize = 2000;
+use common::images;
+
+const STEPS: usize = 1000;
 
 /// How long a step of a process that is killed takes at least: so long that no machine is done
 /// with [`STEPS`] before the last kill.
-const PACE: Duration = Duration::from_millis(4);
+const PACE: Duration = Duration::from_millis(8);
 
-fn images() -> (Arc<ImageDataset>, Arc<ImageDataset>) {
-    let set = |range| Arc::new(builtin::generate(0, range, 4, 3).unwrap());
-    (set(0..64), set(64..72))
-}
+/// After which a process is stuck.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The run of all tests. Everything that has a state of its own is on.
 fn config(steps: usize) -> RunConfig {
-    let (train, held_out) = images();
+    let model = ModelConfig::tiny().with_layers(2).with_classes(10);
+    let train = TrainConfig::new(steps, 6)
+        .with_accumulation(2)
+        .with_taus(2)
+        .with_dequantize(true)
+        .with_label_dropout(0.2);
     RunConfig {
-        version: RunConfig::VERSION,
-        data: DataConfig {
-            dataset: "builtin".into(),
-            path: None,
-            description: "test".into(),
-            size: [4, 4],
-            digest: images_digest(&train, &held_out),
-            class_names: None,
-        },
-        model: ModelConfig::tiny().with_layers(2).with_classes(10),
-        train: TrainConfig::new(steps, 6)
-            .with_accumulation(2)
-            .with_taus(2)
-            .with_dequantize(true)
-            .with_label_dropout(0.2),
         checkpoint: CheckpointConfig::new().with_every_steps(3),
-        report: ReportConfig::new(100).with_held_out_images(2),
+        ..common::config(model, train, 100)
     }
 }
 
@@ -117,10 +106,10 @@ impl Process {
         Self(command.spawn().unwrap())
     }
 
-    /// The exit status within a minute.
+    /// The exit status within some minutes.
     fn wait(mut self) -> ExitStatus {
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) {
+        while start.elapsed() < PATIENCE {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return status;
             }
@@ -140,7 +129,7 @@ impl Process {
     fn reaches(&mut self, run: &Path, step: usize) {
         let start = Instant::now();
         while lines(run) < step {
-            assert!(start.elapsed() < Duration::from_secs(60), "no progress");
+            assert!(start.elapsed() < PATIENCE, "no progress");
             assert!(self.0.try_wait().unwrap().is_none(), "it ended early");
             sleep(Duration::from_millis(2));
         }

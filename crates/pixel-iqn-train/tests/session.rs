@@ -1,38 +1,33 @@
 //! Sessions in this process: what they refuse, and when they end.
 
+mod common;
+
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use pixel_iqn_core::{GatedPixelCnn, Head, ModelConfig, PixelIqn};
-use pixel_iqn_data::{ImageDataset, builtin};
 use pixel_iqn_train::{
-    CheckpointConfig, DataConfig, End, Interrupter, ReportConfig, ResumeFrom, RunConfig, RunDir,
-    RunError, Schedule, Session, TrainConfig, TrainError, images_digest,
+    End, Interrupter, ResumeFrom, RunConfig, RunDir, RunError, Schedule, Session, TrainConfig,
+    TrainError,
 };
 use tempfile::TempDir;
 
-fn images() -> (Arc<ImageDataset>, Arc<ImageDataset>) {
-    let set = |range| Arc::new(builtin::generate(0, range, 4, 3).unwrap());
-    (set(0..32), set(32..40))
-}
+use common::images;
 
 fn config(steps: usize) -> RunConfig {
-    let (train, held_out) = images();
-    RunConfig {
-        version: RunConfig::VERSION,
-        data: DataConfig {
-            dataset: "builtin".into(),
-            path: None,
-            description: "test".into(),
-            size: [4, 4],
-            digest: images_digest(&train, &held_out),
-            class_names: None,
-        },
-        model: ModelConfig::tiny().with_layers(1),
-        train: TrainConfig::new(steps, 4),
-        checkpoint: CheckpointConfig::new(),
-        report: ReportConfig::new(2).with_held_out_images(2),
-    }
+    let model = ModelConfig::tiny().with_layers(1);
+    common::config(model, TrainConfig::new(steps, 4), 2)
+}
+
+/// At such a rate the second step has no number for a loss.
+fn diverging() -> RunConfig {
+    let mut config = config(500);
+    config.train = config
+        .train
+        .with_learning_rate(1e30)
+        .with_warmup(0.0)
+        .with_schedule(Schedule::Constant);
+    config
 }
 
 fn start(folder: &TempDir, config: RunConfig) -> Result<Session<PixelIqn>, RunError> {
@@ -56,12 +51,7 @@ fn resume(
 #[test]
 fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoints() {
     let folder = TempDir::new().unwrap();
-    let mut config = config(500);
-    config.train = config
-        .train
-        .with_learning_rate(1e30)
-        .with_warmup(0.0)
-        .with_schedule(Schedule::Constant);
+    let mut config = diverging();
     config.checkpoint.every_steps = 1;
     let error = start(&folder, config).unwrap().train().err().unwrap();
     let RunError::Train(error) = error else {
@@ -90,13 +80,8 @@ fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoints() {
 #[test]
 fn bad_steps_are_skipped_and_counted() {
     let folder = TempDir::new().unwrap();
-    let mut config = config(500);
-    config.train = config
-        .train
-        .with_learning_rate(1e30)
-        .with_warmup(0.0)
-        .with_schedule(Schedule::Constant)
-        .with_skip_bad_steps(true);
+    let mut config = diverging();
+    config.train.skip_bad_steps = true;
     let notices = Arc::new(std::sync::Mutex::new(Vec::new()));
     let heard = notices.clone();
     let session = start(&folder, config).unwrap();
