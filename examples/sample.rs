@@ -33,7 +33,8 @@ struct Args {
     /// Seed: image `i` of a seed is always the same
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Class of the images, one per image separated by commas, or `spread` over all classes
+    /// Class of the images, one per image separated by commas, `spread` over all classes, or `none`
+    /// after a training with label dropout [default for a model with classes: spread]
     #[arg(long, value_parser = parse_labels)]
     labels: Option<Labels>,
     /// The same tau for every value, in (0, 1): 0.5 for the image of medians
@@ -126,6 +127,10 @@ fn run(args: Args) -> anyhow::Result<()> {
         run.fingerprint(Weights::Averaged)?
     );
     let [height, width] = config.data.size;
+    if args.labels == Some(Labels::Unlabelled) && config.train.label_dropout == 0.0 {
+        eprintln!("WARNING: the model was trained without label dropout: it never saw an image");
+        eprintln!("WARNING: without a class, and what it draws for none means little");
+    }
     let shape = [range.len(), config.model.channels, height, width];
     let written = format!("cannot write {}", args.out.display());
     match extension.as_str() {

@@ -41,7 +41,8 @@ struct Args {
     /// commas, share each batch
     #[arg(long, value_name = "NAME", default_value = pixel_iqn::DEFAULT_DEVICE)]
     device: String,
-    /// Go on with the run in this folder
+    /// Go on with the run in this folder, under its own config; of that, --set, --data,
+    /// --checkpoint-steps, --eval-images, --samples and --skip-bad-steps may change what no loss depends on
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "dataset", "config", "preset", "model", "tau_injection", "class_conditional", "steps",
         "batch", "learning_rate", "seed", "run",
@@ -81,9 +82,12 @@ struct Args {
     /// Highest learning rate [default: 0.001]
     #[arg(long)]
     learning_rate: Option<f64>,
-    /// Seed of everything random [default: 0]
-    #[arg(long)]
+    /// Seed of everything random, below 2^63 [default: 0]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..1 << 63))]
     seed: Option<u64>,
+    /// Leave out steps whose loss or gradient is infinite or not a number
+    #[arg(long)]
+    skip_bad_steps: bool,
     /// Held-out images to score at the end [default: what suits the device]
     #[arg(long)]
     eval_images: Option<usize>,
@@ -133,7 +137,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let names = args.device.split(',').map(str::trim);
     let runners: Vec<Runner> = names.map(pixel_iqn::runner).collect::<Result<_, _>>()?;
     // What would fail after the training.
-    ensure!(args.eval_images != Some(0), "--eval-images starts at 1");
     if let Some(out) = &args.out {
         common::check_folder_of(out)?;
     }
@@ -141,9 +144,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Some(folder) => open_run(args, folder)?,
         None => new_run(args, &runners[0])?,
     };
-    println!("{}", config.to_toml());
-    println!("data   {}", config.data.description);
-    println!("run    {}", run.path().display());
     let head = config.model.head;
     let job = Job {
         args,
@@ -163,13 +163,19 @@ fn run(args: &Args) -> anyhow::Result<()> {
 /// The images, the config and the folder of a run that was begun before.
 fn open_run(args: &Args, folder: &Path) -> anyhow::Result<(Splits, RunConfig, RunDir)> {
     let (run, mut config) = RunDir::open(folder)?;
-    for setting in checkpoint_steps(args).iter().chain(&args.settings) {
+    for setting in report_flags(args).iter().flatten().chain(&args.settings) {
         config = config.with_setting(setting).context("--set")?;
     }
-    if args.data.data.is_some() {
-        config.data.path.clone_from(&args.data.data);
-    }
+    config.validate()?;
     let kind: DatasetKind = config.data.dataset.parse()?;
+    if let Some(folder) = args
+        .data
+        .data
+        .as_ref()
+        .filter(|_| kind != DatasetKind::Builtin)
+    {
+        config.data.path = Some(absolute(folder)?);
+    }
     let data = common::DataArgs {
         data: config.data.path.clone(),
         dataset: Some(kind),
@@ -202,7 +208,7 @@ fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, R
     let data = DataConfig {
         path: match kind {
             DatasetKind::Builtin => None,
-            _ => Some(std::path::absolute(data_folder(args, &file))?),
+            _ => Some(absolute(&data_folder(args, &file))?),
         },
         description: splits.description.clone(),
         ..DataConfig::of(kind.name(), &splits.train, &splits.held_out)
@@ -214,8 +220,16 @@ fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, R
     let flip = kind != DatasetKind::Mnist;
     let train = TrainConfig::new(runner.steps, runner.batch).with_flip(flip);
     let mut base = RunConfig::new(data, model, train);
-    base.report = ReportConfig::for_steps(settle(args, &base, &file)?.train.steps);
+    let file = without_data(args, &file)?;
+    let steps = settle(args, &base, &file)?.train.steps;
+    base.report = ReportConfig::for_steps(steps)
+        .with_eval_images(runner.eval_images)
+        .with_samples(runner.samples);
     let config = settle(args, &base, &file)?;
+    ensure!(
+        config.data == base.data,
+        "--set cannot change where the images come from: use --dataset and --data"
+    );
     ensure!(
         config.model.channels == channels
             && [0, splits.train.classes()].contains(&config.model.classes),
@@ -239,6 +253,11 @@ fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, R
 
 /// A config, with what the file changes, then the flags, then `--set`.
 fn settle(args: &Args, base: &RunConfig, file: &str) -> anyhow::Result<RunConfig> {
+    // Before the file, whose other keys change the preset further.
+    let base = match &args.preset {
+        Some(preset) => &base.with_setting(&format!("model.preset={preset}"))?,
+        None => base,
+    };
     let mut config = base.with_toml(file).with_context(|| match &args.config {
         Some(path) => path.display().to_string(),
         None => "the config".to_owned(),
@@ -254,30 +273,55 @@ fn settle(args: &Args, base: &RunConfig, file: &str) -> anyhow::Result<RunConfig
     });
     let text = |value: Option<usize>| value.map(|value| value.to_string());
     let flags = [
-        flag("model.preset", args.preset.clone()),
         flag("model.head", head),
         flag("model.tau_injection", injection),
         flag("train.steps", text(args.steps)),
         flag("train.batch", text(args.batch)),
         flag(
             "train.learning_rate",
-            args.learning_rate.map(|rate| rate.to_string()),
+            // `1e30` and not a one with thirty zeros, which is no float of TOML.
+            args.learning_rate.map(|rate| format!("{rate:e}")),
         ),
         flag("train.seed", args.seed.map(|seed| seed.to_string())),
     ];
-    for setting in flags.iter().flatten().chain(&checkpoint_steps(args)) {
+    for setting in flags.iter().chain(&report_flags(args)).flatten() {
         config = config.with_setting(setting)?;
     }
     for setting in &args.settings {
         config = config.with_setting(setting).context("--set")?;
     }
+    config.validate()?;
     Ok(config)
 }
 
-/// `--checkpoint-steps` as a setting.
-fn checkpoint_steps(args: &Args) -> Option<String> {
-    let steps = args.checkpoint_steps?;
-    Some(format!("checkpoint.every_steps={steps}"))
+/// The flags that a resumed run takes, as settings.
+fn report_flags(args: &Args) -> [Option<String>; 4] {
+    let text = |value: Option<usize>| value.map(|value| value.to_string());
+    let skip = args.skip_bad_steps.then(|| "true".to_owned());
+    [
+        ("checkpoint.every_steps", text(args.checkpoint_steps)),
+        ("report.eval_images", text(args.eval_images)),
+        ("report.samples", text(args.samples)),
+        ("train.skip_bad_steps", skip),
+    ]
+    .map(|(key, value)| Some(format!("{key}={}", value?)))
+}
+
+/// A config file without its section `data`, which was read before and describes the images of the
+/// run that it is from; and without its preset, where a flag names another.
+fn without_data(args: &Args, file: &str) -> anyhow::Result<String> {
+    let mut table: toml::Table = match file.parse() {
+        Ok(table) => table,
+        // The error comes with the place when all of it is read.
+        Err(_) => return Ok(file.to_owned()),
+    };
+    table.remove("data");
+    if args.preset.is_some()
+        && let Some(toml::Value::Table(model)) = table.get_mut("model")
+    {
+        model.remove("preset");
+    }
+    Ok(table.to_string())
 }
 
 /// `--data` and `--dataset`, or what the config file says instead.
@@ -299,6 +343,17 @@ fn data_folder(args: &Args, file: &str) -> PathBuf {
         (None, Some(folder)) => folder.into(),
         (None, None) => args.data.folder().to_owned(),
     }
+}
+
+/// The path from the root, as TOML can hold it.
+fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
+    let path = std::path::absolute(folder)?;
+    ensure!(
+        path.to_str().is_some(),
+        "the name of {} is not UTF-8: rename it, or give a link to it",
+        path.display()
+    );
+    Ok(path)
 }
 
 /// A text of the section `data` of a config file.
@@ -366,6 +421,9 @@ fn train_steps<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<Option<Trainer<M>
     } else {
         Session::<M>::start(run, config, train, held_out, &devices)?
     };
+    println!("{}", job.config.to_toml());
+    println!("data   {}", job.config.data.description);
+    println!("run    {}", job.run.path().display());
     let done = session.steps_done();
     if job.args.resume.is_some() {
         println!("resume after {done} steps");
@@ -422,11 +480,7 @@ fn train_steps<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<Option<Trainer<M>
 fn save_scores<M: TrainModel>(job: &Job<'_>, trainer: &Trainer<M>) -> anyhow::Result<()> {
     let runner = &job.runners[0];
     let options = ScoreOptions {
-        images: job
-            .args
-            .eval_images
-            .unwrap_or(runner.eval_images)
-            .min(job.held_out.len()),
+        images: job.config.report.eval_images.min(job.held_out.len()),
         batch: job.config.train.batch,
         seed: job.config.train.seed,
     };
@@ -466,7 +520,7 @@ fn draw<M: TrainModel>(job: &Job<'_>, model: M) -> anyhow::Result<()> {
     let seed = config.train.seed;
     let sampler = pixel_iqn::sampler(model, &runner.device);
     let (channels, [height, width]) = (config.model.channels, config.data.size);
-    let count = args.samples.unwrap_or(runner.samples).max(1);
+    let count = config.report.samples;
     let options = SampleOptions {
         labels: if config.model.classes > 0 {
             Labels::Spread

@@ -83,7 +83,6 @@ impl Program {
         if run.join("config.toml").exists() {
             self.resume(run)
         } else {
-            fs::remove_dir_all(run).ok();
             self.new_run(run, data)
         }
     }

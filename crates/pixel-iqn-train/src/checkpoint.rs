@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,8 +132,11 @@ impl Checkpoints {
         };
         let mut steps = Vec::new();
         for entry in entries {
-            let name = entry.map_err(at(&self.folder))?.file_name();
-            steps.extend(name.to_str().and_then(|name| name.parse::<usize>().ok()));
+            let path = entry.map_err(at(&self.folder))?.path();
+            let name = path.file_name().and_then(OsStr::to_str);
+            let step = name.and_then(|name| name.parse::<usize>().ok());
+            // Not all that looks like a number is a checkpoint.
+            steps.extend(step.filter(|step| self.path(*step) == path && path.is_dir()));
         }
         steps.sort_unstable();
         Ok(steps)
@@ -147,13 +151,17 @@ impl Checkpoints {
     ///
     /// # Errors
     ///
-    /// [`RunError::Io`]; then nothing of the new checkpoint is left and the old ones are as they
-    /// were.
+    /// [`RunError::Io`] and [`RunError::Json`]. Where the new checkpoint could not be written, nothing
+    /// of it is left and the old ones are as they were.
     pub fn save(&self, manifest: &Manifest, tensors: &[u8]) -> Result<(), RunError> {
         let step = manifest.counters.step;
         let path = self.path(step);
         let part = path.with_added_extension(PART);
-        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
+        if !self.folder.exists() {
+            fs::create_dir_all(&self.folder)
+                .and_then(|()| atomic::sync_folder_of(&self.folder))
+                .map_err(at(&self.folder))?;
+        }
         let written = write_folder(&part, manifest, tensors).and_then(|()| {
             // The same step again, after a resume from an earlier one.
             remove_folder(&path)?;
@@ -201,7 +209,8 @@ impl Checkpoints {
         };
         for entry in entries {
             let path = entry.map_err(at(&self.folder))?.path();
-            if path.extension().is_some_and(|extension| extension == PART) {
+            let is_part = path.extension().is_some_and(|extension| extension == PART);
+            if is_part && path.is_dir() {
                 remove_folder(&path)?;
             }
         }
@@ -212,8 +221,8 @@ impl Checkpoints {
     ///
     /// # Errors
     ///
-    /// [`RunError::Checkpoint`] where it is damaged, of another version or of another program, and
-    /// [`RunError::NoCheckpoint`] where there is none.
+    /// [`RunError::Checkpoint`] where it is damaged, of another version or of another program,
+    /// [`RunError::NoCheckpoint`] where there is none, and [`RunError::Io`].
     pub fn load(&self, step: usize) -> Result<Checkpoint, RunError> {
         let path = self.path(step);
         if !path.is_dir() {
@@ -260,7 +269,8 @@ fn write_folder(path: &Path, manifest: &Manifest, tensors: &[u8]) -> Result<(), 
         let file = path.join(name);
         atomic::write_synced(&file, bytes).map_err(at(&file))?;
     }
-    Ok(())
+    // The names of the files, which are in the folder.
+    atomic::sync_folder_of(&path.join(MANIFEST)).map_err(at(path))
 }
 
 /// Says what is wrong in words.
@@ -425,6 +435,12 @@ mod tests {
         assert_eq!(checkpoints.steps().unwrap(), [1]);
         checkpoints.rewind(1).unwrap();
         assert!(!part.exists());
+        // What looks like a checkpoint, or like a part of one.
+        fs::create_dir(checkpoints.folder.join("99")).unwrap();
+        fs::write(checkpoints.folder.join("00000098"), "").unwrap();
+        fs::write(checkpoints.folder.join("00000097.part"), "").unwrap();
+        assert_eq!(checkpoints.steps().unwrap(), [1]);
+        checkpoints.rewind(1).unwrap();
         assert_eq!(checkpoints.steps().unwrap(), [1]);
     }
 

@@ -50,10 +50,44 @@ impl Display {
 
 #[cfg(feature = "dashboard")]
 fn dashboard(interrupter: Interrupter) -> Box<dyn MetricsRenderer> {
+    #[cfg(unix)]
+    if let Ok(modes) = rustix::termios::tcgetattr(std::io::stdin()) {
+        BEFORE.get_or_init(|| modes);
+    }
     let wrapper = burn::train::renderer::tui::TuiMetricsRendererWrapper::new(interrupter, None);
     #[cfg(unix)]
     keep_ctrl_c();
     Box::new(wrapper)
+}
+
+/// The terminal before the dashboard.
+#[cfg(all(unix, feature = "dashboard"))]
+static BEFORE: std::sync::OnceLock<rustix::termios::Termios> = std::sync::OnceLock::new();
+
+/// Takes the terminal from the dashboard, for an end at once.
+pub(crate) fn restore_terminal() {
+    #[cfg(all(unix, feature = "dashboard"))]
+    if let Some(modes) = BEFORE.get().filter(|_| dashboard_is_up()) {
+        use std::io::Write;
+        let now = rustix::termios::OptionalActions::Now;
+        rustix::termios::tcsetattr(std::io::stdin(), now, modes).ok();
+        // Leave the alternate screen, show the cursor, let go of the mouse.
+        let codes = "\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1015l\x1b[?1006l";
+        let mut stdout = std::io::stdout();
+        stdout.write_all(codes.as_bytes()).ok();
+        stdout.flush().ok();
+    }
+}
+
+/// Whether the dashboard has the terminal.
+pub(crate) fn dashboard_is_up() -> bool {
+    #[cfg(all(unix, feature = "dashboard"))]
+    if let Ok(modes) = rustix::termios::tcgetattr(std::io::stdin()) {
+        return !modes
+            .local_modes
+            .contains(rustix::termios::LocalModes::ICANON);
+    }
+    false
 }
 
 /// The dashboard makes Ctrl-C a key that it does not read. As a signal it stops the training as it

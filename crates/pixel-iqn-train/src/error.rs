@@ -22,12 +22,13 @@ pub enum TrainError {
     Model(#[from] ConfigError),
     /// The loss or the gradient is no longer a number.
     #[error(
-        "the loss is {loss} and the norm of the gradient {grad_norm} at step {step}, with the \
-         learning rate {learning_rate:e}: train with a lower learning rate, or leave out such \
-         steps by `train.skip_bad_steps` (which gives up after 100 of them in a row)"
+        "after {step} steps the loss is {loss} and the norm of the gradient {grad_norm}, with the \
+         learning rate {learning_rate:e}: begin again with a lower learning rate, or resume from an \
+         earlier checkpoint, with `train.skip_bad_steps` to leave out such steps (which gives up \
+         after 100 of them in a row)"
     )]
     NotFinite {
-        /// The step, counted from 0, whose update was not made.
+        /// Steps done before this one, whose update was not made.
         step: usize,
         /// The loss.
         loss: f32,
@@ -51,9 +52,9 @@ pub enum TrainError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// Not TOML.
-    #[error("not a config: {0}")]
-    Toml(#[from] toml::de::Error),
+    /// Not TOML, or a value of another type; the text says where.
+    #[error("{0}")]
+    Toml(String),
     /// A key that no config has.
     #[error("unknown key `{key}`: did you mean `{nearest}`?")]
     UnknownKey {
@@ -91,6 +92,12 @@ pub enum SettingsError {
     Invalid(#[from] TrainError),
 }
 
+impl From<toml::de::Error> for SettingsError {
+    fn from(error: toml::de::Error) -> Self {
+        Self::Toml(error.to_string().trim_end().replace('\n', " "))
+    }
+}
+
 /// Why a run folder cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -99,7 +106,7 @@ pub enum RunError {
     #[error("{} is not empty: choose another folder, or empty it first", .0.display())]
     NotEmpty(PathBuf),
     /// A file that every run has is not there.
-    #[error("{} is missing: is {} the folder of a run that saved its weights?", path.display(), path.parent().unwrap_or(path).display())]
+    #[error("{} is missing: is {} the folder of a run, and did it save this?", path.display(), path.parent().unwrap_or(path).display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -145,8 +152,8 @@ pub enum RunError {
         steps: Vec<usize>,
     },
     /// No checkpoint of a run can be used.
-    #[error("no checkpoint in {} can be used: start again in another folder", .0.display())]
-    NoGoodCheckpoint(PathBuf),
+    #[error("no checkpoint can be used: {}; start again in another folder", .0.join("; "))]
+    NoGoodCheckpoint(Vec<String>),
     /// The config of a run is not that of its checkpoint.
     #[error("the config disagrees with the checkpoint {}: {}", path.display(), conflicts.join("; "))]
     Conflict {
@@ -154,16 +161,6 @@ pub enum RunError {
         path: PathBuf,
         /// One text per field, with both values.
         conflicts: Vec<String>,
-    },
-    /// `metrics.jsonl` lacks steps that were done.
-    #[error("{} has {found} of the {step} steps that were done: put the missing lines back, or resume from an earlier checkpoint", path.display())]
-    MetricsGap {
-        /// The file.
-        path: PathBuf,
-        /// Steps in it.
-        found: usize,
-        /// Steps that were done.
-        step: usize,
     },
     /// Another process works in the folder.
     #[error("another process trains in {}: wait for it, or end it", .0.display())]
@@ -179,7 +176,7 @@ pub enum RunError {
         expected: String,
     },
     /// Training cannot start or go on.
-    #[error("training stopped")]
+    #[error("cannot train")]
     Train(#[from] TrainError),
     /// Burn's training failed.
     #[error("Burn's training stopped: {0}")]

@@ -1,8 +1,8 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::atomic;
 use crate::error::{RunError, at};
@@ -23,23 +23,36 @@ pub struct Metrics {
     pub held_out: Option<HeldOut>,
 }
 
-/// How the averaged weights do on held-out images.
+/// How the averaged weights do on held-out images. What is no number is `null` in JSON.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 pub struct HeldOut {
     /// The loss that is trained, at tau that are the same every time.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f32,
     /// The mean pinball loss over all values and [`LEVELS`](crate::LEVELS) quantiles of each.
+    #[serde(deserialize_with = "number_or_null")]
     pub mean_pinball: f64,
     /// 1 less the part of the CRPS of the marginal distribution that is left.
+    #[serde(deserialize_with = "number_or_null")]
     pub skill: f64,
     /// The part of neighbouring quantiles that are in the wrong order.
+    #[serde(deserialize_with = "number_or_null")]
     pub crossing_rate: f64,
+}
+
+fn number_or_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + From<f32>,
+{
+    let number = Option::deserialize(deserializer)?;
+    Ok(number.unwrap_or_else(|| T::from(f32::NAN)))
 }
 
 /// The losses of a run so far, for its curve.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// The loss of each step; not a number where a step was bad.
+    /// The loss of each step; not a number where a step was bad, or where its line was lost.
     pub losses: Vec<f32>,
     /// `(step, held-out)`, where it was measured.
     pub held_out: Vec<(usize, HeldOut)>,
@@ -72,12 +85,13 @@ pub struct MetricsLog {
 
 impl MetricsLog {
     /// Opens the file for the line of step `step`: lines of later steps, which a resumed run
-    /// writes again, and a line that was cut off are removed. Returns the losses before it.
+    /// writes again, and lines that cannot be read are removed. Returns the losses before it, and
+    /// how many of them are missing.
     ///
     /// # Errors
     ///
-    /// [`RunError::Io`], and [`RunError::MetricsGap`] where lines of earlier steps are missing.
-    pub(crate) fn open(path: PathBuf, step: usize) -> Result<(Self, History), RunError> {
+    /// [`RunError::Io`].
+    pub(crate) fn open(path: PathBuf, step: usize) -> Result<(Self, History, usize), RunError> {
         /// What is read again of a line.
         #[derive(Deserialize)]
         struct Line {
@@ -85,19 +99,21 @@ impl MetricsLog {
             loss: Option<f32>,
             held_out: Option<HeldOut>,
         }
-        let mut kept = Vec::new();
+        let (mut kept, mut found) = (Vec::new(), 0);
         let mut history = History::default();
         if path.exists() {
             let file = BufReader::new(File::open(&path).map_err(at(&path))?);
             for text in file.split(b'\n') {
                 let text = text.map_err(at(&path))?;
                 let Ok(line) = serde_json::from_slice::<Line>(&text) else {
-                    break;
+                    continue;
                 };
-                if line.step >= step || line.step != history.losses.len() {
-                    break;
+                if line.step >= step || line.step < history.losses.len() {
+                    continue;
                 }
+                history.losses.resize(line.step, f32::NAN);
                 history.losses.push(line.loss.unwrap_or(f32::NAN));
+                found += 1;
                 history
                     .held_out
                     .extend(line.held_out.map(|held_out| (line.step, held_out)));
@@ -105,17 +121,11 @@ impl MetricsLog {
                 kept.push(b'\n');
             }
         }
-        if history.losses.len() != step {
-            return Err(RunError::MetricsGap {
-                path,
-                found: history.losses.len(),
-                step,
-            });
-        }
+        history.losses.resize(step, f32::NAN);
         atomic::write(&path, &kept)?;
         let file = fs::OpenOptions::new().append(true).open(&path);
         let file = file.map_err(at(&path))?;
-        Ok((Self { path, file }, history))
+        Ok((Self { path, file }, history, step - found))
     }
 
     /// Adds a line.
@@ -127,6 +137,10 @@ impl MetricsLog {
         let line = serde_json::to_string(metrics).expect("a struct of numbers is valid JSON");
         let written = self.file.write_all(format!("{line}\n").as_bytes());
         written.map_err(at(&self.path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Waits for the disk.
@@ -158,8 +172,8 @@ mod tests {
     fn metrics_are_one_object_per_line_at_full_precision() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let (mut log, history) = MetricsLog::open(path.clone(), 0).unwrap();
-        assert_eq!(history, History::default());
+        let (mut log, history, missing) = MetricsLog::open(path.clone(), 0).unwrap();
+        assert_eq!((history, missing), (History::default(), 0));
         let loss = 0.1f32 + f32::EPSILON;
         log.write(&metrics(0, loss)).unwrap();
         log.write(&metrics(1, f32::NAN)).unwrap();
@@ -180,30 +194,41 @@ mod tests {
     fn steps_that_are_run_again_replace_their_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let (mut log, _) = MetricsLog::open(path.clone(), 0).unwrap();
+        let (mut log, _, _) = MetricsLog::open(path.clone(), 0).unwrap();
         for step in 0..5 {
             log.write(&metrics(step, step as f32)).unwrap();
         }
         // Cut off in the middle of a line, as by a kill.
         log.file.write_all(b"{\"step\":5,\"lo").unwrap();
 
-        let (mut log, history) = MetricsLog::open(path.clone(), 3).unwrap();
-        assert_eq!(history.losses, [0.0, 1.0, 2.0]);
+        let (mut log, history, missing) = MetricsLog::open(path.clone(), 3).unwrap();
+        assert_eq!((history.losses, missing), (vec![0.0, 1.0, 2.0], 0));
         log.write(&metrics(3, 30.0)).unwrap();
-        let (_, history) = MetricsLog::open(path.clone(), 4).unwrap();
+        let (_, history, _) = MetricsLog::open(path.clone(), 4).unwrap();
         assert_eq!(history.losses, [0.0, 1.0, 2.0, 30.0]);
 
-        let error = MetricsLog::open(path, 6).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                RunError::MetricsGap {
-                    found: 4,
-                    step: 6,
-                    ..
-                }
-            ),
-            "{error}"
+        // A damaged line, and two that were never written.
+        let text = fs::read_to_string(&path).unwrap().replacen('{', "", 1);
+        fs::write(&path, text).unwrap();
+        let (_, history, missing) = MetricsLog::open(path, 6).unwrap();
+        assert_eq!(
+            (history.losses[3], history.losses.len(), missing),
+            (30.0, 6, 3)
         );
+        assert!(history.losses[0].is_nan() && history.losses[5].is_nan());
+    }
+
+    #[test]
+    fn what_is_no_number_survives_json() {
+        let bad = HeldOut {
+            loss: f32::NAN,
+            mean_pinball: f64::INFINITY,
+            skill: 0.5,
+            crossing_rate: 0.25,
+        };
+        let json = serde_json::to_string(&bad).unwrap();
+        let read: HeldOut = serde_json::from_str(&json).unwrap();
+        assert!(read.loss.is_nan() && read.mean_pinball.is_nan());
+        assert_eq!((read.skill, read.crossing_rate), (0.5, 0.25));
     }
 }

@@ -26,8 +26,8 @@ pub struct Chart<'a> {
     pub y_label: &'a str,
     /// What to draw, the lowest first.
     pub series: Vec<Series<'a>>,
-    /// The range of the vertical axis, where it is not that of the points. Points beyond it are
-    /// drawn on its edge.
+    /// The range of the vertical axis, where it is not that of the points. Lines are cut there,
+    /// dots beyond it are drawn on its edge.
     pub y_range: Option<Range<f64>>,
 }
 
@@ -53,6 +53,13 @@ pub enum Mark {
     Dashes(u32),
     /// Dots of this radius in pixels.
     Dots(u32),
+}
+
+impl Mark {
+    fn size(self) -> u32 {
+        let (Self::Line(size) | Self::Dashes(size) | Self::Dots(size)) = self;
+        size
+    }
 }
 
 /// Colours that go together, the most important first.
@@ -96,8 +103,7 @@ impl Chart<'_> {
             let margin = 0.05 * (y.end - y.start);
             y.start - margin..y.end + margin
         });
-        let (low, high) = (y.start, y.end);
-        self.draw_on(pixels, size, x, y, |&(x, y)| (x, y.clamp(low, high)))
+        self.draw_on(pixels, size, x, y)
             .map_err(|error| error.to_string())
     }
 
@@ -107,7 +113,6 @@ impl Chart<'_> {
         size: [u32; 2],
         x: Range<f64>,
         y: Range<f64>,
-        inside: impl Fn(&(f64, f64)) -> (f64, f64),
     ) -> Result<(), DrawingAreaErrorKind<<BitMapBackend<'static> as DrawingBackend>::ErrorType>>
     {
         let unit = SCALE as u32;
@@ -120,7 +125,7 @@ impl Chart<'_> {
             .caption(self.title, text(22))
             .x_label_area_size(52 * unit)
             .y_label_area_size(72 * unit)
-            .build_cartesian_2d(x, y)?;
+            .build_cartesian_2d(x, y.clone())?;
         let axis = RGBColor(120, 120, 126).stroke_width(unit);
         chart
             .configure_mesh()
@@ -138,19 +143,33 @@ impl Chart<'_> {
         for series in &self.series {
             let [r, g, b] = series.color;
             let color = RGBColor(r, g, b);
-            let points = series.points.iter().map(&inside);
+            let mut pieces = pieces(&series.points, &y).into_iter();
+            // The first one, which there is even if it is empty, carries the label.
+            let first = pieces.next().unwrap_or_default();
+            for piece in pieces {
+                let style = color.stroke_width(series.mark.size() * unit);
+                match series.mark {
+                    Mark::Line(_) => chart.draw_series(LineSeries::new(piece, style))?,
+                    Mark::Dashes(_) => {
+                        let dashes = DashedLineSeries::new(piece, 9 * unit, 6 * unit, style);
+                        chart.draw_series(dashes)?
+                    }
+                    Mark::Dots(_) => break,
+                };
+            }
+            let style = color.stroke_width(series.mark.size() * unit);
             let drawn = match series.mark {
-                Mark::Line(width) => {
-                    let style = color.stroke_width(width * unit);
-                    chart.draw_series(LineSeries::new(points, style))?
+                Mark::Line(_) => chart.draw_series(LineSeries::new(first, style))?,
+                Mark::Dashes(_) => {
+                    chart.draw_series(DashedLineSeries::new(first, 9 * unit, 6 * unit, style))?
                 }
-                Mark::Dashes(width) => {
-                    let style = color.stroke_width(width * unit);
-                    chart.draw_series(DashedLineSeries::new(points, 9 * unit, 6 * unit, style))?
+                Mark::Dots(radius) => {
+                    let points = series.points.iter().filter(|point| point.1.is_finite());
+                    chart.draw_series(points.map(|&(x, value)| {
+                        let point = (x, value.clamp(y.start, y.end));
+                        Circle::new(point, radius * unit, color.filled())
+                    }))?
                 }
-                Mark::Dots(radius) => chart.draw_series(
-                    points.map(|point| Circle::new(point, radius * unit, color.filled())),
-                )?,
             };
             if !series.label.is_empty() {
                 let mark = series.mark;
@@ -237,20 +256,49 @@ pub fn save_curve(
 fn curve_range(series: &[Series<'_>]) -> Option<Range<f64>> {
     let points = series.iter().flat_map(|series| &series.points);
     let mut values: Vec<f64> = points.map(|point| point.1).collect();
+    values.retain(|value| value.is_finite());
     values.sort_by(f64::total_cmp);
     let (low, high) = (*values.first()?, values[(values.len() - 1) * 97 / 100]);
     let margin = 0.05 * (high - low).max(1e-3 * high.abs());
     Some(low - margin..high + margin)
 }
 
-/// The mean over the `half` values before and after each.
+/// The mean over the `half` values before and after each, as far as they are numbers.
 fn running_mean(values: &[f64], half: usize) -> Vec<f64> {
     (0..values.len())
         .map(|i| {
             let window = &values[i.saturating_sub(half)..values.len().min(i + half + 1)];
-            window.iter().sum::<f64>() / window.len() as f64
+            let finite = || window.iter().filter(|value| value.is_finite());
+            finite().sum::<f64>() / finite().count() as f64
         })
         .collect()
+}
+
+/// The parts of a line that lie in a range of y, cut where the line crosses its ends.
+fn pieces(points: &[(f64, f64)], range: &Range<f64>) -> Vec<Vec<(f64, f64)>> {
+    let mut pieces = vec![Vec::new()];
+    let inside = |y: f64| (range.start..=range.end).contains(&y);
+    for (i, &(x, y)) in points.iter().enumerate() {
+        if let Some(&(x0, y0)) = i.checked_sub(1).map(|before| &points[before])
+            && inside(y) != inside(y0)
+            && y.is_finite()
+            && y0.is_finite()
+        {
+            let outside = if inside(y) { y0 } else { y };
+            let end = outside.clamp(range.start, range.end);
+            let crossing = x0 + (x - x0) * (end - y0) / (y - y0);
+            pieces
+                .last_mut()
+                .expect("there is one")
+                .push((crossing, end));
+        }
+        if inside(y) {
+            pieces.last_mut().expect("there is one").push((x, y));
+        } else if pieces.last().is_some_and(|piece| !piece.is_empty()) {
+            pieces.push(Vec::new());
+        }
+    }
+    pieces
 }
 
 /// The range of the finite values, widened if it is a point.
@@ -352,6 +400,26 @@ mod tests {
             assert!(matches!(error, RunError::Plot { .. }), "{error}");
         }
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_line_is_cut_where_it_leaves_the_range() {
+        let points = [
+            (0.0, 3.0),
+            (1.0, 1.0),
+            (2.0, 0.5),
+            (3.0, f64::NAN),
+            (4.0, 0.0),
+        ];
+        let cut = pieces(&points, &(0.0..2.0));
+        let expected = [vec![(0.5, 2.0), (1.0, 1.0), (2.0, 0.5)], vec![(4.0, 0.0)]];
+        assert_eq!(cut, expected);
+        let steep = pieces(
+            &[(0.0, 1.0), (1.0, 3.0), (2.0, 3.0), (3.0, 1.0)],
+            &(0.0..2.0),
+        );
+        let expected = [vec![(0.0, 1.0), (0.5, 2.0)], vec![(2.5, 2.0), (3.0, 1.0)]];
+        assert_eq!(steep, expected);
     }
 
     #[test]

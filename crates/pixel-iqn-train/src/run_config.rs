@@ -81,6 +81,12 @@ pub struct ReportConfig {
     /// Samples on a sheet, at least 1, always at the same tau.
     #[config(default = 16)]
     pub sheet_samples: usize,
+    /// Held-out images that a program scores when the run is complete.
+    #[config(default = 256)]
+    pub eval_images: usize,
+    /// Samples that it draws then.
+    #[config(default = 64)]
+    pub samples: usize,
     /// Whether event files for TensorBoard are written.
     #[config(default = true)]
     pub tensorboard: bool,
@@ -141,8 +147,21 @@ impl RunConfig {
     pub fn validate(&self) -> Result<(), TrainError> {
         self.model.validate()?;
         self.train.validate()?;
+        // Other versions are told apart before they are read.
+        let version = self.version == Self::VERSION;
         let minutes = |minutes: f64| minutes >= 0.0 && minutes.is_finite();
         for (ok, name, range) in [
+            (version, "version", "what this program writes"),
+            (
+                self.data.path.as_ref().is_none_or(|p| p.to_str().is_some()),
+                "data.path",
+                "valid UTF-8",
+            ),
+            (
+                self.train.label_dropout == 0.0 || self.model.classes > 0,
+                "train.label_dropout",
+                "0 for a model without classes",
+            ),
             (
                 minutes(self.checkpoint.every_minutes),
                 "checkpoint.every_minutes",
@@ -164,6 +183,12 @@ impl RunConfig {
                 "report.sheet_samples",
                 "at least 1",
             ),
+            (
+                self.report.eval_images > 0,
+                "report.eval_images",
+                "at least 1",
+            ),
+            (self.report.samples > 0, "report.samples", "at least 1"),
         ] {
             if !ok {
                 return Err(TrainError::Config { name, range });
@@ -199,8 +224,12 @@ pub(crate) mod tests {
     fn what_is_out_of_range_is_named() {
         config().validate().unwrap();
         type Change = fn(&mut RunConfig);
-        let changes: [(Change, &str); 7] = [
+        let changes: [(Change, &str); 11] = [
+            (|c| c.version = 1, "version"),
             (|c| c.model.layers = 0, "layers"),
+            (|c| c.train.label_dropout = 0.5, "label_dropout"),
+            (|c| c.report.eval_images = 0, "eval_images"),
+            (|c| c.report.samples = 0, "samples"),
             (|c| c.train.batch = 0, "batch"),
             (|c| c.checkpoint.every_minutes = -1.0, "every_minutes"),
             (|c| c.checkpoint.keep = 0, "keep"),

@@ -51,20 +51,25 @@ impl Weights {
     }
 }
 
+const LOCK: &str = "lock";
+
 impl RunDir {
     /// Creates the folder of a new run, with its parents.
     ///
     /// # Errors
     ///
-    /// [`RunError::NotEmpty`] where the folder has files in it, and [`RunError::Io`].
+    /// [`RunError::NotEmpty`] where the folder has files of a run in it, and [`RunError::Io`].
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, RunError> {
         let path = path.into();
         fs::create_dir_all(&path).map_err(at(&path))?;
-        let mut entries = fs::read_dir(&path).map_err(at(&path))?;
-        match entries.next() {
-            None => Ok(Self { path }),
-            Some(_) => Err(RunError::NotEmpty(path)),
+        for entry in fs::read_dir(&path).map_err(at(&path))? {
+            // What a run leaves that could not begin, or was ended before it had a config.
+            let name = entry.map_err(at(&path))?.file_name();
+            if name != LOCK && name != "config.toml.part" {
+                return Err(RunError::NotEmpty(path));
+            }
         }
+        Ok(Self { path })
     }
 
     /// Creates the first folder `name-1`, `name-2`, ... of `parent` that is not there yet.
@@ -116,7 +121,7 @@ impl RunDir {
     /// [`RunError::Locked`] where another process does, and [`RunError::Io`]. On a file system
     /// without locks there is no such check.
     pub(crate) fn lock(&self) -> Result<File, RunError> {
-        let path = self.file("lock");
+        let path = self.file(LOCK);
         let file = File::create(&path).map_err(at(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
@@ -289,6 +294,8 @@ mod tests {
         assert!(matches!(error, RunError::Locked(_)), "{error}");
         drop(lock);
         run.lock().unwrap();
+        // A lock alone is no run.
+        RunDir::create(folder.path()).unwrap();
     }
 
     #[test]

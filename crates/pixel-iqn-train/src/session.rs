@@ -33,6 +33,9 @@ type OnStep = Box<dyn FnMut(&Metrics) + Send>;
 type OnNotice = Box<dyn FnMut(&str) + Send>;
 type Events<M> = SupervisedTrainingEventProcessor<Objective<M>>;
 
+/// Minutes from one `curve.png` to the next.
+const CURVE_MINUTES: f64 = 2.0;
+
 /// How many pixels a pixel of a sheet is wide.
 const SHEET_SCALE: usize = 3;
 
@@ -105,8 +108,8 @@ impl<M: TrainModel> Session<M> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Train`] for a config out of range, [`RunError::Locked`] where another process
-    /// works in the folder, [`RunError::OtherImages`] where the digest of the config is not that
+    /// [`RunError::Train`] for a config out of range, [`RunError::NotEmpty`] where the folder has a
+    /// run, [`RunError::Locked`] where another process works in it, [`RunError::OtherImages`] where the digest of the config is not that
     /// of the images, and [`RunError::Io`].
     ///
     /// # Panics
@@ -119,6 +122,9 @@ impl<M: TrainModel> Session<M> {
         held_out: Arc<ImageDataset>,
         devices: &[Device],
     ) -> Result<Self, RunError> {
+        if run.file("config.toml").exists() {
+            return Err(RunError::NotEmpty(run.path().to_owned()));
+        }
         let lock = run.lock()?;
         let session = Self::new(run, config, train, held_out, devices, None, lock)?;
         session.run.save_config(&session.config)?;
@@ -134,8 +140,7 @@ impl<M: TrainModel> Session<M> {
     ///
     /// As [`start`](Self::start); also [`RunError::Conflict`] where the config is not that of the
     /// checkpoint, [`RunError::NoCheckpoint`] and [`RunError::Checkpoint`] for a checkpoint that
-    /// was named, [`RunError::NoGoodCheckpoint`] where there are some and none can be used, and
-    /// [`RunError::MetricsGap`].
+    /// was named, and [`RunError::NoGoodCheckpoint`] where there are some and none can be used.
     ///
     /// # Panics
     ///
@@ -155,7 +160,8 @@ impl<M: TrainModel> Session<M> {
             ResumeFrom::Last => checkpoints.load_last()?,
         };
         if checkpoint.is_none() && !bad.is_empty() {
-            return Err(RunError::NoGoodCheckpoint(run.file("checkpoints")));
+            let reasons = bad.iter().map(ToString::to_string);
+            return Err(RunError::NoGoodCheckpoint(reasons.collect()));
         }
         if let Some(Checkpoint { manifest, .. }) = &checkpoint {
             let conflicts = config.conflicts(&manifest.config);
@@ -169,7 +175,12 @@ impl<M: TrainModel> Session<M> {
                 });
             }
         }
+        let begins_again = checkpoint.is_none();
         let mut session = Self::new(run, config, train, held_out, devices, checkpoint, lock)?;
+        if begins_again {
+            let notice = "WARNING: there is no checkpoint yet: the run begins again from its seed";
+            session.notices.push(notice.to_owned());
+        }
         for error in bad {
             session.notices.push(format!("WARNING: {error}"));
         }
@@ -202,7 +213,12 @@ impl<M: TrainModel> Session<M> {
             (best, seconds) = (manifest.best, manifest.seconds);
         }
         let step = trainer.steps_done();
-        let (log, history) = MetricsLog::open(run.file("metrics.jsonl"), step)?;
+        let (log, history, missing) = MetricsLog::open(run.file("metrics.jsonl"), step)?;
+        let mut notices = Vec::new();
+        if missing > 0 {
+            let path = log.path().display();
+            notices.push(format!("WARNING: {path} lacks {missing} of {step} steps"));
+        }
         checkpoints.rewind(step)?;
         Ok(Self {
             run,
@@ -216,7 +232,7 @@ impl<M: TrainModel> Session<M> {
             best,
             seconds,
             started: Instant::now(),
-            notices: Vec::new(),
+            notices,
             interrupter: Interrupter::new(),
             display: Display::Plain,
             sampler: None,
@@ -274,8 +290,11 @@ impl<M: TrainModel> Session<M> {
     /// # Errors
     ///
     /// [`RunError::Train`] where the loss is no longer a number or the device fails,
-    /// [`RunError::Io`] where a file cannot be written. The last checkpoint is then as it was.
-    pub fn train(self) -> Result<Finished<M>, RunError> {
+    /// [`RunError::Io`], [`RunError::Weights`], [`RunError::Plot`] and [`RunError::Data`] where a
+    /// file cannot be written, [`RunError::Sample`] where the sampler fails, and [`RunError::Burn`].
+    /// The last checkpoint is then as it was.
+    pub fn train(mut self) -> Result<Finished<M>, RunError> {
+        self.say();
         let legs = self.config.train.steps.div_ceil(self.leg());
         let done = self.steps_done() / self.leg();
         let renderer = self.display.renderer(&self.interrupter);
@@ -345,15 +364,20 @@ impl<M: TrainModel> Session<M> {
     /// The steps, to their end of whatever kind, and what follows.
     fn run(&mut self, events: &mut Events<M>) -> Result<End, RunError> {
         let end = self.steps(events)?;
-        if self.history.losses.iter().any(|loss| loss.is_finite()) {
-            plot::save_curve(
-                &self.run.file("curve.png"),
-                M::LOSS,
-                &self.history.losses,
-                &self.history.held_out_losses(),
-            )?;
-        }
+        self.curve()?;
         Ok(end)
+    }
+
+    fn curve(&self) -> Result<(), RunError> {
+        if self.history.losses.iter().all(|loss| !loss.is_finite()) {
+            return Ok(());
+        }
+        plot::save_curve(
+            &self.run.file("curve.png"),
+            M::LOSS,
+            &self.history.losses,
+            &self.history.held_out_losses(),
+        )
     }
 
     fn steps(&mut self, events: &mut Events<M>) -> Result<End, RunError> {
@@ -375,6 +399,7 @@ impl<M: TrainModel> Session<M> {
         self.started = Instant::now();
         let mut saved = Timer::new(self.config.checkpoint.every_minutes);
         let mut sheet = Timer::new(self.config.report.sheet_minutes);
+        let mut curve = Timer::new(CURVE_MINUTES);
         let mut saved_step = (first > 0).then_some(first);
         let mut in_leg = false;
         let mut end = End::Complete;
@@ -447,15 +472,24 @@ impl<M: TrainModel> Session<M> {
                 self.sheet(board.as_mut())?;
                 sheet.reset();
             }
+            if curve.is_due() {
+                self.curve()?;
+                curve.reset();
+            }
             let every = self.config.checkpoint.every_steps;
-            if better || saved.is_due() || (every > 0 && done.is_multiple_of(every)) {
-                self.save(metrics.held_out)?;
+            let due = better || saved.is_due() || (every > 0 && done.is_multiple_of(every));
+            // Weights whose loss is no number are not worth the place of a checkpoint.
+            if due && !report.skipped {
+                if let Some(board) = &mut board {
+                    board.flush()?;
+                }
+                self.save()?;
                 saved_step = Some(done);
                 saved.reset();
             }
         }
         if saved_step != Some(self.steps_done()) {
-            self.save(None)?;
+            self.save()?;
         }
         if self.config.report.sheet_minutes > 0.0 && end != End::Interrupted {
             self.sheet(board.as_mut())?;
@@ -485,8 +519,11 @@ impl<M: TrainModel> Session<M> {
     }
 
     /// Writes a checkpoint, and the weights for those who want to sample already.
-    fn save(&mut self, held_out: Option<HeldOut>) -> Result<(), RunError> {
+    fn save(&mut self) -> Result<(), RunError> {
         let (counters, tensors) = self.trainer.state()?;
+        let held_out = self.history.held_out.last();
+        let held_out = held_out.filter(|(step, _)| step + 1 == counters.step);
+        let held_out = held_out.map(|(_, held_out)| *held_out);
         let manifest = Manifest {
             held_out,
             best: self.best,
@@ -564,7 +601,9 @@ impl<M: TrainModel> Session<M> {
 fn bad_step(report: &StepReport) -> String {
     format!(
         "WARNING: step {} was skipped: its loss is {} and the norm of its gradient {}",
-        report.step, report.loss, report.grad_norm
+        report.step + 1,
+        report.loss,
+        report.grad_norm
     )
 }
 

@@ -15,10 +15,21 @@ const OPTIONAL: [(&str, &str); 3] = [
 
 /// What may differ between a checkpoint and the config it goes on under: nothing that the losses
 /// depend on.
-const FREE: [&str; 4] = ["data.path", "data.description", "checkpoint.", "report."];
+const FREE: [&str; 5] = [
+    "data.path",
+    "data.description",
+    "checkpoint.",
+    "report.",
+    // A step that was bad ended the run without it.
+    "train.skip_bad_steps",
+];
 
 impl RunConfig {
     /// The whole config, as [`from_toml`](Self::from_toml) reads it.
+    ///
+    /// # Panics
+    ///
+    /// Panics for what TOML cannot hold: a number above `i64::MAX`, a path that is not UTF-8.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("numbers, names and lists are valid TOML")
     }
@@ -37,12 +48,15 @@ impl RunConfig {
                 expected: Self::VERSION,
             });
         }
-        let config: Self = table.try_into()?;
+        let config: Self = table.clone().try_into()?;
+        // Serde passes over keys that it does not know.
+        merge(&mut config.to_table(), table, "")?;
         config.validate()?;
         Ok(config)
     }
 
     /// This config with some keys changed: those of a TOML file, which may leave out what stays.
+    /// The result is to be [validated](Self::validate).
     ///
     /// `preset` in the section `model` stands for all of a [preset](ModelConfig::preset) but its
     /// channels, classes and head; other keys of the section change it further.
@@ -65,9 +79,7 @@ impl RunConfig {
         }
         let mut table = base.to_table();
         merge(&mut table, changes, "")?;
-        let config: Self = table.try_into()?;
-        config.validate()?;
-        Ok(config)
+        Ok(table.try_into()?)
     }
 
     /// This config with one key changed, given as on a command line: `train.learning_rate=3e-4`.
@@ -213,6 +225,9 @@ mod tests {
         assert_eq!(RunConfig::from_toml(&text).unwrap(), config);
         assert_eq!(super::tests::config().with_toml(&text).unwrap(), config);
 
+        let more = text.replace("[train]\n", "[train]\nlearningrate = 5.0\n");
+        let error = RunConfig::from_toml(&more).unwrap_err().to_string();
+        assert!(error.contains("`train.learning_rate`"), "{error}");
         let old = text.replace("version = 2", "version = 1");
         let error = RunConfig::from_toml(&old).unwrap_err().to_string();
         assert!(error.contains("version 1"), "{error}");
@@ -265,8 +280,11 @@ mod tests {
             config().with_setting("steps"),
             Err(SettingsError::NoValue(_))
         ));
-        let error = config().with_setting("steps=0").unwrap_err().to_string();
-        assert!(error.contains("`steps`"), "{error}");
+        // Two that are only right together.
+        let changed = config().with_setting("schedule=exponential").unwrap();
+        assert!(changed.validate().is_err());
+        let changed = changed.with_setting("final_rate=0.1").unwrap();
+        changed.validate().unwrap();
     }
 
     #[test]

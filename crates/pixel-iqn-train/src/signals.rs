@@ -7,6 +7,7 @@ use burn::train::Interrupter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::display;
 use crate::error::RunError;
 
 /// A switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session) with it
@@ -23,17 +24,23 @@ pub fn stop_on_signals() -> Result<Interrupter, RunError> {
     let switch = interrupter.clone();
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag down, the second one finds it up.
-        flag::register_conditional_shutdown(signal, 130, stop.clone())
-            .and_then(|_| flag::register(signal, stop.clone()))
-            .map_err(RunError::Signals)?;
+        flag::register(signal, stop.clone()).map_err(RunError::Signals)?;
     }
-    thread::spawn(move || {
-        while !stop.load(Ordering::Relaxed) {
+    let wait = move || {
+        while !stop.swap(false, Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(20));
         }
+    };
+    thread::spawn(move || {
+        wait();
         switch.stop(Some("a signal"));
-        eprintln!("\nfinishing; press Ctrl-C again to stop at once");
+        // It would be written across the dashboard.
+        if !display::dashboard_is_up() {
+            eprintln!("\nfinishing; press Ctrl-C again to stop at once");
+        }
+        wait();
+        display::restore_terminal();
+        std::process::exit(130);
     });
     Ok(interrupter)
 }

@@ -457,6 +457,32 @@ mod tests {
     }
 
     #[test]
+    fn a_skipped_step_leaves_the_weights_and_training_goes_on() {
+        let device = Device::flex();
+        let config = TrainConfig::new(10, 4).with_skip_bad_steps(true);
+        let mut trainer = Trainer::<PixelIqn>::new(&ModelConfig::tiny(), config, &device).unwrap();
+        let good = batch(&device);
+        trainer.step(&good).unwrap();
+        let (_, before) = trainer.state().unwrap();
+        let bad = ImageBatch {
+            images: good.images.clone() * f32::NAN,
+            ..good.clone()
+        };
+        let report = trainer.step(&bad).unwrap();
+        assert!(report.skipped && report.loss.is_nan());
+        let (counters, after) = trainer.state().unwrap();
+        assert!(after == before);
+        assert_eq!((counters.step, counters.optimizer_steps), (2, 1));
+        assert_eq!(counters.bad_in_a_row, 1);
+
+        let report = trainer.step(&good).unwrap();
+        assert!(!report.skipped && report.loss.is_finite());
+        let (counters, after) = trainer.state().unwrap();
+        assert!(after != before);
+        assert_eq!((counters.optimizer_steps, counters.bad_in_a_row), (2, 0));
+    }
+
+    #[test]
     fn clipping_bounds_the_gradient_and_is_reported_unclipped() {
         // A step of Adam does not depend on the scale of the gradients, unless epsilon rules:
         // a tiny bound must leave the weights where they are.

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use pixel_iqn_core::{GatedPixelCnn, Head, ModelConfig, PixelIqn};
+use pixel_iqn_core::{GatedPixelCnn, Head, ModelConfig, NaiveSampler, PixelIqn};
 use pixel_iqn_train::{
     End, Interrupter, ResumeFrom, RunConfig, RunDir, RunError, Schedule, Session, TrainConfig,
     TrainError,
@@ -61,7 +61,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoints() {
     let TrainError::NotFinite { step, .. } = error else {
         panic!("{error}");
     };
-    assert!(text.contains(&format!("step {step}")), "{text}");
+    assert!(text.contains(&format!("after {step} steps")), "{text}");
     assert!(text.contains("learning rate 1e30"), "{text}");
     assert!(text.contains("gradient"), "{text}");
     let (run, config) = RunDir::open(folder.path().join("run")).unwrap();
@@ -75,6 +75,54 @@ fn a_loss_that_is_no_number_ends_the_run_and_leaves_the_checkpoints() {
         error,
         RunError::Train(TrainError::NotFinite { step: again, .. }) if again == step
     ));
+}
+
+#[test]
+fn a_held_out_loss_that_is_no_number_spoils_no_checkpoint_and_no_curve() {
+    let folder = TempDir::new().unwrap();
+    let mut config = diverging();
+    // So high that the average of the weights overflows too.
+    config.train.learning_rate = 1e38;
+    config.train.steps = 40;
+    config.train.skip_bad_steps = true;
+    config.checkpoint.every_steps = 1;
+    config.report.held_out_every = 1;
+    let finished = start(&folder, config).unwrap().train().unwrap();
+    let held_out = finished.history.held_out_losses();
+    assert!(held_out.iter().any(|(_, loss)| !loss.is_finite()));
+    assert!(folder.path().join("run/curve.png").exists());
+    let (run, config) = RunDir::open(folder.path().join("run")).unwrap();
+    let (last, bad) = run.checkpoints(&config).load_last().unwrap();
+    assert!(bad.is_empty(), "{bad:?}");
+    assert_eq!(last.unwrap().manifest.counters.step, 40);
+    // Skipping may be turned on and off between processes.
+    let session = resume(&folder, |config| config.train.skip_bad_steps = false);
+    assert_eq!(session.unwrap().train().unwrap().end, End::Complete);
+}
+
+#[test]
+fn sheets_are_drawn_at_the_same_tau_and_for_tensorboard_too() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(6);
+    config.report.sheet_minutes = 1e-9;
+    config.report.sheet_samples = 4;
+    let session = start(&folder, config).unwrap();
+    let session = session.with_sampler(|model, device| Box::new(NaiveSampler::new(model, device)));
+    session.train().unwrap();
+    let names = |name: &str| {
+        let entries = std::fs::read_dir(folder.path().join("run").join(name)).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let sheets = names("sheets");
+    assert_eq!(sheets.len(), 6);
+    assert!(sheets[5].ends_with("00000006.png"));
+    let events = std::fs::read(&names("tensorboard")[0]).unwrap();
+    for sheet in sheets {
+        let png = std::fs::read(sheet).unwrap();
+        assert!(events.windows(png.len()).any(|bytes| bytes == png));
+    }
 }
 
 #[test]
