@@ -140,7 +140,7 @@ impl Reading {
     }
 }
 
-/// The input of [`Reading`].
+// The input of `Reading`.
 impl Adaptor<Option<Metrics>> for StepOutput {
     fn adapt(&self) -> Option<Metrics> {
         self.metrics
