@@ -1,7 +1,8 @@
 use pixel_iqn_data::ImageDataset;
 use pixel_iqn_loss::{crps_from_samples, tau_midpoints};
 
-use crate::score::LEVELS;
+/// Quantile levels of the scores, at the middles of this many equal bins of [0, 1].
+pub const LEVELS: usize = 20;
 
 /// The quantiles of the intensity of each channel over all positions and images of a set: the
 /// forecast that knows nothing of an image, and the reference of the skill score.

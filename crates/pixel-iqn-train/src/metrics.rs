@@ -6,7 +6,23 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::atomic;
 use crate::error::{RunError, at};
-use crate::trainer::StepReport;
+
+/// What one step did.
+#[derive(Serialize, Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The step, counted from 0.
+    pub step: usize,
+    /// The mean loss of the batch before the step.
+    pub loss: f32,
+    /// The norm of all gradients together, before clipping.
+    pub grad_norm: f32,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Whether the weights were left alone, because the loss or the gradient was infinite or not
+    /// a number.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub skipped: bool,
+}
 
 /// A line of `metrics.jsonl`.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq)]

@@ -7,10 +7,7 @@ use pixel_iqn_loss::{pinball, skill_score};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::marginal::MarginalQuantiles;
-
-/// Quantile levels of the scores, at the middles of this many equal bins of [0, 1].
-pub const LEVELS: usize = 20;
+use crate::marginal::{LEVELS, MarginalQuantiles};
 
 const SCORING: u64 = u64::from_be_bytes(*b"scoring ");
 

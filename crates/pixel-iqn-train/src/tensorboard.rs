@@ -141,8 +141,7 @@ fn io(path: &Path, error: Error) -> RunError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::HeldOut;
-    use crate::trainer::StepReport;
+    use crate::metrics::{HeldOut, StepReport};
     use tfrecord::{EventIter, RecordReaderConfig};
 
     #[test]

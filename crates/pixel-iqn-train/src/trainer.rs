@@ -14,6 +14,7 @@ use crate::clip;
 use crate::config::TrainConfig;
 use crate::ema::Ema;
 use crate::error::TrainError;
+use crate::metrics::StepReport;
 use crate::objective::{Objective, StepOutput, TrainModel};
 use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
@@ -44,23 +45,6 @@ pub struct Trainer<M: TrainModel> {
 struct Workers<M: TrainModel> {
     devices: Vec<Device>,
     threads: MultiDevicesTrainStep<Objective<M>>,
-}
-
-/// What one step did.
-#[derive(Serialize, Debug, Clone, Copy, PartialEq)]
-pub struct StepReport {
-    /// The step, counted from 0.
-    pub step: usize,
-    /// The mean loss of the batch before the step.
-    pub loss: f32,
-    /// The norm of all gradients together, before clipping.
-    pub grad_norm: f32,
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// Whether the weights were left alone, because the loss or the gradient was infinite or not
-    /// a number.
-    #[serde(skip_serializing_if = "core::ops::Not::not")]
-    pub skipped: bool,
 }
 
 /// The part of a [`Trainer`]'s state that is not tensors.
