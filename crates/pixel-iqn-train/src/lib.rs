@@ -22,6 +22,36 @@
 //! let model = trainer.averaged();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! That is [`Trainer`], one step at a time. A [`Session`] is a whole run: it measures, writes
+//! checkpoints, draws, and resumes exactly:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use burn::tensor::Device;
+//! # use pixel_iqn_core::{ModelConfig, PixelIqn};
+//! # use pixel_iqn_data::builtin;
+//! use pixel_iqn_train::{DataConfig, ResumeFrom, RunConfig, RunDir, Session, TrainConfig};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let devices = [Device::flex()];
+//! let train = Arc::new(builtin::generate(0, 0..64, 8, 3)?);
+//! let held_out = Arc::new(builtin::generate(0, 64..72, 8, 3)?);
+//! let data = DataConfig::of("builtin", &train, &held_out);
+//! let config = RunConfig::new(data, ModelConfig::tiny(), TrainConfig::new(4, 8));
+//!
+//! let run = RunDir::create(folder)?;
+//! let session = Session::<PixelIqn>::start(run, config, train.clone(), held_out.clone(), &devices)?;
+//! session.train()?;
+//!
+//! // In another process, after an end by force:
+//! let (run, config) = RunDir::open(folder)?;
+//! let from = ResumeFrom::Last;
+//! let session = Session::<PixelIqn>::resume(run, config, train, held_out, &devices, from)?;
+//! assert_eq!(session.steps_done(), 4);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod atomic;
 mod batcher;

@@ -74,5 +74,5 @@ pub use pixel_iqn_core::{
 #[cfg(feature = "cpu")]
 pub use pixel_iqn_cpu::keep_freed_memory;
 pub use pixel_iqn_data::{DatasetKind, ImageBatch, ImageDataset};
-pub use pixel_iqn_train::{RunConfig, RunDir, TrainConfig, TrainModel, Trainer};
+pub use pixel_iqn_train::{RunConfig, RunDir, Session, TrainConfig, TrainModel, Trainer};
 pub use sampler::{load_sampler, sampler};

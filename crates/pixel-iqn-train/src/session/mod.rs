@@ -94,8 +94,8 @@ impl<M: TrainModel> Session<M> {
     /// # Errors
     ///
     /// [`RunError::Train`] for a config out of range, [`RunError::NotEmpty`] where the folder has a
-    /// run, [`RunError::Locked`] where another process works in it, [`RunError::OtherImages`] where the digest of the config is not that
-    /// of the images, and [`RunError::Io`].
+    /// run, [`RunError::Locked`] where another process works in it, [`RunError::OtherImages`] where
+    /// the digest of the config is not that of the images, and [`RunError::Io`].
     ///
     /// # Panics
     ///
@@ -118,8 +118,8 @@ impl<M: TrainModel> Session<M> {
 
     /// Goes on with the run in a folder.
     ///
-    /// `config` is that of the folder, or differs from it in `checkpoint`, `report` and `data.path`
-    /// alone. Damaged checkpoints are left out, with a notice.
+    /// `config` is that of the folder, or differs from it in `checkpoint`, `report`, `data.path` and
+    /// `train.skip_bad_steps` alone. Damaged checkpoints are left out and set aside, with a notice.
     ///
     /// # Errors
     ///
