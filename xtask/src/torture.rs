@@ -104,8 +104,8 @@ fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
          times",
         args.ends
     );
-    // Half of the ends come after the first step, and leave a third of the steps to the last
-    // process.
+    // About half of the ends come after the first step. Where the machine gets faster meanwhile,
+    // the last of them find a run that is complete, which has to stay as it is.
     let longest = 2.0 * startup + 8.0 / 3.0 * seconds / args.ends as f32;
     let noise = Noise::new(args.seed);
     let (mut killed, mut asked, mut damaged) = (0, 0, 0);
