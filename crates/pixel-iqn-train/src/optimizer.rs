@@ -8,20 +8,20 @@ use burn::tensor::container::TensorContainer;
 
 use crate::config::{OptimizerKind, TrainConfig};
 
-/// Burn's Adam and AdamW with their moments as models.
+/// Burn's Adam and AdamW with moments that can be had as models.
 ///
-/// Burn's own whole-module optimizer keeps its moments by the ids of the parameters, which differ
-/// from process to process, and writes them in its own format only. Here they have the structure
-/// and the names of the model, so that a checkpoint holds them under names that mean something.
-#[derive(Debug, Clone)]
-pub(crate) struct Optimizer<M> {
+/// Burn's own whole-module optimizer writes its moments by the ids of the parameters, which differ
+/// from process to process, and in its own format only. As models they have the names of the
+/// model, so that a checkpoint holds them under names that mean something.
+#[derive(Debug)]
+pub(crate) struct Optimizer {
     rule: Rule,
-    first: M,
-    second: M,
+    // Owned here alone, so that a step changes them in place.
+    first: TensorContainer<ParamId>,
+    second: TensorContainer<ParamId>,
     time: usize,
 }
 
-#[derive(Clone)]
 enum Rule {
     Adam(Adam),
     AdamW(AdamW),
@@ -39,9 +39,9 @@ impl core::fmt::Debug for Rule {
 /// The field's epsilon (Burn's default is 1e-5).
 const EPSILON: f32 = 1e-8;
 
-impl<M: Module> Optimizer<M> {
+impl Optimizer {
     /// Prepares to train `model`: the moments are zero.
-    pub fn new(model: &M, config: &TrainConfig) -> Self {
+    pub fn new<M: Module>(model: &M, config: &TrainConfig) -> Self {
         let decay = config.weight_decay as f32;
         let rule = match config.optimizer {
             OptimizerKind::Adam => {
@@ -57,48 +57,45 @@ impl<M: Module> Optimizer<M> {
         let zeros = model.valid().map(&mut Zeros);
         Self {
             rule,
-            first: zeros.clone(),
-            second: zeros,
+            first: collect(&zeros),
+            second: collect(&zeros),
             time: 0,
         }
     }
 
-    /// The mean of the gradients, the mean of their squares and the steps that were made.
-    pub fn state(&self) -> (&M, &M, usize) {
-        (&self.first, &self.second, self.time)
+    /// The mean of the gradients and the mean of their squares, in the form of the model that is
+    /// trained, and the steps that were made.
+    pub fn state<M: Module>(&self, model: &M) -> (M, M, usize) {
+        let moments = |moments| model.valid().map(&mut Replace(moments));
+        (moments(&self.first), moments(&self.second), self.time)
     }
 
     /// Goes on from a [`state`](Self::state).
-    pub fn restore(&mut self, first: M, second: M, time: usize) {
-        (self.first, self.second, self.time) = (first, second, time);
+    pub fn restore<M: Module>(&mut self, first: &M, second: &M, time: usize) {
+        (self.first, self.second, self.time) = (collect(first), collect(second), time);
     }
 
     /// The model after a step. Parameters without a gradient stay.
-    pub fn step(&mut self, learning_rate: f64, model: M, gradients: GradientsParams) -> M {
-        let collect = |moments: &M| {
-            let mut collect = Collect(TensorContainer::new());
-            moments.visit(&mut collect);
-            collect.0
-        };
-        let mut step = Step {
-            rule: &self.rule,
+    pub fn step<M: Module>(
+        &mut self,
+        learning_rate: f64,
+        model: M,
+        gradients: GradientsParams,
+    ) -> M {
+        let model = model.map(&mut Step {
+            optimizer: self,
             learning_rate,
             gradients,
-            first: collect(&self.first),
-            second: collect(&self.second),
-            time: self.time,
-        };
-        let model = model.map(&mut step);
-        let Step {
-            mut first,
-            mut second,
-            ..
-        } = step;
-        self.first = self.first.clone().map(&mut Replace(&mut first));
-        self.second = self.second.clone().map(&mut Replace(&mut second));
+        });
         self.time += 1;
         model
     }
+}
+
+fn collect<M: Module>(moments: &M) -> TensorContainer<ParamId> {
+    let mut collect = Collect(TensorContainer::new());
+    moments.visit(&mut collect);
+    collect.0
 }
 
 struct Zeros;
@@ -117,25 +114,21 @@ impl ModuleVisitor for Collect {
     }
 }
 
-struct Replace<'a>(&'a mut TensorContainer<ParamId>);
+struct Replace<'a>(&'a TensorContainer<ParamId>);
 
 impl ModuleMapper for Replace<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let new: Option<Tensor<D>> = self.0.remove(&param.id);
-        match new {
-            Some(new) => param.map(|_| new),
-            None => param,
-        }
+        let moment = self.0.get(&param.id).expect(SAME);
+        param.map(|_| moment)
     }
 }
 
+const SAME: &str = "the moments and the model have the same parameters";
+
 struct Step<'a> {
-    rule: &'a Rule,
+    optimizer: &'a mut Optimizer,
     learning_rate: f64,
     gradients: GradientsParams,
-    first: TensorContainer<ParamId>,
-    second: TensorContainer<ParamId>,
-    time: usize,
 }
 
 impl ModuleMapper for Step<'_> {
@@ -144,16 +137,13 @@ impl ModuleMapper for Step<'_> {
         let Some(gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
-        let take = |moments: &mut TensorContainer<ParamId>| -> Tensor<D> {
-            moments
-                .remove(&id)
-                .expect("the moments and the model have the same parameters")
-        };
-        let (first, second) = (take(&mut self.first), take(&mut self.second));
-        let mut state = AdaptiveMomentumState::new(self.time, first, second);
+        let optimizer = &mut *self.optimizer;
+        let first = optimizer.first.remove(&id).expect(SAME);
+        let second = optimizer.second.remove(&id).expect(SAME);
+        let mut state = AdaptiveMomentumState::new(optimizer.time, first, second);
         let tracked = tensor.is_require_grad();
         let (weight, rate) = (tensor.inner(), self.learning_rate);
-        let weight = match self.rule {
+        let weight = match &optimizer.rule {
             Rule::Adam(adam) => {
                 let (weight, next) = adam.step(rate, weight, gradient, Some(AdamState::new(state)));
                 state = next.expect("Adam has a state").momentum;
@@ -166,8 +156,8 @@ impl ModuleMapper for Step<'_> {
                 weight
             }
         };
-        self.first.register(id, state.moment_1);
-        self.second.register(id, state.moment_2);
+        optimizer.first.register(id, state.moment_1);
+        optimizer.second.register(id, state.moment_2);
         let weight = Tensor::from_inner(weight).set_require_grad(tracked);
         Param::from_mapped_value(id, weight, mapper)
     }
@@ -225,7 +215,7 @@ mod tests {
             }
             assert_ne!(ours.used.to_data(), model().used.to_data());
             assert_eq!(ours.unused.to_data(), model().unused.to_data());
-            assert_eq!(optimizer.state().2, 5);
+            assert_eq!(optimizer.state(&ours).2, 5);
         }
     }
 }

@@ -33,7 +33,7 @@ const BAD_STEPS: usize = 100;
 pub struct Trainer<M: TrainModel> {
     objective: Objective<M>,
     average: Ema<M>,
-    optimizer: Optimizer<M>,
+    optimizer: Optimizer,
     config: TrainConfig,
     device: Device,
     workers: Option<Workers<M>>,
@@ -266,7 +266,7 @@ impl<M: TrainModel> Trainer<M> {
     ///
     /// [`TrainError::State`] where the tensors cannot be read from the device.
     pub fn state(&self) -> Result<(Counters, Vec<u8>), TrainError> {
-        let (first, second, optimizer_steps) = self.optimizer.state();
+        let (first, second, optimizer_steps) = self.optimizer.state(&self.objective.model);
         let counters = Counters {
             step: self.step,
             optimizer_steps,
@@ -276,8 +276,8 @@ impl<M: TrainModel> Trainer<M> {
         let tensors = state::join([
             ("model", weights::to_safetensors(&self.model())?),
             ("average", weights::to_safetensors(self.averaged())?),
-            ("moment_1", weights::to_safetensors(first)?),
-            ("moment_2", weights::to_safetensors(second)?),
+            ("moment_1", weights::to_safetensors(&first)?),
+            ("moment_2", weights::to_safetensors(&second)?),
         ])?;
         Ok((counters, tensors))
     }
@@ -292,8 +292,7 @@ impl<M: TrainModel> Trainer<M> {
     pub fn restore(&mut self, counters: Counters, tensors: &[u8]) -> Result<(), TrainError> {
         let mut model = self.objective.model.clone();
         let mut average = self.averaged().clone();
-        let (first, second, _) = self.optimizer.state();
-        let [mut first, mut second] = [first.clone(), second.clone()];
+        let (mut first, mut second, _) = self.optimizer.state(&model);
         let names = ["model", "average", "moment_1", "moment_2"];
         let parts = state::split(tensors, names)?;
         let models = [&mut model, &mut average, &mut first, &mut second];
@@ -303,7 +302,7 @@ impl<M: TrainModel> Trainer<M> {
         self.objective.model = model;
         self.average.restore(average, counters.average_updates);
         let time = counters.optimizer_steps;
-        self.optimizer.restore(first, second, time);
+        self.optimizer.restore(&first, &second, time);
         self.step = counters.step;
         self.bad_in_a_row = counters.bad_in_a_row;
         Ok(())
