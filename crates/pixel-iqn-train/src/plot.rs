@@ -55,13 +55,6 @@ pub enum Mark {
     Dots(u32),
 }
 
-impl Mark {
-    fn size(self) -> u32 {
-        let (Self::Line(size) | Self::Dashes(size) | Self::Dots(size)) = self;
-        size
-    }
-}
-
 /// Colours that go together, the most important first.
 pub mod color {
     /// Blue.
@@ -143,47 +136,45 @@ impl Chart<'_> {
         for series in &self.series {
             let [r, g, b] = series.color;
             let color = RGBColor(r, g, b);
-            let mut pieces = pieces(&series.points, &y).into_iter();
-            // The first one, which there is even if it is empty, carries the label.
-            let first = pieces.next().unwrap_or_default();
-            for piece in pieces {
-                let style = color.stroke_width(series.mark.size() * unit);
-                match series.mark {
-                    Mark::Line(_) => chart.draw_series(LineSeries::new(piece, style))?,
-                    Mark::Dashes(_) => {
-                        let dashes = DashedLineSeries::new(piece, 9 * unit, 6 * unit, style);
-                        chart.draw_series(dashes)?
-                    }
-                    Mark::Dots(_) => break,
-                };
-            }
-            let style = color.stroke_width(series.mark.size() * unit);
-            let drawn = match series.mark {
-                Mark::Line(_) => chart.draw_series(LineSeries::new(first, style))?,
-                Mark::Dashes(_) => {
-                    chart.draw_series(DashedLineSeries::new(first, 9 * unit, 6 * unit, style))?
-                }
-                Mark::Dots(radius) => {
-                    let points = series.points.iter().filter(|point| point.1.is_finite());
-                    chart.draw_series(points.map(|&(x, value)| {
-                        let point = (x, value.clamp(y.start, y.end));
-                        Circle::new(point, radius * unit, color.filled())
-                    }))?
-                }
+            let parts = match series.mark {
+                Mark::Dots(_) => vec![on_edge(&series.points, &y)],
+                Mark::Line(_) | Mark::Dashes(_) => pieces(&series.points, &y),
             };
-            if !series.label.is_empty() {
-                let mark = series.mark;
-                let end = 26 * unit as i32;
-                drawn.label(series.label).legend(move |(x, y)| match mark {
-                    Mark::Line(width) | Mark::Dashes(width) => {
-                        let style = color.stroke_width(width.max(2) * unit);
-                        PathElement::new(vec![(x, y), (x + end, y)], style).into_dyn()
+            for (part, points) in parts.into_iter().enumerate() {
+                let drawn = match series.mark {
+                    Mark::Line(width) => {
+                        let style = color.stroke_width(width * unit);
+                        chart.draw_series(LineSeries::new(points, style))?
+                    }
+                    Mark::Dashes(width) => {
+                        let style = color.stroke_width(width * unit);
+                        chart.draw_series(DashedLineSeries::new(
+                            points,
+                            9 * unit,
+                            6 * unit,
+                            style,
+                        ))?
                     }
                     Mark::Dots(radius) => {
-                        let size = radius.max(3) * unit;
-                        Circle::new((x + end / 2, y), size, color.filled()).into_dyn()
+                        let dot = |point| Circle::new(point, radius * unit, color.filled());
+                        chart.draw_series(points.into_iter().map(dot))?
                     }
-                });
+                };
+                // One entry in the legend, whatever the number of parts.
+                if part == 0 && !series.label.is_empty() {
+                    let mark = series.mark;
+                    let end = 26 * unit as i32;
+                    drawn.label(series.label).legend(move |(x, y)| match mark {
+                        Mark::Line(width) | Mark::Dashes(width) => {
+                            let style = color.stroke_width(width.max(2) * unit);
+                            PathElement::new(vec![(x, y), (x + end, y)], style).into_dyn()
+                        }
+                        Mark::Dots(radius) => {
+                            let size = radius.max(3) * unit;
+                            Circle::new((x + end / 2, y), size, color.filled()).into_dyn()
+                        }
+                    });
+                }
             }
         }
         if self.series.iter().any(|series| !series.label.is_empty()) {
@@ -272,6 +263,13 @@ fn running_mean(values: &[f64], half: usize) -> Vec<f64> {
             finite().sum::<f64>() / finite().count() as f64
         })
         .collect()
+}
+
+/// The points that are numbers, those beyond a range of y on its ends.
+fn on_edge(points: &[(f64, f64)], range: &Range<f64>) -> Vec<(f64, f64)> {
+    let finite = points.iter().filter(|point| point.1.is_finite());
+    let inside = |&(x, y): &(f64, f64)| (x, y.clamp(range.start, range.end));
+    finite.map(inside).collect()
 }
 
 /// The parts of a line that lie in a range of y, cut where the line crosses its ends.
