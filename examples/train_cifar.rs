@@ -18,11 +18,11 @@ use clap::{Parser, ValueEnum};
 use pixel_iqn::data::{DataError, ImageDataset, Splits, download, save_sheet};
 use pixel_iqn::train::{
     DataConfig, Display, End, Inpainting, Interrupter, MarginalQuantiles, ReportConfig, ResumeFrom,
-    ScoreOptions, Session, sample_levels, score,
+    ScoreOptions, Session, save_samples, score,
 };
 use pixel_iqn::{
-    DatasetKind, GatedPixelCnn, Head, Labels, ModelConfig, PixelIqn, RunConfig, RunDir, Runner,
-    SampleOptions, TrainConfig, TrainModel, Trainer,
+    DatasetKind, GatedPixelCnn, Head, ModelConfig, PixelIqn, RunConfig, RunDir, Runner,
+    TrainConfig, TrainModel, Trainer,
 };
 
 /// Train a PixelIQN on images
@@ -521,24 +521,10 @@ fn draw<M: TrainModel>(job: &Job<'_>, model: M) -> anyhow::Result<()> {
     let sampler = pixel_iqn::sampler(model, &runner.device);
     let (channels, [height, width]) = (config.model.channels, config.data.size);
     let count = config.report.samples;
-    let options = SampleOptions {
-        labels: if config.model.classes > 0 {
-            Labels::Spread
-        } else {
-            Labels::None
-        },
-        ..SampleOptions::new(count, config.data.size, seed)
-    };
-    let levels = common::with_row_progress("sampling", count, height, |on_row| {
-        sample_levels(&*sampler, &options, on_row)
+    let path = run.file("samples.png");
+    common::with_row_progress("sampling", count, height, |on_row| {
+        save_samples(&path, &*sampler, count, config.data.size, seed, on_row)
     })?;
-    // Spread labels go round the classes: a column for each.
-    let columns = match config.model.classes {
-        0 => count.isqrt().max(1),
-        classes => classes.min(count),
-    };
-    let shape = [count, channels, height, width];
-    save_sheet(&run.file("samples.png"), &levels, shape, columns, SCALE)?;
 
     let (rows, completions) = if count >= 16 { (6, 4) } else { (1, 1) };
     let rows = rows.min(held_out.len());

@@ -1,9 +1,13 @@
 use core::ops::Range;
+use std::path::Path;
 
 use pixel_iqn_core::{KnownValues, Labels, OnRow, SampleOptions, Sampler};
-use pixel_iqn_data::ImageDataset;
+use pixel_iqn_data::{ImageDataset, save_sheet};
 
 use crate::error::RunError;
+
+/// How many pixels a pixel of a sheet is wide.
+const SHEET_SCALE: usize = 3;
 
 /// Level of what an inpainting does not know, in the picture: mid grey.
 const UNKNOWN: u8 = 128;
@@ -24,6 +28,35 @@ pub fn sample_levels(
         levels.extend(values.iter().map(|value| (value * 255.0).round() as u8));
     }
     Ok(levels)
+}
+
+/// Samples `count` images of a size and writes them as a sheet: a square, or with a column for each
+/// class of a class-conditional model.
+///
+/// # Errors
+///
+/// As [`sample_levels`], and [`RunError::Data`] where the file cannot be written.
+pub fn save_samples(
+    path: &Path,
+    sampler: &dyn Sampler,
+    count: usize,
+    size: [usize; 2],
+    seed: u64,
+    on_row: OnRow<'_>,
+) -> Result<(), RunError> {
+    let config = sampler.config();
+    // Spread labels go round the classes.
+    let (labels, columns) = match config.classes {
+        0 => (Labels::None, count.isqrt().max(1)),
+        classes => (Labels::Spread, classes.min(count)),
+    };
+    let options = SampleOptions {
+        labels,
+        ..SampleOptions::new(count, size, seed)
+    };
+    let levels = sample_levels(sampler, &options, on_row)?;
+    let shape = [count, config.channels, size[0], size[1]];
+    Ok(save_sheet(path, &levels, shape, columns, SHEET_SCALE)?)
 }
 
 /// What an inpainting shows.

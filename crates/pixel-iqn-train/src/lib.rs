@@ -86,7 +86,7 @@ pub use config::{OptimizerKind, Schedule, TrainConfig};
 pub use display::Display;
 pub use ema::Ema;
 pub use error::{RunError, SettingsError, TrainError};
-pub use figures::{Inpainting, sample_levels};
+pub use figures::{Inpainting, sample_levels, save_samples};
 pub use marginal::{LEVELS, MarginalQuantiles};
 pub use metrics::{HeldOut, History, Metrics, StepReport};
 pub use objective::{Objective, StepOutput, TrainModel};

@@ -6,15 +6,15 @@ use burn::tensor::Tensor;
 use burn::train::{
     EventProcessorTraining, LearnerEvent, SupervisedTrainingEventProcessor, TrainingItem,
 };
-use pixel_iqn_core::{Labels, RowDone, SampleOptions};
-use pixel_iqn_data::{Loader, LoaderConfig, save_sheet};
+use pixel_iqn_core::RowDone;
+use pixel_iqn_data::{Loader, LoaderConfig};
 
 use super::measure::Measure;
 use super::{End, Session};
 use crate::checkpoint::{Best, Manifest};
 use crate::display::Display;
 use crate::error::{RunError, at};
-use crate::figures::sample_levels;
+use crate::figures::save_samples;
 use crate::metrics::{Metrics, StepReport};
 use crate::objective::{Objective, StepOutput, TrainModel};
 use crate::plot;
@@ -26,9 +26,6 @@ pub(super) type Events<M> = SupervisedTrainingEventProcessor<Objective<M>>;
 
 /// Minutes from one `curve.png` to the next.
 const CURVE_MINUTES: f64 = 2.0;
-
-/// How many pixels a pixel of a sheet is wide.
-const SHEET_SCALE: usize = 3;
 
 /// Sets the tau of the sheets apart from that of other samples.
 const SHEETS: u64 = u64::from_be_bytes(*b"a sheet ");
@@ -224,35 +221,21 @@ impl<M: TrainModel> Session<M> {
         let Some(make) = &self.sampler else {
             return Ok(());
         };
-        let model = &self.config.model;
         let sampler = make(self.trainer.averaged().clone(), &self.trainer.device());
         let count = self.config.report.sheet_samples;
-        let size = self.config.data.size;
-        let options = SampleOptions {
-            labels: match model.classes {
-                0 => Labels::None,
-                _ => Labels::Spread,
-            },
-            ..SampleOptions::new(count, size, self.config.train.seed ^ SHEETS)
-        };
+        let (size, seed) = (self.config.data.size, self.config.train.seed ^ SHEETS);
         let unless_stopped = |_: RowDone<'_>| match self.interrupter.should_stop() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
-        };
-        let levels = match sample_levels(&*sampler, &options, &unless_stopped) {
-            Err(_) if self.interrupter.should_stop() => return Ok(()),
-            levels => levels?,
-        };
-        let columns = match model.classes {
-            0 => count.isqrt().max(1),
-            classes => classes.min(count),
         };
         let step = self.steps_done();
         let folder = self.run.file("sheets");
         std::fs::create_dir_all(&folder).map_err(at(&folder))?;
         let path = folder.join(format!("{step:08}.png"));
-        let shape = [count, model.channels, size[0], size[1]];
-        save_sheet(&path, &levels, shape, columns, SHEET_SCALE)?;
+        match save_samples(&path, &*sampler, count, size, seed, &unless_stopped) {
+            Err(RunError::Sample(_)) if self.interrupter.should_stop() => return Ok(()),
+            saved => saved?,
+        }
         if let Some(board) = board {
             let png = std::fs::read(&path).map_err(at(&path))?;
             board.png(step, "samples", png)?;
