@@ -77,9 +77,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
                 Some(kind) => kind,
                 None => config.data.dataset.parse()?,
             };
+            let of_run = common::DataArgs::of_run(&config.data, kind);
             let data = common::DataArgs {
-                data: args.data.data.clone().or(config.data.path.clone()),
-                dataset: Some(kind),
+                data: args.data.data.clone().or(of_run.data),
+                size: args.data.size.or(of_run.size),
+                ..of_run
             };
             let splits = data.open(kind).with_context(|| {
                 format!(

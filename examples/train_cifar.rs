@@ -44,7 +44,7 @@ struct Args {
     /// Go on with the run in this folder, under its own config; of that, --set, --data,
     /// --checkpoint-steps, --eval-images, --samples and --skip-bad-steps may change what no loss depends on
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "dataset", "config", "preset", "model", "tau_injection", "class_conditional", "steps",
+        "dataset", "size", "config", "preset", "model", "tau_injection", "class_conditional", "steps",
         "batch", "learning_rate", "seed", "run",
     ])]
     resume: Option<PathBuf>,
@@ -176,10 +176,7 @@ fn open_run(args: &Args, folder: &Path) -> anyhow::Result<(Splits, RunConfig, Ru
     {
         config.data.path = Some(absolute(folder)?);
     }
-    let data = common::DataArgs {
-        data: config.data.path.clone(),
-        dataset: Some(kind),
-    };
+    let data = common::DataArgs::of_run(&config.data, kind);
     let splits = data.open(kind).with_context(|| {
         format!("cannot open the data set `{kind}` of the run: give its folder with --data")
     })?;
@@ -334,6 +331,7 @@ fn data_args(args: &Args, file: &str) -> anyhow::Result<common::DataArgs> {
     Ok(common::DataArgs {
         data: Some(data_folder(args, file)),
         dataset,
+        size: args.data.size,
     })
 }
 

@@ -14,7 +14,7 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixel_iqn::core::{OnRow, RowDone};
 use pixel_iqn::data::{DataError, OpenOptions, Splits};
-use pixel_iqn::train::Interrupter;
+use pixel_iqn::train::{DataConfig, Interrupter};
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind};
 
 /// Where images come from.
@@ -26,9 +26,23 @@ pub struct DataArgs {
     /// Data set: cifar10, mnist, imagenet32, folder or builtin; then missing data is an error
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<DatasetKind>,
+    /// Height and width of the images [default: those of the set; 32 for folder and builtin];
+    /// images of a set of one size are reduced to it by the means of boxes
+    #[arg(long, value_name = "PIXELS")]
+    pub size: Option<usize>,
 }
 
 impl DataArgs {
+    /// The images that a run was trained on.
+    pub fn of_run(data: &DataConfig, kind: DatasetKind) -> Self {
+        let [height, width] = data.size;
+        Self {
+            data: data.path.clone(),
+            dataset: Some(kind),
+            size: (height == width).then_some(height),
+        }
+    }
+
     /// The folder of `--data`.
     pub fn folder(&self) -> &Path {
         self.data.as_deref().unwrap_or(Path::new("data"))
@@ -36,7 +50,11 @@ impl DataArgs {
 
     /// Opens a data set in the folder of `--data`.
     pub fn open(&self, kind: DatasetKind) -> Result<Splits, DataError> {
-        pixel_iqn::data::open(kind, Some(self.folder()), &OpenOptions::default())
+        let options = OpenOptions {
+            size: self.size,
+            ..OpenOptions::default()
+        };
+        pixel_iqn::data::open(kind, Some(self.folder()), &options)
     }
 }
 

@@ -220,6 +220,47 @@ impl ImageDataset {
         Ok(self)
     }
 
+    /// The set in smaller images, `[height, width]`: each level is the mean of those of its box,
+    /// rounded half up. In the same size it stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if the images do not divide into so many boxes.
+    pub fn reduce(self, size: [usize; 2]) -> Result<Self> {
+        let [channels, height, width] = self.shape;
+        if size == [height, width] {
+            return Ok(self);
+        }
+        let [rows, columns] = size;
+        if rows == 0
+            || columns == 0
+            || !height.is_multiple_of(rows)
+            || !width.is_multiple_of(columns)
+        {
+            return Err(DataError::Inconsistent(format!(
+                "images of {height} x {width} do not divide into {rows} x {columns} boxes"
+            )));
+        }
+        let (box_height, box_width) = (height / rows, width / columns);
+        let mut images = Vec::with_capacity(self.len() * channels * rows * columns);
+        let mut sums = vec![0; columns];
+        for band in self.images.chunks_exact(box_height * width) {
+            sums.fill(0);
+            for row in band.chunks_exact(width) {
+                for (sum, levels) in sums.iter_mut().zip(row.chunks_exact(box_width)) {
+                    *sum += levels.iter().copied().map(usize::from).sum::<usize>();
+                }
+            }
+            let area = box_height * box_width;
+            images.extend(sums.iter().map(|sum| ((sum + area / 2) / area) as u8));
+        }
+        Ok(Self {
+            images,
+            shape: [channels, rows, columns],
+            ..self
+        })
+    }
+
     /// The images at `indices` as tensors, each mirrored left to right where its entry of
     /// `flips` says so.
     ///
@@ -350,6 +391,23 @@ mod tests {
             }
         }
         assert_eq!(six().take(2).unwrap().labels(), Some(&[0, 1][..]));
+    }
+
+    #[test]
+    fn a_box_becomes_its_mean() {
+        let set = six().reduce([1, 1]).unwrap();
+        assert_eq!(set.shape(), [2, 1, 1]);
+        assert_eq!(set.images(), [1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34]);
+        assert_eq!(set.labels(), six().labels());
+        // 2 x 2 boxes: means of 1.5, rounded half up, and of 255.
+        let images = vec![0, 1, 255, 255, 2, 3, 255, 255];
+        let set = ImageDataset::new(images, [1, 2, 4]).unwrap();
+        assert_eq!(set.reduce([1, 2]).unwrap().images(), [2, 255]);
+        assert_eq!(six().reduce([1, 3]).unwrap(), six());
+        for size in [[1, 2], [2, 3], [0, 1]] {
+            let error = six().reduce(size).unwrap_err().to_string();
+            assert!(error.contains("images of 1 x 3"), "{error}");
+        }
     }
 
     #[test]

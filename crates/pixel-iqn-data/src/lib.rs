@@ -13,7 +13,7 @@
 //! use burn::tensor::Device;
 //! use pixel_iqn_data::{DatasetKind, Loader, LoaderConfig, OpenOptions, open};
 //!
-//! let options = OpenOptions { size: 16, count: 100, ..OpenOptions::default() };
+//! let options = OpenOptions { size: Some(16), count: 100, ..OpenOptions::default() };
 //! let splits = open(DatasetKind::Builtin, None, &options)?;
 //! println!("{}", splits.description);
 //!

@@ -72,11 +72,13 @@ impl FromStr for DatasetKind {
     }
 }
 
-/// What [`open`] needs to know for sets whose size is free.
+/// What is free about a set that [`open`] opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// Height and width of the images of `folder` and `builtin`, from 1 to 4096.
-    pub size: usize,
+    /// Height and width of the images, from 1 to 4096. `folder` and `builtin` make them of this
+    /// size, 32 without it; the images of the other sets are
+    /// [reduced](ImageDataset::reduce) to it, and stay as they are without it.
+    pub size: Option<usize>,
     /// Channels of the images of `folder` and `builtin`: 3 for colour, 1 for grey.
     pub channels: usize,
     /// Training images of `builtin`; a tenth as many, but at least one, are held out.
@@ -86,10 +88,10 @@ pub struct OpenOptions {
 }
 
 impl Default for OpenOptions {
-    /// Colour images of 32 x 32, 10,000 of them from the built-in set with seed 0.
+    /// Colour images of the usual size, 10,000 of them from the built-in set with seed 0.
     fn default() -> Self {
         Self {
-            size: 32,
+            size: None,
             channels: 3,
             count: 10_000,
             seed: 0,
@@ -117,7 +119,8 @@ pub struct Splits {
 ///
 /// # Errors
 ///
-/// [`DataError::PathNeeded`] if the kind needs a path, and whatever its module can fail with.
+/// [`DataError::PathNeeded`] if the kind needs a path, [`DataError::Inconsistent`] if the images
+/// cannot be reduced to the size asked for, and whatever its module can fail with.
 pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Result<Splits> {
     let &OpenOptions {
         size,
@@ -126,6 +129,7 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
         seed,
     } = options;
     let path = || path.ok_or(DataError::PathNeeded(kind));
+    let side = size.unwrap_or(32);
     let tenth = |set: ImageDataset| {
         let (train, held_out) = set.split_every(HELD_OUT_ONE_IN)?;
         Ok((train, held_out, "the last of every ten images".to_owned()))
@@ -146,18 +150,22 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
                 None => tenth(found.train)?,
             }
         }
-        DatasetKind::Folder => tenth(folder::load(path()?, size, channels, Fit::CropAndScale)?)?,
+        DatasetKind::Folder => tenth(folder::load(path()?, side, channels, Fit::CropAndScale)?)?,
         DatasetKind::Builtin => {
             let count = count as u64;
             let end = count + (count / HELD_OUT_ONE_IN as u64).max(1);
-            let train = builtin::generate(seed, 0..count, size, channels)?;
-            let held_out = builtin::generate(seed, count..end, size, channels)?;
+            let train = builtin::generate(seed, 0..count, side, channels)?;
+            let held_out = builtin::generate(seed, count..end, side, channels)?;
             (
                 train,
                 held_out,
                 format!("images {count} to {} of seed {seed}", end - 1),
             )
         }
+    };
+    let (train, held_out) = match size {
+        Some(side) => (train.reduce([side, side])?, held_out.reduce([side, side])?),
+        None => (train, held_out),
     };
     let [channels, height, width] = train.shape();
     let description = format!(
@@ -194,7 +202,7 @@ mod tests {
     #[test]
     fn the_built_in_set_needs_no_path() {
         let options = OpenOptions {
-            size: 8,
+            size: Some(8),
             count: 30,
             ..OpenOptions::default()
         };
@@ -219,7 +227,7 @@ mod tests {
             crate::save_png(&path, &[index; 16], [1, 4, 4], 1).unwrap();
         }
         let options = OpenOptions {
-            size: 4,
+            size: Some(4),
             channels: 1,
             ..OpenOptions::default()
         };
