@@ -152,6 +152,26 @@ impl ImageDataset {
         self.labels.as_ref().map(|labels| labels[index])
     }
 
+    /// How often each level occurs in each channel of the images of a range.
+    ///
+    /// # Panics
+    ///
+    /// If the range leaves the set.
+    pub fn level_counts(&self, images: Range<usize>) -> Vec<[u64; 256]> {
+        let [channels, height, width] = self.shape;
+        let length = self.image_len();
+        let mut counts = vec![[0; 256]; channels];
+        let planes = self.images[images.start * length..images.end * length]
+            .chunks_exact(height * width)
+            .enumerate();
+        for (plane, levels) in planes {
+            for &level in levels {
+                counts[plane % channels][usize::from(level)] += 1;
+            }
+        }
+        counts
+    }
+
     /// Parts the set in two: all other images, and the images of the range `held_out`. Both keep
     /// their order.
     ///
@@ -391,6 +411,17 @@ mod tests {
             }
         }
         assert_eq!(six().take(2).unwrap().labels(), Some(&[0, 1][..]));
+    }
+
+    #[test]
+    fn levels_are_counted_by_channel() {
+        let counts = six().level_counts(1..3);
+        for (level, [first, second]) in (0..36).map(|l| (l, [0, 1].map(|c: usize| counts[c][l]))) {
+            // Images 1 and 2 hold the levels 6 to 17, three of each channel in turn.
+            let expected = u64::from((6..18).contains(&level));
+            assert_eq!(first + second, expected, "{level}");
+            assert_eq!(second, expected * u64::from(level / 3 % 2 == 1));
+        }
     }
 
     #[test]

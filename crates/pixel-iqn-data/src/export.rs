@@ -189,7 +189,7 @@ impl PngFolder {
             Ok(found) if found == text => {}
             Ok(_) => return Err(other_job(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                crate::sheet::write_atomically(&note, text.as_bytes())?;
+                crate::sheet::write_whole(&note, text.as_bytes())?;
             }
             Err(error) => return Err(at(&note)(error)),
         }

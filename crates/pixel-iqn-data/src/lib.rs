@@ -89,5 +89,6 @@ pub use download::download;
 pub use error::{DataError, Result};
 pub use export::{NpzWriter, PngFolder};
 pub use loader::{Loader, LoaderConfig};
+pub use npz::{NpzArray, load_npz, read_npz, write_npz};
 pub use open::{DatasetKind, OpenOptions, Splits, open};
 pub use sheet::{save_png, save_sheet, to_levels};

@@ -1,24 +1,142 @@
-//! One `.npz` batch of ImageNet 32x32: the arrays `data` and `labels`.
+//! Arrays of numbers in the `.npz` files of NumPy: batches of images, and whatever else tools
+//! exchange that way.
 
 use std::{
-    io::{Read, Seek},
+    fs::File,
+    io::{BufReader, Cursor, Read, Seek, Write},
     path::Path,
 };
 
 use npyz::{
-    DType, Endianness, NpyHeader, Order, TypeChar, TypeStr,
+    DType, Endianness, NpyHeader, Order, TypeChar, TypeStr, WriterBuilder,
     npz::{NpzArchive, file_name_from_array_name},
-    zip::result::ZipError,
+    zip::{CompressionMethod, ZipWriter, result::ZipError, write::FileOptions},
 };
 
+use crate::dataset::ImageDataset;
 use crate::error::{DataError, Result, at, format};
+use crate::sheet::write_whole;
 
-/// Bytes of one image, planar RGB.
+/// Bytes of one image of ImageNet 32x32, planar RGB.
 const IMAGE: usize = 3 * 32 * 32;
-/// Labels count from 1.
+/// Its labels count from 1.
 const CLASSES: i64 = 1000;
 
-/// Appends the images and labels (from 0) of a batch. `path` serves for messages.
+/// Numbers in double precision, in rows, with their shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NpzArray {
+    /// The sizes of the axes.
+    pub shape: Vec<usize>,
+    /// All numbers, in C order.
+    pub values: Vec<f64>,
+}
+
+/// Reads arrays of an `.npz` file by their names; none for one that is not there.
+///
+/// # Errors
+///
+/// [`DataError::Io`], and [`DataError::Format`] where an array is not of integers or floating
+/// point numbers of 4 or 8 bytes in C order.
+pub fn read_npz<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Option<NpzArray>; N]> {
+    let file = BufReader::new(File::open(path).map_err(at(path))?);
+    let mut archive = NpzArchive::new(file).map_err(at(path))?;
+    let mut arrays = [const { None }; N];
+    for (name, slot) in names.iter().zip(&mut arrays) {
+        if let Some((shape, kind, bytes)) = find(&mut archive, path, name)? {
+            let Some(values) = numbers(&kind, &bytes) else {
+                let expected = format!("numbers as {name}");
+                return Err(format(path, 0, expected, kind.to_string()));
+            };
+            let shape = shape.into_iter().map(|size| size as usize).collect();
+            *slot = Some(NpzArray { shape, values });
+        }
+    }
+    Ok(arrays)
+}
+
+/// Writes arrays of double precision under their names, compressed.
+///
+/// # Errors
+///
+/// [`DataError::Io`]; the file is then as it was before.
+pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
+    let encode = || -> std::io::Result<Vec<u8>> {
+        let options = FileOptions::default().compression_method(CompressionMethod::Deflated);
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, array) in arrays {
+            zip.start_file(file_name_from_array_name(name), options)?;
+            let shape: Vec<u64> = array.shape.iter().map(|&size| size as u64).collect();
+            let writer = npyz::WriteOptions::new().default_dtype().shape(&shape);
+            let mut writer = writer.writer(&mut zip).begin_nd()?;
+            writer.extend(&array.values)?;
+            writer.finish()?;
+        }
+        let mut bytes = zip.finish()?;
+        bytes.flush()?;
+        Ok(bytes.into_inner())
+    };
+    write_whole(path, &encode().map_err(at(path))?)
+}
+
+/// Reads the images, uint8 `[N, H, W, C]` or `[N, H, W]`, that [`NpzWriter`](crate::NpzWriter) and
+/// other tools of this field write as the array `arr_0`.
+///
+/// # Errors
+///
+/// [`DataError::Io`], and [`DataError::Format`] where there are no such images.
+pub fn load_npz(path: &Path) -> Result<ImageDataset> {
+    let file = BufReader::new(File::open(path).map_err(at(path))?);
+    let mut archive = NpzArchive::new(file).map_err(at(path))?;
+    let (shape, kind, bytes) = array(&mut archive, path, "arr_0")?;
+    let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+    let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
+    let (height, width, channels) = match sizes[..] {
+        [_, height, width] if is_bytes => (height, width, 1),
+        [_, height, width, channels] if is_bytes => (height, width, channels),
+        _ => {
+            let expected = "uint8 images of shape (N, H, W, C) as arr_0";
+            return Err(format(path, 0, expected, format!("{sizes:?} of {kind}")));
+        }
+    };
+    let plane = height * width;
+    let mut images = Vec::with_capacity(bytes.len());
+    for image in bytes.chunks_exact((plane * channels).max(1)) {
+        images.extend((0..image.len()).map(|i| image[i % plane * channels + i / plane]));
+    }
+    ImageDataset::new(images, [channels, height, width])
+}
+
+/// The numbers of an array in the order of its bytes; none for other types.
+fn numbers(kind: &TypeStr, bytes: &[u8]) -> Option<Vec<f64>> {
+    let size = kind.size_field() as usize;
+    let words = bytes.chunks_exact(size.max(1));
+    let little = |word: &[u8]| {
+        let mut bytes = [0; 8];
+        bytes[..size].copy_from_slice(word);
+        if kind.endianness() == Endianness::Big {
+            bytes[..size].reverse();
+        }
+        bytes
+    };
+    match (kind.type_char(), size) {
+        (TypeChar::Float, 8) => Some(words.map(|word| f64::from_le_bytes(little(word))).collect()),
+        (TypeChar::Float, 4) => {
+            let single = |word: &[u8]| u64::from_le_bytes(little(word)) as u32;
+            Some(
+                words
+                    .map(|word| f32::from_bits(single(word)).into())
+                    .collect(),
+            )
+        }
+        (TypeChar::Int | TypeChar::Uint, 1..=8) => {
+            Some(words.map(|word| integer(kind, word) as f64).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Appends the images and labels (from 0) of a batch of ImageNet 32x32, the arrays `data` and
+/// `labels`. `path` serves for messages.
 pub(crate) fn append(
     path: &Path,
     reader: impl Read + Seek,
@@ -63,24 +181,28 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// Shape, element type and bytes of an array in C order.
-fn array<R: Read + Seek>(
+/// Shape, element type and bytes of an array.
+type Array = (Vec<u64>, TypeStr, Vec<u8>);
+
+/// An array in C order.
+fn array<R: Read + Seek>(archive: &mut NpzArchive<R>, path: &Path, name: &str) -> Result<Array> {
+    find(archive, path, name)?.ok_or_else(|| {
+        let expected = format!("an array {name:?}");
+        format(path, 0, expected, "none of that name")
+    })
+}
+
+/// As [`array`]; none where there is none of that name.
+fn find<R: Read + Seek>(
     archive: &mut NpzArchive<R>,
     path: &Path,
     name: &str,
-) -> Result<(Vec<u64>, TypeStr, Vec<u8>)> {
+) -> Result<Option<Array>> {
     let mut entry = match archive
         .zip_archive()
         .by_name(&file_name_from_array_name(name))
     {
-        Err(ZipError::FileNotFound) => {
-            return Err(format(
-                path,
-                0,
-                format!("an array {name:?}"),
-                "none of that name",
-            ));
-        }
+        Err(ZipError::FileNotFound) => return Ok(None),
         entry => entry.map_err(|error| at(path)(error.into()))?,
     };
     let header = header(path, name, &mut entry)?;
@@ -115,7 +237,7 @@ fn array<R: Read + Seek>(
         let found = format!("{} or more", bytes.len());
         return Err(format(path, 0, format!("{len} bytes of {name}"), found));
     }
-    Ok((header.shape().to_vec(), kind, bytes))
+    Ok(Some((header.shape().to_vec(), kind, bytes)))
 }
 
 /// Parses the header of an array, after a check that the parser can take it.
@@ -268,6 +390,49 @@ pub(crate) mod tests {
         }
         let error = parse(encode(&[("labels", &header("|u1", "(1,)"), &[1])])).unwrap_err();
         assert!(error.to_string().contains("an array \"data\""), "{error}");
+    }
+
+    #[test]
+    fn arrays_of_every_type_are_read_as_numbers() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("numbers.npz");
+        let float = 2.5f32.to_be_bytes();
+        let double = (-1.25f64).to_le_bytes();
+        let bytes = encode(&[
+            ("single", &header(">f4", "(1,)"), &float),
+            ("double", &header("<f8", "(1, 1)"), &double),
+            ("integer", &header("<i2", "(2,)"), &[0xff, 0xff, 7, 0]),
+            ("text", &header("|S1", "(1,)"), b"x"),
+        ]);
+        std::fs::write(&path, bytes).unwrap();
+        let [single, double, integer, none] =
+            read_npz(&path, ["single", "double", "integer", "none"]).unwrap();
+        assert_eq!(single.unwrap().values, [2.5]);
+        assert_eq!(double.as_ref().unwrap().shape, [1, 1]);
+        assert_eq!(double.unwrap().values, [-1.25]);
+        assert_eq!(integer.unwrap().values, [-1.0, 7.0]);
+        assert_eq!(none, None);
+        let error = read_npz(&path, ["text"]).unwrap_err().to_string();
+        assert!(error.contains("expected numbers as text"), "{error}");
+    }
+
+    #[test]
+    fn written_arrays_and_images_come_back() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.npz");
+        let array = NpzArray {
+            shape: vec![2, 3],
+            values: (0..6).map(|i| f64::from(i) / 3.0).collect(),
+        };
+        write_npz(&path, &[("x", &array), ("y", &array)]).unwrap();
+        assert_eq!(read_npz(&path, ["y"]).unwrap(), [Some(array)]);
+
+        let images: Vec<u8> = (0..2 * 2 * 3 * 2).collect();
+        let mut writer = crate::NpzWriter::open(&path, [2, 2, 3, 2], "test").unwrap();
+        writer.append(&images).unwrap();
+        writer.finish().unwrap();
+        let set = load_npz(&path).unwrap();
+        assert_eq!((set.shape(), set.images()), ([2, 3, 2], &images[..]));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn save_sheet(
             path: path.to_owned(),
             source,
         })?;
-    write_atomically(path, png.get_ref())
+    write_whole(path, png.get_ref())
 }
 
 /// Writes one image `[C, H, W]`, each pixel `scale` pixels wide.
@@ -113,7 +113,7 @@ pub fn to_levels(images: Tensor<4>) -> Result<Vec<u8>> {
 }
 
 /// Writes beside the target and renames, so that no reader ever sees half a file.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(name);

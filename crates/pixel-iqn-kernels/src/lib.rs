@@ -1,5 +1,6 @@
 //! The arithmetic of pixel-iqn on CPU slices, vectorised and on all threads: causal convolutions
-//! forward and backward, gates, and the cosines of the quantile embedding.
+//! forward and backward, gates, and the cosines of the quantile embedding; and the ordinary
+//! convolutions of networks that judge images.
 //!
 //! All of it stands on one product of matrices in pieces, [`product`]: with a piece for each tap a
 //! convolution needs no gathered taps, with a piece for each row of the image neither does the
@@ -15,6 +16,7 @@
 //! checked. There is no other `unsafe` code.
 
 mod conv;
+mod conv2d;
 mod elementwise;
 mod panels;
 mod product;
@@ -23,6 +25,7 @@ mod tau;
 mod testing;
 
 pub use conv::{Tap, add_rows, column_sums, convolve, weight_gradient};
+pub use conv2d::{Conv2d, Window};
 pub use elementwise::{cosines, gate, gate_gradient, gate_rows};
 pub use panels::Panels;
 pub use product::{Left, Output, Right, STRIP, Start, product};

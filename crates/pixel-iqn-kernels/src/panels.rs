@@ -58,13 +58,18 @@ impl Panels {
         self.starts[tap]
     }
 
+    /// From one strip of outputs to the next in the data of [`right`](Self::right).
+    pub(crate) fn strip(&self) -> usize {
+        self.steps() * STRIP
+    }
+
     /// The operand of a product with the taps that start there.
     pub(crate) fn right<'a>(&'a self, starts: &'a [usize]) -> Right<'a> {
         Right {
             data: &self.data,
             starts,
             step: STRIP,
-            strip: self.steps() * STRIP,
+            strip: self.strip(),
         }
     }
 

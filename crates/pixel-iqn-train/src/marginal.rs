@@ -17,7 +17,8 @@ impl MarginalQuantiles {
     /// The exact quantiles of a set: the lowest intensity that the part tau of the values does
     /// not exceed.
     pub fn of(set: &ImageDataset) -> Self {
-        let quantiles = histograms(set, set.len())
+        let quantiles = set
+            .level_counts(0..set.len())
             .iter()
             .map(|histogram| {
                 let total: u64 = histogram.iter().sum();
@@ -51,7 +52,7 @@ impl MarginalQuantiles {
             "the sets must have the same channels"
         );
         let (mut sum, mut count) = (0.0, 0);
-        for (histogram, quantiles) in histograms(set, images).iter().zip(&self.quantiles) {
+        for (histogram, quantiles) in set.level_counts(0..images).iter().zip(&self.quantiles) {
             for (level, &n) in histogram.iter().enumerate().filter(|&(_, &n)| n > 0) {
                 sum += n as f64 * crps_from_samples(quantiles, level as f64 / 255.0);
                 count += n;
@@ -59,21 +60,6 @@ impl MarginalQuantiles {
         }
         sum / count as f64
     }
-}
-
-/// How often each level occurs in each channel of the first `images` images.
-fn histograms(set: &ImageDataset, images: usize) -> Vec<[u64; 256]> {
-    let [channels, height, width] = set.shape();
-    let mut histograms = vec![[0; 256]; channels];
-    for image in 0..images {
-        let planes = set.image(image).chunks_exact(height * width);
-        for (histogram, plane) in histograms.iter_mut().zip(planes) {
-            for &level in plane {
-                histogram[usize::from(level)] += 1;
-            }
-        }
-    }
-    histograms
 }
 
 #[cfg(test)]

@@ -1,0 +1,93 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why images or models could not be judged.
+///
+/// The message of an underlying error is not repeated here: it is the
+/// [`source`](std::error::Error::source), which reporters such as `anyhow` print after a colon.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// The operating system refused to read or write.
+    #[error("cannot read or write {}", path.display())]
+    Io {
+        /// The file in question.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
+    /// A file of weights is neither a PyTorch checkpoint nor a safetensors file.
+    #[error("{} holds no weights: {problem}", path.display())]
+    WeightsFormat {
+        /// The file.
+        path: PathBuf,
+        /// What its reader said.
+        problem: String,
+    },
+
+    /// The tensors of a file are not those of the network.
+    #[error("{} is not the Inception v3 of FID: {}", path.display(), problems.join("; "))]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// One line for each tensor that is missing, superfluous or of another shape.
+        problems: Vec<String>,
+    },
+
+    /// A file of statistics has no mean and covariance that fit.
+    #[error("{} holds no statistics: {problem}", path.display())]
+    Statistics {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+    },
+
+    /// Images or features do not have the shape that they are said to have.
+    #[error("{0}")]
+    Shape(String),
+
+    /// There are fewer images than the score needs.
+    #[error("{score} needs at least {least} images in each set, not {given}{hint}")]
+    TooFew {
+        /// The score.
+        score: &'static str,
+        /// How many it needs.
+        least: usize,
+        /// How many there are.
+        given: usize,
+        /// What to change, after a colon, or nothing.
+        hint: &'static str,
+    },
+
+    /// A value that no score can be computed from.
+    #[error("{0} are infinite or not a number")]
+    NotFinite(&'static str),
+
+    /// An option is out of range.
+    #[error("{name} must be {range}")]
+    Option {
+        /// The option.
+        name: &'static str,
+        /// What it may be.
+        range: &'static str,
+    },
+
+    /// A data set or an array could not be read or written.
+    #[error(transparent)]
+    Data(#[from] pixel_iqn_data::DataError),
+
+    /// The device failed.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
+
+impl EvalError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        |source| Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

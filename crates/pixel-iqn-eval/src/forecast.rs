@@ -1,0 +1,197 @@
+use core::ops::ControlFlow;
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Tensor, TensorData};
+use pixel_iqn_core::{GatedPixelCnn, Noise, PixelIqn, PixelModel, TauInjection};
+use pixel_iqn_data::{ImageBatch, ImageDataset};
+use pixel_iqn_loss::tau_midpoints;
+
+use crate::error::EvalError;
+
+const PLACEMENT: u64 = u64::from_be_bytes(*b"placing ");
+
+/// The predicted distributions of all values of a batch, each given those before it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Forecasts {
+    /// By quantiles.
+    Quantiles {
+        /// How many of each value, at the middles of as many equal bins of [0, 1].
+        taus: usize,
+        /// In units of the full range of intensity, by value in the order of the images
+        /// (`[batch, channels, height, width]`), then by tau; not sorted.
+        quantiles: Vec<f32>,
+    },
+    /// By the probabilities of intensity levels.
+    Levels {
+        /// How many levels there are; level `l` is the intensity `l / (levels - 1)`.
+        levels: usize,
+        /// By value, then by level; each value's add up to 1 but for rounding.
+        probabilities: Vec<f32>,
+    },
+}
+
+/// How a model is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForecastOptions {
+    /// Quantiles of each value, at least 2.
+    pub taus: usize,
+    /// Seed of the placement of tau.
+    pub seed: u64,
+}
+
+/// What predicts the distribution of each value of an image given those before it.
+pub trait Forecaster {
+    /// The passes that [`forecast`](Self::forecast) takes over a batch, for progress.
+    fn passes(&self, options: &ForecastOptions) -> usize;
+
+    /// The distributions of all values of a batch. `on_pass` is called after each pass;
+    /// [`ControlFlow::Break`] from it ends the work with `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError::Device`] where the device failed.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the images or labels do not fit the model.
+    fn forecast(
+        &self,
+        batch: &ImageBatch,
+        options: &ForecastOptions,
+        on_pass: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Forecasts>, EvalError>;
+}
+
+/// By one pass for each tau; with tau in the head they share one pass of the trunk.
+///
+/// In pass `j` a value gets the tau of bin `(j + r) mod taus`, with `r` drawn for each value: over
+/// the passes every value meets every bin once, and within a pass the tau of different values are
+/// independent, as in training. With one tau for the whole image, a model whose values also depend
+/// on the tau of earlier values would be asked what it never saw. For such a model the quantiles
+/// of a value carry the noise of those other tau, and cross more. The placement is our choice.
+impl Forecaster for PixelIqn {
+    fn passes(&self, options: &ForecastOptions) -> usize {
+        options.taus
+    }
+
+    fn forecast(
+        &self,
+        batch: &ImageBatch,
+        options: &ForecastOptions,
+        on_pass: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Forecasts>, EvalError> {
+        let &ForecastOptions { taus, seed } = options;
+        let images = &batch.images;
+        let shape = images.dims();
+        let device = images.device();
+        let labels = batch.labels.as_ref();
+        let labels = labels.filter(|_| self.config().classes > 0);
+        let context = (self.config().tau_injection == TauInjection::Head)
+            .then(|| self.trunk.forward(images.clone(), None, labels));
+        let first_bins = first_bins(batch, taus, seed);
+        let middles = tau_midpoints(taus);
+        let mut quantiles = vec![0.0; first_bins.len() * taus];
+        for pass in 0..taus {
+            let bins = first_bins.iter().map(|r| (pass + r) % taus);
+            let tau: Vec<f32> = bins.clone().map(|bin| middles[bin] as f32).collect();
+            let tau = Tensor::<4>::from_data(TensorData::new(tau, shape), &device);
+            let values = match &context {
+                Some(context) => self.quantiles(context.clone(), tau),
+                None => self.forward(images.clone(), tau, labels),
+            };
+            let values = values.clamp(0.0, 1.0).try_into_data();
+            let values = values.map_err(|error| EvalError::Device(error.to_string()))?;
+            let rows = quantiles.chunks_exact_mut(taus);
+            for ((value, bin), row) in values.iter::<f32>().zip(bins).zip(rows) {
+                row[bin] = value;
+            }
+            if on_pass().is_break() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Forecasts::Quantiles { taus, quantiles }))
+    }
+}
+
+/// The bin of each value in the first pass.
+fn first_bins(batch: &ImageBatch, taus: usize, seed: u64) -> Vec<usize> {
+    let [_, channels, height, width] = batch.images.dims();
+    let noise = Noise::new(seed ^ PLACEMENT);
+    let images = batch.indices.iter();
+    images
+        .flat_map(|&image| noise.uniform(image as u64, channels * height * width))
+        .map(|u| (u * taus as f32) as usize % taus)
+        .collect()
+}
+
+/// By one pass.
+impl Forecaster for GatedPixelCnn {
+    fn passes(&self, _: &ForecastOptions) -> usize {
+        1
+    }
+
+    fn forecast(
+        &self,
+        batch: &ImageBatch,
+        _: &ForecastOptions,
+        on_pass: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Forecasts>, EvalError> {
+        let labels = batch.labels.as_ref();
+        let labels = labels.filter(|_| self.config().classes > 0);
+        let logits = self.forward(batch.images.clone(), labels);
+        let probabilities = softmax(logits.permute([0, 1, 3, 4, 2]), 4).try_into_data();
+        let probabilities = probabilities.map_err(|error| EvalError::Device(error.to_string()))?;
+        let forecasts = Forecasts::Levels {
+            levels: self.config().levels,
+            probabilities: probabilities.iter().collect(),
+        };
+        Ok(on_pass().is_continue().then_some(forecasts))
+    }
+}
+
+/// The distribution of each channel over all positions and images of a set: the forecast that
+/// knows nothing of an image, and the reference of skill.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MarginalForecaster {
+    /// Of 256 levels, by channel.
+    probabilities: Vec<Vec<f32>>,
+}
+
+impl MarginalForecaster {
+    /// The frequencies of the levels in a set, usually the one that a model was trained on; each
+    /// level counts once more, so that none is impossible.
+    pub fn of(set: &ImageDataset) -> Self {
+        let probabilities = set.level_counts(0..set.len()).into_iter().map(|counts| {
+            let total = counts.iter().sum::<u64>() + 256;
+            counts
+                .map(|n| ((n + 1) as f64 / total as f64) as f32)
+                .to_vec()
+        });
+        Self {
+            probabilities: probabilities.collect(),
+        }
+    }
+}
+
+impl Forecaster for MarginalForecaster {
+    fn passes(&self, _: &ForecastOptions) -> usize {
+        1
+    }
+
+    fn forecast(
+        &self,
+        batch: &ImageBatch,
+        _: &ForecastOptions,
+        on_pass: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Forecasts>, EvalError> {
+        let [count, channels, height, width] = batch.images.dims();
+        assert_eq!(channels, self.probabilities.len(), "other channels");
+        let image = self.probabilities.iter();
+        let image = image.flat_map(|levels| levels.repeat(height * width));
+        let forecasts = Forecasts::Levels {
+            levels: 256,
+            probabilities: image.collect::<Vec<f32>>().repeat(count),
+        };
+        Ok(on_pass().is_continue().then_some(forecasts))
+    }
+}

@@ -1,0 +1,198 @@
+use core::ops::ControlFlow;
+
+use pixel_iqn_data::ImageDataset;
+use serde::{Deserialize, Serialize};
+
+use crate::error::EvalError;
+use crate::features::Features;
+use crate::frechet::{GaussianStatistics, frechet_distance};
+use crate::inception::InceptionV3;
+use crate::inception_score::{InceptionScoreOptions, inception_score};
+use crate::kid::{KidOptions, kernel_inception_distance};
+use crate::precision_recall::precision_recall;
+
+/// Which scores to compute, and how. The defaults are torch-fidelity's.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+pub struct ImageSetOptions {
+    /// FID.
+    pub fid: bool,
+    /// Inception score, of the generated images alone.
+    pub isc: Option<InceptionScoreOptions>,
+    /// KID.
+    pub kid: Option<KidOptions>,
+    /// Precision and recall with so many neighbours.
+    pub prc: Option<usize>,
+}
+
+impl Default for ImageSetOptions {
+    fn default() -> Self {
+        Self {
+            fid: true,
+            isc: Some(InceptionScoreOptions::default()),
+            kid: Some(KidOptions::default()),
+            prc: Some(3),
+        }
+    }
+}
+
+/// What to keep of the features of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The features of each image, 8 KiB an image: for KID, precision and recall.
+    pub pool: bool,
+    /// The logits of each image, 4 KiB an image: for the Inception score.
+    pub logits: bool,
+}
+
+/// What was extracted from a set of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureSet {
+    /// Mean and covariance of the features: 34 MB, whatever the number of images.
+    pub statistics: GaussianStatistics,
+    /// The features, where wanted.
+    pub pool: Option<Features>,
+    /// The logits, where wanted.
+    pub logits: Option<Features>,
+}
+
+/// Scores of generated images against real ones, under the names of torch-fidelity's output. Those
+/// not asked for are `None` and not serialised.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Default)]
+#[serde(default)]
+pub struct ImageSetScores {
+    /// Higher is better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inception_score_mean: Option<f64>,
+    /// Over the splits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inception_score_std: Option<f64>,
+    /// Lower is better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frechet_inception_distance: Option<f64>,
+    /// Lower is better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_inception_distance_mean: Option<f64>,
+    /// Over the subsets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_inception_distance_std: Option<f64>,
+    /// Higher is better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
+    /// Higher is better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recall: Option<f64>,
+    /// Of precision and recall.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub f_score: Option<f64>,
+}
+
+/// Extracts the features of a set in batches, so that no more than a batch of images is in work.
+///
+/// `progress` is told how many images are done; [`ControlFlow::Break`] from it ends the work with
+/// `None`.
+///
+/// # Errors
+///
+/// [`EvalError::Option`] for an empty batch, and as [`InceptionV3::features`].
+pub fn extract(
+    network: &InceptionV3,
+    set: &ImageDataset,
+    wanted: Wanted,
+    batch: usize,
+    mut progress: impl FnMut(usize) -> ControlFlow<()>,
+) -> Result<Option<FeatureSet>, EvalError> {
+    if batch == 0 {
+        return Err(EvalError::Option {
+            name: "batch",
+            range: "at least 1",
+        });
+    }
+    let length: usize = set.shape().iter().product();
+    let mut extracted: Option<FeatureSet> = None;
+    for start in (0..set.len()).step_by(batch) {
+        let end = set.len().min(start + batch);
+        let images = &set.images()[start * length..end * length];
+        let features = network.features(images, set.shape())?;
+        match &mut extracted {
+            None => {
+                extracted = Some(FeatureSet {
+                    statistics: GaussianStatistics::of(&features.pool)?,
+                    pool: wanted.pool.then_some(features.pool),
+                    logits: wanted.logits.then_some(features.logits),
+                });
+            }
+            Some(extracted) => {
+                extracted.statistics.push(&features.pool)?;
+                if let Some(pool) = &mut extracted.pool {
+                    pool.extend(&features.pool)?;
+                }
+                if let Some(logits) = &mut extracted.logits {
+                    logits.extend(&features.logits)?;
+                }
+            }
+        }
+        if progress(end).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(extracted)
+}
+
+impl ImageSetOptions {
+    /// What these scores need of the generated images.
+    pub fn of_generated(&self) -> Wanted {
+        Wanted {
+            logits: self.isc.is_some(),
+            ..self.of_real()
+        }
+    }
+
+    /// What these scores need of the real images.
+    pub fn of_real(&self) -> Wanted {
+        Wanted {
+            pool: self.kid.is_some() || self.prc.is_some(),
+            logits: false,
+        }
+    }
+}
+
+/// The scores of generated images against real ones. Those that need features of a set of which
+/// only statistics are there are left out, and the Inception score stands alone where there are no
+/// real images.
+///
+/// # Errors
+///
+/// As the scores themselves.
+pub fn image_set_scores(
+    generated: &FeatureSet,
+    real: Option<&FeatureSet>,
+    options: &ImageSetOptions,
+) -> Result<ImageSetScores, EvalError> {
+    let mut scores = ImageSetScores::default();
+    if let (Some(options), Some(logits)) = (options.isc, &generated.logits) {
+        let isc = inception_score(logits, options)?;
+        scores.inception_score_mean = Some(isc.mean);
+        scores.inception_score_std = Some(isc.std);
+    }
+    let Some(real) = real else {
+        return Ok(scores);
+    };
+    if options.fid {
+        let distance = frechet_distance(&generated.statistics, &real.statistics)?;
+        scores.frechet_inception_distance = Some(distance);
+    }
+    if let (Some(a), Some(b)) = (&generated.pool, &real.pool) {
+        if let Some(options) = options.kid {
+            let kid = kernel_inception_distance(a, b, options)?;
+            scores.kernel_inception_distance_mean = Some(kid.mean);
+            scores.kernel_inception_distance_std = Some(kid.std);
+        }
+        if let Some(neighbours) = options.prc {
+            let found = precision_recall(a, b, neighbours)?;
+            scores.precision = Some(found.precision);
+            scores.recall = Some(found.recall);
+            scores.f_score = Some(found.f_score);
+        }
+    }
+    Ok(scores)
+}

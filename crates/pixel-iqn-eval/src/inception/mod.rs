@@ -1,0 +1,227 @@
+//! Inception v3, as FID, Inception score and KID are published with.
+
+mod architecture;
+mod cpu;
+mod resize;
+mod tensors;
+mod weights;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use pixel_iqn_kernels::{Panels, Rows};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use self::architecture::inception_v3;
+use self::cpu::{CpuEngine, Map};
+use self::resize::SIDE;
+use self::tensors::TensorEngine;
+pub use self::weights::InceptionWeights;
+use crate::error::EvalError;
+use crate::features::Features;
+
+/// Features of the last pool.
+const DIMS: usize = 2048;
+/// Outputs of the classifier.
+const CLASSES: usize = 1008;
+
+/// How images are brought to 299 x 299 and scaled. Figures of the two are not comparable.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preprocessing {
+    /// As torch-fidelity and the original TensorFlow code: bilinear without aligned corners or
+    /// pixel centres, then `(x - 128) / 128`.
+    #[default]
+    TorchFidelity,
+    /// As pytorch-fid: bilinear by pixel centres, then `2 x / 255 - 1`.
+    PytorchFid,
+}
+
+/// The network that FID, Inception score and KID are computed with.
+///
+/// ```no_run
+/// use pixel_iqn_eval::{InceptionV3, InceptionWeights};
+///
+/// let weights = InceptionWeights::open("pt_inception-2015-12-05-6726825d.pth")?;
+/// let network = InceptionV3::on_cpu(&weights);
+/// let black = vec![0; 3 * 32 * 32];
+/// let features = network.features(&black, [3, 32, 32])?;
+/// assert_eq!(features.pool.dims(), 2048);
+/// # Ok::<(), pixel_iqn_eval::EvalError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct InceptionV3 {
+    engine: Hardware,
+    /// The classifier without its bias, from features to classes.
+    classifier: Panels,
+    preprocessing: Preprocessing,
+}
+
+#[derive(Debug, Clone)]
+enum Hardware {
+    Cpu(CpuEngine),
+    Device(TensorEngine),
+}
+
+/// What [`InceptionV3`] makes of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InceptionFeatures {
+    /// Of the last pool, 2048 an image: for FID, KID, precision and recall.
+    pub pool: Features,
+    /// The logits of 1008 classes without their bias ("logits_unbiased" of torch-fidelity): for
+    /// the Inception score.
+    pub logits: Features,
+}
+
+impl InceptionV3 {
+    /// The network on the CPU, by kernels of our own, an image on each thread.
+    pub fn on_cpu(weights: &InceptionWeights) -> Self {
+        Self::new(weights, Hardware::Cpu(CpuEngine::new(weights)))
+    }
+
+    /// The network on a device of Burn, a call's images in one batch.
+    pub fn on_device(weights: &InceptionWeights, device: &Device) -> Self {
+        Self::new(
+            weights,
+            Hardware::Device(TensorEngine::new(weights, device)),
+        )
+    }
+
+    fn new(weights: &InceptionWeights, engine: Hardware) -> Self {
+        let classifier = &weights.classifier;
+        Self {
+            engine,
+            classifier: Panels::new([1, DIMS, CLASSES], |k, n| classifier[n * DIMS + k]),
+            preprocessing: Preprocessing::default(),
+        }
+    }
+
+    /// Changes how images are resized and scaled.
+    pub fn with_preprocessing(mut self, preprocessing: Preprocessing) -> Self {
+        self.preprocessing = preprocessing;
+        self
+    }
+
+    /// The features of one or more images.
+    ///
+    /// # Shapes
+    ///
+    /// - `images`: `[count, channels, height, width]`, levels of 0 to 255
+    /// - `shape`: channels, 3 or 1, height and width
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError::Shape`] for other channels, no pixels, or images that do not divide into the
+    /// shape, and [`EvalError::Device`] where the device failed.
+    pub fn features(
+        &self,
+        images: &[u8],
+        shape: [usize; 3],
+    ) -> Result<InceptionFeatures, EvalError> {
+        let [channels, height, width] = shape;
+        let length = channels * height * width;
+        if !matches!(channels, 1 | 3) || length == 0 || !images.len().is_multiple_of(length) {
+            return Err(EvalError::Shape(format!(
+                "{} bytes are no images of {channels} x {height} x {width} with 1 or 3 channels",
+                images.len()
+            )));
+        }
+        let prepared = images
+            .par_chunks_exact(length)
+            .map(|image| self.preprocessing.apply(image, shape));
+        let pool: Vec<f32> = match &self.engine {
+            Hardware::Cpu(engine) => prepared
+                .flat_map_iter(|data| {
+                    let image = Map {
+                        data,
+                        size: [SIDE, SIDE],
+                        channels: 3,
+                    };
+                    inception_v3(engine, &image).mean()
+                })
+                .collect(),
+            Hardware::Device(engine) => {
+                let data: Vec<f32> = prepared.flat_map_iter(|image| image).collect();
+                let shape = [images.len() / length, SIDE, SIDE, 3];
+                let x = Tensor::<4>::from_data(TensorData::new(data, shape), &engine.device);
+                let maps = inception_v3(engine, &x.permute([0, 3, 1, 2]));
+                let pool = maps.mean_dim(3).mean_dim(2).try_into_data();
+                let pool = pool.map_err(|error| EvalError::Device(error.to_string()))?;
+                pool.iter().collect()
+            }
+        };
+        let logits = self.classify(&pool);
+        Ok(InceptionFeatures {
+            pool: Features::new(pool, DIMS)?,
+            logits: Features::new(logits, CLASSES)?,
+        })
+    }
+
+    fn classify(&self, pool: &[f32]) -> Vec<f32> {
+        let mut logits = vec![0.0; pool.len() / DIMS * CLASSES];
+        logits
+            .par_chunks_mut(CLASSES * 8)
+            .zip(pool.par_chunks(DIMS * 8))
+            .for_each(|(logits, pool)| {
+                let rows = pool.len() / DIMS;
+                let x = Rows {
+                    data: pool,
+                    stride: DIMS,
+                };
+                self.classifier.accumulate(x, logits, CLASSES, rows);
+            });
+        logits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::weights::tests::random;
+    use super::*;
+
+    fn images(count: usize) -> Vec<u8> {
+        (0..count * 3 * 6 * 5)
+            .map(|i| (i * i % 251) as u8)
+            .collect()
+    }
+
+    /// The largest difference relative to the largest value.
+    fn difference(a: &Features, b: &Features) -> f32 {
+        let largest = a.data().iter().fold(0.0f32, |max, x| max.max(x.abs()));
+        let differences = a.data().iter().zip(b.data()).map(|(a, b)| (a - b).abs());
+        differences.fold(0.0, f32::max) / largest
+    }
+
+    #[test]
+    fn both_engines_agree_and_images_are_apart() {
+        let weights = random();
+        let images = images(2);
+        for preprocessing in [Preprocessing::TorchFidelity, Preprocessing::PytorchFid] {
+            let cpu = InceptionV3::on_cpu(&weights).with_preprocessing(preprocessing);
+            let burn =
+                InceptionV3::on_device(&weights, &Device::flex()).with_preprocessing(preprocessing);
+            let ours = cpu.features(&images, [3, 6, 5]).unwrap();
+            let theirs = burn.features(&images, [3, 6, 5]).unwrap();
+            assert_eq!(ours.pool.len(), 2);
+            assert!(difference(&ours.pool, &theirs.pool) < 1e-5);
+            assert!(difference(&ours.logits, &theirs.logits) < 1e-5);
+            let second = cpu.features(&images[90..], [3, 6, 5]).unwrap();
+            assert_eq!(second.pool.row(0), ours.pool.row(1));
+            assert!(
+                difference(
+                    &second.pool,
+                    &cpu.features(&images[..90], [3, 6, 5]).unwrap().pool
+                ) > 1e-3
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused() {
+        let network = InceptionV3::on_cpu(&random());
+        for (bytes, shape) in [(8, [2, 2, 2]), (13, [3, 2, 2]), (0, [3, 0, 2])] {
+            let error = network.features(&vec![0; bytes], shape).unwrap_err();
+            assert!(matches!(error, EvalError::Shape(_)), "{error}");
+        }
+        assert!(network.features(&[], [3, 2, 2]).unwrap().pool.is_empty());
+    }
+}

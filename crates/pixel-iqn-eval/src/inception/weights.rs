@@ -1,0 +1,329 @@
+use core::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+
+use pixel_iqn_kernels::Window;
+use pytorch_reader::PytorchReader;
+use safetensors::SafeTensors;
+
+use super::architecture::{Conv, Engine, inception_v3};
+use super::{CLASSES, DIMS};
+use crate::error::EvalError;
+
+/// Of the batch normalisation.
+const EPSILON: f64 = 1e-3;
+
+/// The weights of an [`InceptionV3`](crate::InceptionV3), with the batch normalisation folded into
+/// the convolutions.
+#[derive(Debug, Clone)]
+pub struct InceptionWeights {
+    pub(super) convs: HashMap<String, FoldedConv>,
+    /// `[CLASSES, DIMS]`.
+    pub(super) classifier: Vec<f32>,
+}
+
+/// A convolution with a bias.
+#[derive(Debug, Clone)]
+pub(super) struct FoldedConv {
+    /// `[outputs, inputs, height, width]`.
+    pub weight: Vec<f32>,
+    pub shape: [usize; 4],
+    pub bias: Vec<f32>,
+}
+
+/// A tensor of a file.
+struct Raw {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl InceptionWeights {
+    /// Reads `pt_inception-2015-12-05-6726825d.pth` of pytorch-fid,
+    /// `weights-inception-2015-12-05-6726825d.pth` of torch-fidelity (the same file), or a
+    /// safetensors file with the same tensors.
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError::Io`] where the file cannot be read, [`EvalError::WeightsFormat`] where it is
+    /// none of these, and [`EvalError::Weights`] where a tensor is missing, of another shape, or
+    /// not one of the network.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, EvalError> {
+        let path = path.as_ref();
+        let is_safetensors = path.extension().is_some_and(|e| e == "safetensors");
+        let tensors = if is_safetensors {
+            read_safetensors(path)?
+        } else {
+            read_pytorch(path)?
+        };
+        Self::from_tensors(tensors).map_err(|problems| EvalError::Weights {
+            path: path.to_owned(),
+            problems,
+        })
+    }
+
+    fn from_tensors(mut tensors: BTreeMap<String, Raw>) -> Result<Self, Vec<String>> {
+        // A count of training batches, which nothing computes with.
+        tensors.retain(|name, _| !name.ends_with(".bn.num_batches_tracked"));
+        let mut problems = Vec::new();
+        let mut take = |name: String, shape: &[usize]| match tensors.remove(&name) {
+            Some(raw) if raw.shape == shape => raw.values,
+            Some(raw) => {
+                problems.push(format!("`{name}` is {:?}, not {shape:?}", raw.shape));
+                Vec::new()
+            }
+            None => {
+                problems.push(format!("`{name}` is missing"));
+                Vec::new()
+            }
+        };
+        let mut parts = Vec::new();
+        for (name, shape) in convolutions() {
+            let outputs = [shape[0]];
+            let weight = take(format!("{name}.conv.weight"), &shape);
+            let norm = ["weight", "bias", "running_mean", "running_var"]
+                .map(|part| take(format!("{name}.bn.{part}"), &outputs));
+            parts.push((name, shape, weight, norm));
+        }
+        let classifier = take("fc.weight".to_owned(), &[CLASSES, DIMS]);
+        take("fc.bias".to_owned(), &[CLASSES]);
+        problems.extend(
+            tensors
+                .keys()
+                .map(|name| format!("the network has no `{name}`")),
+        );
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let convs = parts
+            .into_iter()
+            .map(|(name, shape, weight, norm)| (name, FoldedConv::new(weight, shape, &norm)))
+            .collect();
+        Ok(Self { convs, classifier })
+    }
+}
+
+impl FoldedConv {
+    /// `norm` is gain, shift, mean and variance of the batch normalisation.
+    fn new(mut weight: Vec<f32>, shape: [usize; 4], norm: &[Vec<f32>; 4]) -> Self {
+        let [gain, shift, mean, variance] = norm;
+        let mut bias = Vec::with_capacity(shape[0]);
+        for (output, weight) in weight
+            .chunks_exact_mut(shape[1..].iter().product())
+            .enumerate()
+        {
+            let scale = f64::from(gain[output]) / (f64::from(variance[output]) + EPSILON).sqrt();
+            bias.push((f64::from(shift[output]) - f64::from(mean[output]) * scale) as f32);
+            for w in weight {
+                *w = (f64::from(*w) * scale) as f32;
+            }
+        }
+        Self {
+            weight,
+            shape,
+            bias,
+        }
+    }
+}
+
+/// Every convolution of the network with the shape of its weight.
+fn convolutions() -> Vec<(String, [usize; 4])> {
+    /// Its features are their number.
+    struct Outline(RefCell<Vec<(String, [usize; 4])>>);
+
+    impl Engine for Outline {
+        type Map = usize;
+
+        fn conv(&self, name: &str, inputs: &usize, conv: Conv) -> usize {
+            let [height, width] = conv.kernel;
+            let shape = [conv.outputs, *inputs, height, width];
+            self.0.borrow_mut().push((name.to_owned(), shape));
+            conv.outputs
+        }
+
+        fn max_pool(&self, channels: &usize, _: Window) -> usize {
+            *channels
+        }
+
+        fn avg_pool(&self, channels: &usize) -> usize {
+            *channels
+        }
+
+        fn concat(&self, maps: Vec<usize>) -> usize {
+            maps.into_iter().sum()
+        }
+    }
+
+    let outline = Outline(RefCell::default());
+    let dims = inception_v3(&outline, &3);
+    debug_assert_eq!(dims, DIMS);
+    outline.0.into_inner()
+}
+
+fn read_pytorch(path: &Path) -> Result<BTreeMap<String, Raw>, EvalError> {
+    let bad = |problem: String| EvalError::WeightsFormat {
+        path: path.to_owned(),
+        problem,
+    };
+    // For its message: the reader's own says less of a file that is not there.
+    fs::File::open(path).map_err(EvalError::io(path))?;
+    let reader = PytorchReader::new(path).map_err(|error| bad(error.to_string()))?;
+    reader
+        .into_tensors()
+        .into_iter()
+        .map(|(name, tensor)| {
+            let bytes = tensor.read().map_err(|error| bad(error.to_string()))?;
+            let values = match tensor.dtype() {
+                pytorch_reader::DType::F32 => floats(&bytes, f32::from_ne_bytes),
+                _ if name.ends_with(".num_batches_tracked") => Vec::new(),
+                other => return Err(bad(format!("`{name}` is of type {other:?}, not F32"))),
+            };
+            let shape = tensor.shape().to_vec();
+            Ok((name, Raw { shape, values }))
+        })
+        .collect()
+}
+
+fn read_safetensors(path: &Path) -> Result<BTreeMap<String, Raw>, EvalError> {
+    let bad = |problem: String| EvalError::WeightsFormat {
+        path: path.to_owned(),
+        problem,
+    };
+    let bytes = fs::read(path).map_err(EvalError::io(path))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
+    file.iter()
+        .map(|(name, tensor)| {
+            let values = match tensor.dtype() {
+                safetensors::Dtype::F32 => floats(tensor.data(), f32::from_le_bytes),
+                _ if name.ends_with(".num_batches_tracked") => Vec::new(),
+                other => return Err(bad(format!("`{name}` is of type {other:?}, not F32"))),
+            };
+            let shape = tensor.shape().to_vec();
+            Ok((name.to_owned(), Raw { shape, values }))
+        })
+        .collect()
+}
+
+fn floats(bytes: &[u8], from: fn([u8; 4]) -> f32) -> Vec<f32> {
+    let (words, _) = bytes.as_chunks::<4>();
+    words.iter().map(|word| from(*word)).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Seeded weights of a size that keeps the features apart and finite.
+    pub fn random() -> InceptionWeights {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+        };
+        let convs = convolutions().into_iter().map(|(name, shape)| {
+            let fan_in: usize = shape[1..].iter().product();
+            let scale = (24.0 / fan_in as f32).sqrt();
+            let conv = FoldedConv {
+                weight: (0..shape.iter().product())
+                    .map(|_| next() * scale)
+                    .collect(),
+                shape,
+                bias: (0..shape[0]).map(|_| 0.1 * next()).collect(),
+            };
+            (name, conv)
+        });
+        InceptionWeights {
+            convs: convs.collect(),
+            classifier: (0..CLASSES * DIMS)
+                .map(|i| ((i % 97) as f32 - 48.0) / 500.0)
+                .collect(),
+        }
+    }
+
+    /// What a file of the right form holds, all numbers 1.
+    fn tensors() -> BTreeMap<String, Raw> {
+        let ones = |shape: &[usize]| Raw {
+            shape: shape.to_vec(),
+            values: vec![1.0; shape.iter().product()],
+        };
+        let mut tensors = BTreeMap::new();
+        for (name, shape) in convolutions() {
+            tensors.insert(format!("{name}.conv.weight"), ones(&shape));
+            for part in ["weight", "bias", "running_mean", "running_var"] {
+                tensors.insert(format!("{name}.bn.{part}"), ones(&shape[..1]));
+            }
+            let count = Raw {
+                shape: vec![],
+                values: vec![],
+            };
+            tensors.insert(format!("{name}.bn.num_batches_tracked"), count);
+        }
+        tensors.insert("fc.weight".into(), ones(&[CLASSES, DIMS]));
+        tensors.insert("fc.bias".into(), ones(&[CLASSES]));
+        tensors
+    }
+
+    #[test]
+    fn the_network_has_the_tensors_of_the_published_file() {
+        // Its 566 entries: https://github.com/mseitzer/pytorch-fid
+        assert_eq!(tensors().len(), 566);
+        let numbers: usize = tensors().values().map(|raw| raw.values.len()).sum();
+        // 95,628,359 bytes of four each, but for what the container adds.
+        assert!(
+            (95_000_000..95_628_359).contains(&(4 * numbers)),
+            "{numbers}"
+        );
+    }
+
+    #[test]
+    fn normalisation_folds_into_the_convolution() {
+        let weights = InceptionWeights::from_tensors(tensors()).unwrap();
+        let conv = &weights.convs["Conv2d_1a_3x3"];
+        // (w x - 1) / sqrt(1 + epsilon) + 1 with w = 1.
+        let scale = 1.0 / 1.001f64.sqrt();
+        assert!(
+            conv.weight
+                .iter()
+                .all(|w| (f64::from(*w) - scale).abs() < 1e-7)
+        );
+        assert!(
+            conv.bias
+                .iter()
+                .all(|b| (f64::from(*b) - (1.0 - scale)).abs() < 1e-7)
+        );
+    }
+
+    #[test]
+    fn every_tensor_that_does_not_fit_is_named() {
+        let mut file = tensors();
+        file.remove("fc.bias");
+        file.insert(
+            "AuxLogits.fc.bias".into(),
+            file["fc.weight"].clone_shape(&[2]),
+        );
+        file.insert(
+            "Mixed_7c.branch1x1.bn.bias".into(),
+            file["fc.weight"].clone_shape(&[3]),
+        );
+        let problems = InceptionWeights::from_tensors(file).unwrap_err();
+        assert_eq!(
+            problems,
+            [
+                "`Mixed_7c.branch1x1.bn.bias` is [3], not [320]",
+                "`fc.bias` is missing",
+                "the network has no `AuxLogits.fc.bias`",
+            ]
+        );
+    }
+
+    impl Raw {
+        fn clone_shape(&self, shape: &[usize]) -> Self {
+            Self {
+                shape: shape.to_vec(),
+                values: self.values[..shape.iter().product()].to_vec(),
+            }
+        }
+    }
+}

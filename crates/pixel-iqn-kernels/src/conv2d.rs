@@ -1,0 +1,215 @@
+//! Ordinary convolutions of one image with the features last: no mask, any stride, and a bias and
+//! a rectifier at the end. For networks that judge images, not for those that draw them.
+
+use crate::panels::Panels;
+use crate::product::{Left, Output, STRIP, Start, product};
+
+/// Outputs that are computed before the next ones: their weights stay in the cache while the
+/// whole image goes by.
+const OUTPUTS: usize = 3 * STRIP;
+
+/// A convolution with a bias, followed by a rectifier: `max(0, bias + Σ weight * x)`.
+#[derive(Debug, Clone)]
+pub struct Conv2d {
+    /// A tap for each row of the kernel: the inputs of a row lie side by side in the image.
+    weight: Panels,
+    bias: Vec<f32>,
+    kernel: [usize; 2],
+    inputs: usize,
+}
+
+/// Where the kernel is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Positions from one application to the next, down and to the right.
+    pub stride: usize,
+    /// Rows of zeros above and below the image, and columns to its left and right.
+    pub padding: [usize; 2],
+}
+
+impl Window {
+    /// The height and width of what a `kernel` of this window makes of an image of `size`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the kernel is larger than the padded image, or if the stride is 0.
+    pub fn output(&self, size: [usize; 2], kernel: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let padded = size[axis] + 2 * self.padding[axis];
+            assert!(
+                kernel[axis] <= padded && self.stride > 0,
+                "a kernel of {kernel:?} does not fit {size:?} with {self:?}"
+            );
+            (padded - kernel[axis]) / self.stride + 1
+        })
+    }
+}
+
+impl Conv2d {
+    /// Packs a weight, `[outputs, inputs, height, width]` as PyTorch has it, and its bias,
+    /// `[outputs]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a size is 0 or does not fit.
+    pub fn new(weight: &[f32], bias: Vec<f32>, [outputs, inputs, kh, kw]: [usize; 4]) -> Self {
+        assert!(outputs * inputs * kh * kw > 0, "a convolution of no size");
+        assert_eq!(weight.len(), outputs * inputs * kh * kw, "weight");
+        assert_eq!(bias.len(), outputs, "bias");
+        let weight = Panels::new([kh, kw * inputs, outputs], |k, output| {
+            let (row, column, input) = (k / (kw * inputs), k / inputs % kw, k % inputs);
+            weight[((output * inputs + input) * kh + row) * kw + column]
+        });
+        Self {
+            weight,
+            bias,
+            kernel: [kh, kw],
+            inputs,
+        }
+    }
+
+    /// Convolves one image and writes the outputs of a position `y_step` numbers after those of
+    /// the position before, so that several convolutions can fill one image side by side.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[height, width, inputs]`
+    /// - `y`: from the first output of the first position to the last output of the last
+    ///
+    /// # Panics
+    ///
+    /// Panics if a slice does not fit, or as [`Window::output`].
+    pub fn forward(
+        &self,
+        x: &[f32],
+        size: [usize; 2],
+        window: Window,
+        y: &mut [f32],
+        y_step: usize,
+    ) {
+        let inputs = self.inputs;
+        let [kh, kw] = self.kernel;
+        let outputs = self.bias.len();
+        assert_eq!(x.len(), size[0] * size[1] * inputs, "x does not fit");
+        let [height, width] = window.output(size, self.kernel);
+        let stride = window.stride;
+        let padded = pad(x, size, inputs, window.padding);
+        let x = padded.as_deref().unwrap_or(x);
+        let row = (size[1] + 2 * window.padding[1]) * inputs;
+        let reads: Vec<usize> = (0..kh).map(|k| k * row).collect();
+        // Rows that follow each other at the distance of positions are one long row.
+        let (lines, length) = if kw == 1 && stride == 1 {
+            (1, height * width)
+        } else {
+            (height, width)
+        };
+        for first in (0..outputs).step_by(OUTPUTS) {
+            let count = OUTPUTS.min(outputs - first);
+            let strip = first / STRIP * self.weight.strip();
+            let starts: Vec<usize> = (0..kh).map(|k| strip + self.weight.start(k)).collect();
+            for line in 0..lines {
+                let y = &mut y[line * width * y_step + first..];
+                let left = Left {
+                    data: &x[line * stride * row..],
+                    starts: &reads,
+                    row: stride * inputs,
+                    step: 1,
+                };
+                product(
+                    left,
+                    self.weight.right(&starts),
+                    kw * inputs,
+                    Start::Row(&self.bias[first..]),
+                    Output {
+                        data: y,
+                        row: y_step,
+                        rows: length,
+                        columns: count,
+                    },
+                );
+                for y in y.chunks_mut(y_step).take(length) {
+                    for y in &mut y[..count] {
+                        *y = y.max(0.0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The image with zeros around it, where there are to be any.
+fn pad(x: &[f32], size: [usize; 2], inputs: usize, padding: [usize; 2]) -> Option<Vec<f32>> {
+    if padding == [0, 0] {
+        return None;
+    }
+    let [height, width] = [0, 1].map(|axis| size[axis] + 2 * padding[axis]);
+    let mut padded = vec![0.0; height * width * inputs];
+    let rows = x.chunks_exact(size[1] * inputs);
+    for (padded, row) in padded[padding[0] * width * inputs..]
+        .chunks_exact_mut(width * inputs)
+        .zip(rows)
+    {
+        padded[padding[1] * inputs..][..row.len()].copy_from_slice(row);
+    }
+    Some(padded)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{distance, values};
+
+    proptest! {
+        #[test]
+        fn equals_the_sums(
+            (kh, kw) in (1..5usize, 1..5usize),
+            (extra_height, extra_width) in (0..9usize, 0..9usize),
+            (inputs, outputs) in (1..9usize, 1..100usize),
+            stride in 1..4usize,
+            padding in (0..3usize, 0..3usize),
+            others in 0..3usize,
+            seed in any::<u32>(),
+        ) {
+            let window = Window { stride, padding: [padding.0, padding.1] };
+            let size = [kh + extra_height, kw + extra_width];
+            let x = values(seed, size[0] * size[1] * inputs);
+            let weight = values(seed ^ 1, outputs * inputs * kh * kw);
+            let bias = values(seed ^ 2, outputs);
+            let [height, width] = window.output(size, [kh, kw]);
+            let step = outputs + others;
+            let mut expected = vec![7.0; height * width * step];
+            for (position, y) in expected.chunks_exact_mut(step).enumerate() {
+                for (o, y) in y[..outputs].iter_mut().enumerate() {
+                    let mut sum = bias[o];
+                    for (i, a, b) in (0..inputs)
+                        .flat_map(|i| (0..kh).flat_map(move |a| (0..kw).map(move |b| (i, a, b))))
+                    {
+                        let row = (position / width * stride + a).wrapping_sub(padding.0);
+                        let column = (position % width * stride + b).wrapping_sub(padding.1);
+                        if row < size[0] && column < size[1] {
+                            sum += x[(row * size[1] + column) * inputs + i]
+                                * weight[((o * inputs + i) * kh + a) * kw + b];
+                        }
+                    }
+                    *y = sum.max(0.0);
+                }
+            }
+            let mut y = vec![7.0; expected.len()];
+            Conv2d::new(&weight, bias, [outputs, inputs, kh, kw])
+                .forward(&x, size, window, &mut y, step);
+            prop_assert!(distance(&y, &expected) < 1e-4);
+        }
+    }
+
+    #[test]
+    #[should_panic = "does not fit [2, 9]"]
+    fn a_kernel_larger_than_the_image_is_refused() {
+        let window = Window {
+            stride: 1,
+            padding: [0, 0],
+        };
+        window.output([2, 9], [3, 3]);
+    }
+}
