@@ -1,0 +1,389 @@
+//! Judges trained models on held-out images, and sets of images by the scores of the field.
+//!
+//! ```text
+//! cargo run --release --example evaluate -- --run runs/first --run runs/second
+//! cargo run --release --example evaluate -- --generated samples.npz --real images/ --weights pt_inception-2015-12-05-6726825d.pth
+//! ```
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use pixel_iqn::core::PixelModel;
+use pixel_iqn::data::{ImageDataset, folder, load_npz, save_sheet};
+use pixel_iqn::eval::{
+    ConditionalOptions, ConditionalScores, Estimate, FeatureSet, ForecastOptions, Forecaster,
+    ImageSetOptions, InceptionScoreOptions, InceptionV3, InceptionWeights, KidOptions,
+    MarginalForecaster, Preprocessing, SlicedWassersteinOptions, Wanted, conditional_scores,
+    extract, image_set_scores, sliced_wasserstein, value_maps,
+};
+use pixel_iqn::train::Weights;
+use pixel_iqn::{DatasetKind, GatedPixelCnn, Head, PixelIqn, RunConfig, RunDir};
+use serde_json::json;
+
+/// Judge models on held-out images, or sets of images against each other
+///
+/// With --run: CRPS, pinball loss, bits per dimension, coverage and calibration of the predicted
+/// distributions, with 95% bootstrap intervals over images; several runs are compared with the
+/// first on the same images. With --generated and --real: the sliced Wasserstein distance, and
+/// with --weights FID, Inception score, KID, precision and recall, under the names and by the
+/// conventions of torch-fidelity.
+///
+/// Example: evaluate --run runs/first --run runs/second --images 1000 --out scores.json
+/// Example: evaluate --generated samples.npz --real cifar-10/ --weights pt_inception-2015-12-05-6726825d.pth
+#[derive(Parser, Debug)]
+#[command(verbatim_doc_comment)]
+struct Args {
+    /// Run folder of a trained model; may be given several times
+    #[arg(long = "run", value_name = "DIR", conflicts_with_all = ["generated", "real", "weights"],
+          required_unless_present = "generated")]
+    runs: Vec<PathBuf>,
+    /// Folder of the data set, where it is not where the runs found it
+    #[arg(long, value_name = "DIR", requires = "runs")]
+    data: Option<PathBuf>,
+    /// Held-out images to judge on, the first ones
+    #[arg(long, default_value_t = 256)]
+    images: usize,
+    /// Quantiles that a PixelIQN is asked for
+    #[arg(long, default_value_t = 40)]
+    taus: usize,
+    /// Picture of held-out images with the widths of the first run's intervals and their PIT
+    #[arg(long, value_name = "FILE.png", requires = "runs")]
+    maps: Option<PathBuf>,
+    /// Generated images: a folder, or an npz file with uint8 images [N, H, W, C] as arr_0
+    #[arg(long, value_name = "PATH")]
+    generated: Option<PathBuf>,
+    /// Real images, in the same forms; or an npz file of statistics with mu and sigma
+    #[arg(long, value_name = "PATH", requires = "generated")]
+    real: Option<PathBuf>,
+    /// Height and width to which the images of folders are cut and scaled
+    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
+    size: usize,
+    /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, or safetensors
+    #[arg(long, value_name = "FILE", requires = "generated")]
+    weights: Option<PathBuf>,
+    /// Resize and scale images as pytorch-fid does, not as torch-fidelity
+    #[arg(long, requires = "weights")]
+    pytorch_fid: bool,
+    /// Images in a subset of KID
+    #[arg(long, default_value_t = 1000)]
+    kid_subset_size: usize,
+    /// Write the statistics of the generated images, as pytorch-fid does
+    #[arg(long, value_name = "FILE.npz", requires = "weights")]
+    save_statistics: Option<PathBuf>,
+    /// Images in a batch
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Seed of everything random but what torch-fidelity fixes
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write the scores as JSON
+    #[arg(long, value_name = "FILE.json")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    device: common::DeviceArgs,
+}
+
+fn main() -> ExitCode {
+    common::exit(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    common::start()?;
+    for path in [&args.out, &args.maps, &args.save_statistics]
+        .into_iter()
+        .flatten()
+    {
+        common::check_folder_of(path)?;
+    }
+    let scores = match &args.generated {
+        Some(generated) => judge_images(args, generated)?,
+        None => judge_models(args)?,
+    };
+    let Some(scores) = scores else {
+        eprintln!("interrupted");
+        return Ok(());
+    };
+    if let Some(out) = &args.out {
+        fs::write(out, format!("{scores:#}\n"))
+            .with_context(|| format!("cannot write {}", out.display()))?;
+        println!("wrote {}", out.display());
+    }
+    Ok(())
+}
+
+/// None where Ctrl-C came first.
+fn judge_models(args: &Args) -> anyhow::Result<Option<serde_json::Value>> {
+    let mut judged: Vec<(String, ConditionalScores)> = Vec::new();
+    let mut digest = None;
+    for path in &args.runs {
+        let (run, config) = RunDir::open(path)?;
+        let same = digest.get_or_insert_with(|| config.data.digest.clone());
+        ensure!(
+            *same == config.data.digest,
+            "{} was trained on other images than the first run: they cannot be compared",
+            path.display()
+        );
+        let first = judged.is_empty();
+        let scores = match config.model.head {
+            Head::Quantile => judge_model::<PixelIqn>(args, &run, &config, first)?,
+            Head::Categorical => judge_model::<GatedPixelCnn>(args, &run, &config, first)?,
+        };
+        let Some(scores) = scores else {
+            return Ok(None);
+        };
+        judged.push((path.display().to_string(), scores));
+    }
+    print_table(&judged, args.seed);
+    let mut object = serde_json::Map::new();
+    for (name, scores) in judged {
+        object.insert(name, serde_json::to_value(scores)?);
+    }
+    Ok(Some(object.into()))
+}
+
+fn judge_model<M: PixelModel + Forecaster>(
+    args: &Args,
+    run: &RunDir,
+    config: &RunConfig,
+    draw: bool,
+) -> anyhow::Result<Option<ConditionalScores>> {
+    let device = pixel_iqn::device(&args.device.device)?;
+    let model: M = run.load_weights(Weights::Averaged, config, &device)?;
+    let kind: DatasetKind = config.data.dataset.parse()?;
+    let of_run = common::DataArgs::of_run(&config.data, kind);
+    let data = common::DataArgs {
+        data: args.data.clone().or(of_run.data),
+        ..of_run
+    };
+    let splits = data.open(kind).with_context(|| {
+        format!("cannot open the data set `{kind}` of the run: give its folder with --data")
+    })?;
+    let options = ConditionalOptions {
+        images: args.images.min(splits.held_out.len()),
+        batch: args.batch,
+        taus: args.taus,
+        seed: args.seed,
+    };
+    let marginal = MarginalForecaster::of(&splits.train);
+    let progress = common::Progress::new(&run.path().display().to_string(), 1);
+    let scores = conditional_scores(
+        &model,
+        &splits.held_out,
+        &marginal,
+        &options,
+        &device,
+        |done, of| {
+            progress.set_total(of);
+            progress.set(done, "passes");
+            common::unless_interrupted()
+        },
+    )?;
+    progress.finish();
+    if let (Some(path), true, true) = (&args.maps, draw, scores.is_some()) {
+        draw_maps(args, &model, &splits.held_out, &device, path)?;
+    }
+    Ok(scores)
+}
+
+/// Rows of images, of the widths of their 90% intervals, and of their PIT.
+fn draw_maps(
+    args: &Args,
+    model: &impl Forecaster,
+    held_out: &ImageDataset,
+    device: &burn::tensor::Device,
+    path: &Path,
+) -> anyhow::Result<()> {
+    const COLUMNS: usize = 8;
+    let indices: Vec<usize> = (0..COLUMNS.min(held_out.len())).collect();
+    let forecast = ForecastOptions {
+        taus: args.taus,
+        seed: args.seed,
+    };
+    let maps = value_maps(model, held_out, &indices, &forecast, device)?;
+    let widest = maps
+        .iter()
+        .flat_map(|map| &map.width_90)
+        .fold(0.0f32, |a, b| a.max(*b));
+    let level = |x: f32| (255.0 * x).round() as u8;
+    let mut levels: Vec<u8> = Vec::new();
+    for &index in &indices {
+        levels.extend(held_out.image(index));
+    }
+    for map in &maps {
+        levels.extend(map.width_90.iter().map(|width| level(width / widest)));
+    }
+    for map in &maps {
+        levels.extend(map.pit.iter().map(|pit| level(*pit)));
+    }
+    let [channels, height, width] = held_out.shape();
+    let shape = [3 * indices.len(), channels, height, width];
+    save_sheet(path, &levels, shape, indices.len(), 4)?;
+    println!(
+        "wrote {}: images, widths of 90% intervals (white is {widest:.2} of the range), PIT (black \
+         is 0, white is 1), by channel",
+        path.display()
+    );
+    Ok(())
+}
+
+fn print_table(judged: &[(String, ConditionalScores)], seed: u64) {
+    type Part = fn(&ConditionalScores) -> Estimate;
+    let rows: [(&str, Part); 9] = [
+        ("CRPS", |s| s.crps),
+        ("pinball", |s| s.pinball),
+        ("bits/dim", |s| s.bits_per_dim),
+        ("coverage 50%", |s| s.coverage_50),
+        ("coverage 90%", |s| s.coverage_90),
+        ("width 50%", |s| s.width_50),
+        ("width 90%", |s| s.width_90),
+        ("crossing rate", |s| s.crossing_rate),
+        ("skill", |s| Estimate {
+            mean: s.skill,
+            low: f64::NAN,
+            high: f64::NAN,
+        }),
+    ];
+    for (name, scores) in judged {
+        println!("{name}: {} images, {} tau", scores.images, scores.taus);
+        for (row, part) in rows {
+            let Estimate { mean, low, high } = part(scores);
+            if low.is_nan() {
+                println!("  {row:<18} {mean:.5}");
+            } else {
+                println!("  {row:<18} {mean:.5}  [{low:.5}, {high:.5}]");
+            }
+        }
+        println!(
+            "  {:<18} {:.5}",
+            "calibration error", scores.calibration_error
+        );
+    }
+    let Some(((first, base), others)) = judged.split_first() else {
+        return;
+    };
+    for (name, scores) in others {
+        let crps = |s: &ConditionalScores| -> Vec<f64> {
+            s.by_image.iter().map(|image| image.crps).collect()
+        };
+        let d = Estimate::of_differences(&crps(scores), &crps(base), seed);
+        println!(
+            "CRPS of {name} less that of {first}: {:+.5} [{:+.5}, {:+.5}]",
+            d.mean, d.low, d.high
+        );
+    }
+}
+
+/// None where Ctrl-C came first.
+fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_json::Value>> {
+    let mut scores = serde_json::Map::new();
+    let statistics = match &args.real {
+        Some(path) => statistics_of(path)?,
+        None => None,
+    };
+    let a = load(generated, args.size)?;
+    let b = match (&args.real, &statistics) {
+        (Some(path), None) => Some(load(path, args.size)?),
+        _ => None,
+    };
+    if let Some(b) = &b {
+        let count = a.len().min(b.len());
+        let (a, b) = (a.clone().take(count)?, b.clone().take(count)?);
+        let options = SlicedWassersteinOptions {
+            seed: args.seed,
+            ..Default::default()
+        };
+        if a.shape() == b.shape() {
+            for level in sliced_wasserstein(&a, &b, options)? {
+                let name = format!("sliced_wasserstein_{}", level.height);
+                scores.insert(name, json!(level.distance));
+            }
+        } else {
+            eprintln!("the images differ in size: no sliced Wasserstein distance");
+        }
+    }
+    if let Some(path) = &args.weights {
+        let options = ImageSetOptions {
+            isc: Some(InceptionScoreOptions::default()),
+            kid: Some(KidOptions {
+                subset_size: args.kid_subset_size,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let preprocessing = match args.pytorch_fid {
+            true => Preprocessing::PytorchFid,
+            false => Preprocessing::TorchFidelity,
+        };
+        let weights = InceptionWeights::open(path)?;
+        let network = InceptionV3::on_cpu(&weights).with_preprocessing(preprocessing);
+        let Some(first) = features(args, &network, &a, options.of_generated(), "generated")? else {
+            return Ok(None);
+        };
+        if let Some(path) = &args.save_statistics {
+            first.statistics.save(path)?;
+            println!("wrote {}", path.display());
+        }
+        let second = match (b, statistics) {
+            (Some(b), _) => match features(args, &network, &b, options.of_real(), "real")? {
+                Some(second) => Some(second),
+                None => return Ok(None),
+            },
+            (None, Some(statistics)) => Some(FeatureSet {
+                statistics,
+                pool: None,
+                logits: None,
+            }),
+            (None, None) => None,
+        };
+        let found = image_set_scores(&first, second.as_ref(), &options)?;
+        if let serde_json::Value::Object(found) = serde_json::to_value(found)? {
+            scores.extend(found);
+        }
+    }
+    for (name, score) in &scores {
+        println!("{name}: {score}");
+    }
+    Ok(Some(scores.into()))
+}
+
+fn features(
+    args: &Args,
+    network: &InceptionV3,
+    set: &ImageDataset,
+    wanted: Wanted,
+    task: &str,
+) -> anyhow::Result<Option<FeatureSet>> {
+    let progress = common::Progress::new(task, set.len());
+    let extracted = extract(network, set, wanted, args.batch, |done| {
+        progress.set(done, "images");
+        common::unless_interrupted()
+    })?;
+    progress.finish();
+    Ok(extracted)
+}
+
+/// Those of an npz file that has them.
+fn statistics_of(path: &Path) -> anyhow::Result<Option<pixel_iqn::eval::GaussianStatistics>> {
+    if path.extension().is_none_or(|extension| extension != "npz") {
+        return Ok(None);
+    }
+    let [mu] = pixel_iqn::data::read_npz(path, ["mu"])?;
+    Ok(match mu {
+        Some(_) => Some(pixel_iqn::eval::GaussianStatistics::load(path)?),
+        None => None,
+    })
+}
+
+/// The images of an npz file or a folder.
+fn load(path: &Path, size: usize) -> anyhow::Result<ImageDataset> {
+    if path.extension().is_some_and(|extension| extension == "npz") {
+        Ok(load_npz(path)?)
+    } else {
+        Ok(folder::load(path, size, 3, folder::Fit::CropAndScale)?)
+    }
+}
