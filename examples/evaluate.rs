@@ -119,19 +119,23 @@ fn run(args: &Args) -> anyhow::Result<()> {
 /// None where Ctrl-C came first.
 fn judge_models(args: &Args) -> anyhow::Result<Option<serde_json::Value>> {
     let mut judged: Vec<(String, ConditionalScores)> = Vec::new();
-    let mut digest = None;
+    // Opened for the first run; the others must have been trained on the same images.
+    let mut data = None;
     for path in &args.runs {
         let (run, config) = RunDir::open(path)?;
-        let same = digest.get_or_insert_with(|| config.data.digest.clone());
+        let (digest, images) = match &data {
+            Some(data) => data,
+            None => data.insert((config.data.digest.clone(), open_images(args, &config)?)),
+        };
         ensure!(
-            *same == config.data.digest,
+            *digest == config.data.digest,
             "{} was trained on other images than the first run: they cannot be compared",
             path.display()
         );
         let first = judged.is_empty();
         let scores = match config.model.head {
-            Head::Quantile => judge_model::<PixelIqn>(args, &run, &config, first)?,
-            Head::Categorical => judge_model::<GatedPixelCnn>(args, &run, &config, first)?,
+            Head::Quantile => judge_model::<PixelIqn>(args, &run, &config, images, first)?,
+            Head::Categorical => judge_model::<GatedPixelCnn>(args, &run, &config, images, first)?,
         };
         let Some(scores) = scores else {
             return Ok(None);
@@ -146,14 +150,11 @@ fn judge_models(args: &Args) -> anyhow::Result<Option<serde_json::Value>> {
     Ok(Some(object.into()))
 }
 
-fn judge_model<M: PixelModel + Forecaster>(
+/// The held-out images of a run, and the distribution of its training images.
+fn open_images(
     args: &Args,
-    run: &RunDir,
     config: &RunConfig,
-    draw: bool,
-) -> anyhow::Result<Option<ConditionalScores>> {
-    let device = pixel_iqn::device(&args.device.device)?;
-    let model: M = run.load_weights(Weights::Averaged, config, &device)?;
+) -> anyhow::Result<(ImageDataset, MarginalForecaster)> {
     let kind: DatasetKind = config.data.dataset.parse()?;
     let of_run = common::DataArgs::of_run(&config.data, kind);
     let data = common::DataArgs {
@@ -163,29 +164,34 @@ fn judge_model<M: PixelModel + Forecaster>(
     let splits = data.open(kind).with_context(|| {
         format!("cannot open the data set `{kind}` of the run: give its folder with --data")
     })?;
+    let marginal = MarginalForecaster::of(&splits.train);
+    Ok((splits.held_out, marginal))
+}
+
+fn judge_model<M: PixelModel + Forecaster>(
+    args: &Args,
+    run: &RunDir,
+    config: &RunConfig,
+    (held_out, marginal): &(ImageDataset, MarginalForecaster),
+    draw: bool,
+) -> anyhow::Result<Option<ConditionalScores>> {
+    let device = pixel_iqn::device(&args.device.device)?;
+    let model: M = run.load_weights(Weights::Averaged, config, &device)?;
     let options = ConditionalOptions {
-        images: args.images.min(splits.held_out.len()),
+        images: args.images.min(held_out.len()),
         batch: args.batch,
         taus: args.taus,
         seed: args.seed,
     };
-    let marginal = MarginalForecaster::of(&splits.train);
     let progress = common::Progress::new(&run.path().display().to_string(), 1);
-    let scores = conditional_scores(
-        &model,
-        &splits.held_out,
-        &marginal,
-        &options,
-        &device,
-        |done, of| {
-            progress.set_total(of);
-            progress.set(done, "passes");
-            common::unless_interrupted()
-        },
-    )?;
+    let scores = conditional_scores(&model, held_out, marginal, &options, &device, |done, of| {
+        progress.set_total(of);
+        progress.set(done, "passes");
+        common::unless_interrupted()
+    })?;
     progress.finish();
     if let (Some(path), true, true) = (&args.maps, draw, scores.is_some()) {
-        draw_maps(args, &model, &splits.held_out, &device, path)?;
+        draw_maps(args, &model, held_out, &device, path)?;
     }
     Ok(scores)
 }

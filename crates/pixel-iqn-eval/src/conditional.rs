@@ -349,10 +349,6 @@ mod tests {
     struct Everywhere<F>(F);
 
     impl<F: Fn(f64) -> f64> Forecaster for Everywhere<F> {
-        fn passes(&self, _: &ForecastOptions) -> usize {
-            1
-        }
-
         fn forecast(
             &self,
             batch: &ImageBatch,

@@ -42,7 +42,10 @@ pub struct ForecastOptions {
 /// What predicts the distribution of each value of an image given those before it.
 pub trait Forecaster {
     /// The passes that [`forecast`](Self::forecast) takes over a batch, for progress.
-    fn passes(&self, options: &ForecastOptions) -> usize;
+    /// One, unless a model says otherwise.
+    fn passes(&self, _options: &ForecastOptions) -> usize {
+        1
+    }
 
     /// The distributions of all values of a batch. `on_pass` is called after each pass;
     /// [`ControlFlow::Break`] from it ends the work with `None`.
@@ -126,10 +129,6 @@ fn first_bins(batch: &ImageBatch, taus: usize, seed: u64) -> Vec<usize> {
 
 /// By one pass.
 impl Forecaster for GatedPixelCnn {
-    fn passes(&self, _: &ForecastOptions) -> usize {
-        1
-    }
-
     fn forecast(
         &self,
         batch: &ImageBatch,
@@ -174,10 +173,6 @@ impl MarginalForecaster {
 }
 
 impl Forecaster for MarginalForecaster {
-    fn passes(&self, _: &ForecastOptions) -> usize {
-        1
-    }
-
     fn forecast(
         &self,
         batch: &ImageBatch,
