@@ -17,9 +17,9 @@ use pixel_iqn::core::PixelModel;
 use pixel_iqn::data::{ImageDataset, folder, load_npz, save_sheet};
 use pixel_iqn::eval::{
     ConditionalOptions, ConditionalScores, Estimate, FeatureSet, ForecastOptions, Forecaster,
-    ImageSetOptions, InceptionScoreOptions, InceptionV3, InceptionWeights, KidOptions,
-    MarginalForecaster, Preprocessing, SlicedWassersteinOptions, Wanted, conditional_scores,
-    extract, image_set_scores, sliced_wasserstein, value_maps,
+    ImageSetOptions, InceptionScoreOptions, InceptionV3, KidOptions, MarginalForecaster,
+    Preprocessing, SlicedWassersteinOptions, Wanted, conditional_scores, extract, image_set_scores,
+    sliced_wasserstein, value_maps,
 };
 use pixel_iqn::train::Weights;
 use pixel_iqn::{DatasetKind, GatedPixelCnn, Head, PixelIqn, RunConfig, RunDir};
@@ -63,7 +63,8 @@ struct Args {
     /// Height and width to which the images of folders are cut and scaled
     #[arg(long, value_name = "PIXELS", default_value_t = 32)]
     size: usize,
-    /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, or safetensors
+    /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, which is downloaded (96 MB) if it
+    /// is not there, or safetensors
     #[arg(long, value_name = "FILE", requires = "generated")]
     weights: Option<PathBuf>,
     /// Resize and scale images as pytorch-fid does, not as torch-fidelity
@@ -183,13 +184,9 @@ fn judge_model<M: PixelModel + Forecaster>(
         taus: args.taus,
         seed: args.seed,
     };
-    let progress = common::Progress::new(&run.path().display().to_string(), 1);
-    let scores = conditional_scores(&model, held_out, marginal, &options, &device, |done, of| {
-        progress.set_total(of);
-        progress.set(done, "passes");
-        common::unless_interrupted()
+    let scores = common::with_pass_progress(&run.path().display().to_string(), |on_pass| {
+        conditional_scores(&model, held_out, marginal, &options, &device, on_pass)
     })?;
-    progress.finish();
     if let (Some(path), true, true) = (&args.maps, draw, scores.is_some()) {
         draw_maps(args, &model, held_out, &device, path)?;
     }
@@ -325,7 +322,7 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
             true => Preprocessing::PytorchFid,
             false => Preprocessing::TorchFidelity,
         };
-        let weights = InceptionWeights::open(path)?;
+        let weights = common::inception(path)?;
         let network = InceptionV3::on_cpu(&weights).with_preprocessing(preprocessing);
         let Some(first) = features(args, &network, &a, options.of_generated(), "generated")? else {
             return Ok(None);

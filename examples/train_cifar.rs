@@ -174,7 +174,7 @@ fn open_run(args: &Args, folder: &Path) -> anyhow::Result<(Splits, RunConfig, Ru
         .as_ref()
         .filter(|_| kind != DatasetKind::Builtin)
     {
-        config.data.path = Some(absolute(folder)?);
+        config.data.path = Some(common::training::absolute(folder)?);
     }
     let data = common::DataArgs::of_run(&config.data, kind);
     let splits = data.open(kind).with_context(|| {
@@ -202,14 +202,7 @@ fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, R
     } else {
         0
     };
-    let data = DataConfig {
-        path: match kind {
-            DatasetKind::Builtin => None,
-            _ => Some(absolute(&data_folder(args, &file))?),
-        },
-        description: splits.description.clone(),
-        ..DataConfig::of(kind.name(), &splits.train, &splits.held_out)
-    };
+    let data = common::training::data_config(kind, &data_folder(args, &file), &splits)?;
     let model = ModelConfig::preset(runner.preset)?
         .with_channels(channels)
         .with_classes(classes);
@@ -343,17 +336,6 @@ fn data_folder(args: &Args, file: &str) -> PathBuf {
     }
 }
 
-/// The path from the root, as TOML can hold it.
-fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
-    let path = std::path::absolute(folder)?;
-    ensure!(
-        path.to_str().is_some(),
-        "the name of {} is not UTF-8: rename it, or give a link to it",
-        path.display()
-    );
-    Ok(path)
-}
-
 /// A text of the section `data` of a config file.
 fn data_key(file: &str, key: &str) -> Option<String> {
     let table: toml::Table = file.parse().ok()?;
@@ -431,39 +413,8 @@ fn train_steps<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<Option<Trainer<M>
         false => Display::detect(),
     };
     let steps = job.config.train.steps;
-    let progress = (display == Display::Plain)
-        .then(|| common::Progress::new("training", steps).start_at(done));
-    let progress = Arc::new(Mutex::new(progress));
-    let notices = progress.clone();
-    let say = |progress: &Mutex<Option<common::Progress>>, line: &str| match &*progress
-        .lock()
-        .expect("no thread panics with the lock")
-    {
-        Some(progress) => progress.say(line),
-        None => eprintln!("{line}"),
-    };
-    let finished = session
-        .with_display(display)
-        .with_interrupter(job.interrupter.clone())
-        .with_sampler(|model, device| pixel_iqn::sampler(model, device))
-        .on_step(move |metrics| {
-            let progress = progress.lock().expect("no thread panics with the lock");
-            let Some(progress) = &*progress else { return };
-            let (step, loss) = (metrics.report.step + 1, metrics.report.loss);
-            let note = format!("loss {loss:.4} {:.1} images/s", metrics.images_per_second);
-            progress.set(step, &note);
-            if let Some(held_out) = metrics.held_out {
-                progress.say(&format!(
-                    "step {step}: held-out loss {:.5}, mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
-                    held_out.loss,
-                    held_out.mean_pinball,
-                    held_out.skill,
-                    100.0 * held_out.crossing_rate
-                ));
-            }
-        })
-        .on_notice(move |line| say(&notices, line))
-        .train()?;
+    let finished =
+        common::training::train(session, display, job.interrupter.clone(), "training", steps)?;
     let done = finished.trainer.steps_done();
     let folder = job.run.path().display();
     if finished.end == End::Interrupted {
@@ -483,20 +434,16 @@ fn save_scores<M: TrainModel>(job: &Job<'_>, trainer: &Trainer<M>) -> anyhow::Re
         seed: job.config.train.seed,
     };
     let marginal = MarginalQuantiles::of(&job.train);
-    let progress = common::Progress::new("scoring", 1);
-    let scores = score(
-        trainer.averaged(),
-        &job.held_out,
-        &marginal,
-        &options,
-        &runner.device,
-        |done, of| {
-            progress.set_total(of);
-            progress.set(done, "passes");
-            common::unless_interrupted()
-        },
-    )?;
-    progress.finish();
+    let scores = common::with_pass_progress("scoring", |on_pass| {
+        score(
+            trainer.averaged(),
+            &job.held_out,
+            &marginal,
+            &options,
+            &runner.device,
+            on_pass,
+        )
+    })?;
     let Some(scores) = scores else { return Ok(()) };
     job.run.save_json("scores.json", &scores)?;
     println!("wrote  scores.json");

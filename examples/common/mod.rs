@@ -3,6 +3,8 @@
 // Each example is a program of its own and uses a part of this.
 #![allow(dead_code, reason = "no example uses all of it")]
 
+pub mod training;
+
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixel_iqn::core::{OnRow, RowDone};
 use pixel_iqn::data::{DataError, OpenOptions, Splits};
+use pixel_iqn::eval::InceptionWeights;
 use pixel_iqn::train::{DataConfig, Interrupter};
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind};
 
@@ -86,6 +89,24 @@ pub fn check_folder_of(out: &Path) -> anyhow::Result<()> {
         out.display()
     );
     Ok(())
+}
+
+/// Opens the weights of Inception v3; downloads them first, where the file is missing and has the
+/// name under which they are published.
+pub fn inception(path: &Path) -> anyhow::Result<InceptionWeights> {
+    #[cfg(feature = "download")]
+    {
+        const NAMES: [&str; 2] = [
+            "pt_inception-2015-12-05-6726825d.pth",
+            "weights-inception-2015-12-05-6726825d.pth",
+        ];
+        let published = NAMES.iter().any(|name| path.ends_with(name));
+        if published && !path.exists() {
+            println!("no {}: downloading it", path.display());
+            InceptionWeights::download(path)?;
+        }
+    }
+    Ok(InceptionWeights::open(path)?)
 }
 
 static INTERRUPTER: OnceLock<Interrupter> = OnceLock::new();
@@ -193,6 +214,21 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Calls `work` with a callback that shows how many of how many passes are done and heeds Ctrl-C.
+pub fn with_pass_progress<T>(
+    task: &str,
+    work: impl FnOnce(&mut dyn FnMut(usize, usize) -> ControlFlow<()>) -> T,
+) -> T {
+    let progress = Progress::new(task, 1);
+    let result = work(&mut |done, of| {
+        progress.set_total(of);
+        progress.set(done, "passes");
+        unless_interrupted()
+    });
+    progress.finish();
+    result
 }
 
 /// Calls `sample` with a callback that shows the rows of `images` images and heeds Ctrl-C, unless

@@ -1,7 +1,8 @@
-//! Tasks of this repository: `cargo xtask ci | bench | parity | torture`.
+//! Tasks of this repository: `cargo xtask ci | bench | parity | parity-eval | torture`.
 
 mod bench;
 mod parity;
+mod parity_eval;
 mod torture;
 
 use std::process::{Command, ExitCode};
@@ -26,6 +27,8 @@ enum Task {
     Bench(bench::Bench),
     /// Hold the models against vectors of another implementation
     Parity(parity::Args),
+    /// Hold features and scores of image sets against torch-fidelity and pytorch-fid
+    ParityEval(parity_eval::Args),
     /// End a training by force, again and again, and resume it
     Torture(torture::Args),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Ci => ci(),
         Task::Bench(bench) => bench::run(&bench),
         Task::Parity(args) => parity::run(&args),
+        Task::ParityEval(args) => parity_eval::run(&args),
         Task::Torture(args) => torture::run(&args),
     };
     match result {

@@ -1,29 +1,57 @@
-//! MD5, the checksum that the authors of CIFAR-10 publish: it tells damage, not malice.
+//! The checksums that publishers give: they tell damage, MD5 no malice.
 
 use std::path::Path;
 
 use md5::{Digest, Md5};
+use sha2::Sha256;
 
 use crate::error::{DataError, Result};
 
-/// MD5 of `bytes` in hexadecimal: tells versions of a file apart, but is no protection.
-pub fn md5(bytes: &[u8]) -> String {
-    Md5::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+/// The published checksum of a file, in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Checksum<'a> {
+    /// MD5.
+    Md5(&'a str),
+    /// SHA-256.
+    Sha256(&'a str),
 }
 
-/// Fails where `found` is not the `expected` checksum of the file at `path`.
-pub(crate) fn check(path: &Path, found: String, expected: &str) -> Result<()> {
-    if found == expected {
-        return Ok(());
+impl Checksum<'_> {
+    /// The name of the algorithm and the checksum.
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Md5(hex) => ("MD5", hex),
+            Self::Sha256(hex) => ("SHA-256", hex),
+        }
     }
-    Err(DataError::Checksum {
-        path: path.to_owned(),
-        expected: expected.to_owned(),
-        found,
-    })
+
+    /// Fails where the content of the file at `path` has another checksum.
+    pub(crate) fn check(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let found = match self {
+            Self::Md5(_) => md5(bytes),
+            Self::Sha256(_) => hex(&Sha256::digest(bytes)),
+        };
+        let (algorithm, expected) = self.parts();
+        if found == expected {
+            return Ok(());
+        }
+        Err(DataError::Checksum {
+            path: path.to_owned(),
+            algorithm,
+            expected: expected.to_owned(),
+            found,
+        })
+    }
+}
+
+/// MD5 of `bytes` in hexadecimal: tells versions of a file apart, but is no protection.
+pub fn md5(bytes: &[u8]) -> String {
+    hex(&Md5::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -35,5 +63,15 @@ mod tests {
     fn agrees_with_the_rfc() {
         assert_eq!(md5(b""), "d41d8cd98f00b204e9800998ecf8427e");
         assert_eq!(md5(b"message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
+    }
+
+    /// The first example of FIPS 180-2, appendix B.
+    #[test]
+    fn sha256_agrees_with_the_standard() {
+        let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let path = Path::new("file");
+        Checksum::Sha256(sum).check(path, b"abc").unwrap();
+        let error = Checksum::Sha256(sum).check(path, b"abd").unwrap_err();
+        assert!(error.to_string().contains("SHA-256"), "{error}");
     }
 }

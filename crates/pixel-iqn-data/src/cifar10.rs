@@ -13,7 +13,7 @@ use std::{
 use flate2::bufread::GzDecoder;
 
 use crate::{
-    checksum,
+    checksum::Checksum,
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
 };
@@ -147,7 +147,7 @@ fn load_checked(path: &Path, md5: &[impl AsRef<str>; 6]) -> Result<Cifar10> {
                 hint: hint(),
             });
         };
-        checksum::check(&file, checksum::md5(&bytes), md5[index].as_ref())?;
+        Checksum::Md5(md5[index].as_ref()).check(&file, &bytes)?;
         if is_test {
             test = Some(parse(&file, &bytes)?);
         } else {
@@ -298,7 +298,7 @@ mod tests {
     /// Six batches of two images with their checksums.
     fn six() -> ([Vec<u8>; 6], [String; 6]) {
         let batches: [_; 6] = std::array::from_fn(|index| batch(index, 2));
-        let md5 = std::array::from_fn(|index| checksum::md5(&batches[index]));
+        let md5 = std::array::from_fn(|index| crate::md5(&batches[index]));
         (batches, md5)
     }
 

@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ureq::{Agent, Body, http::Response};
 
 use crate::{
-    checksum, cifar10,
+    checksum::Checksum,
+    cifar10,
     error::{DataError, Result, at},
     mnist,
     open::DatasetKind,
@@ -34,7 +35,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// CIFAR-10 is one archive of 170 MB, MNIST four files of 12 MB together. Progress goes to
 /// standard error: a bar on a terminal, else a line every five seconds. A file under its final
 /// name is always whole: it grows as `NAME.part`, which a later call resumes, and gets its name
-/// after its MD5 has been compared.
+/// after its checksum has been compared.
 ///
 /// # Errors
 ///
@@ -43,12 +44,16 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// [`DataError::Io`].
 pub fn download(kind: DatasetKind, folder: &Path) -> Result<()> {
     match kind {
-        DatasetKind::Cifar10 => fetch(CIFAR10_URL, CIFAR10_MD5, &folder.join(cifar10::ARCHIVE)),
+        DatasetKind::Cifar10 => fetch(
+            CIFAR10_URL,
+            Checksum::Md5(CIFAR10_MD5),
+            &folder.join(cifar10::ARCHIVE),
+        ),
         DatasetKind::Mnist => mnist::FILES.iter().try_for_each(|file| {
             let name = format!("{}.gz", file.name);
             fetch(
                 &format!("{MNIST_URL}{name}"),
-                file.gzip_md5,
+                Checksum::Md5(file.gzip_md5),
                 &folder.join(name),
             )
         }),
@@ -58,9 +63,14 @@ pub fn download(kind: DatasetKind, folder: &Path) -> Result<()> {
     }
 }
 
-/// Brings the file with the checksum `md5` from `url` to `target`.
-fn fetch(url: &str, md5: &str, target: &Path) -> Result<()> {
-    if target.exists() && md5_of(target)? == md5 {
+/// Brings the file with a checksum from `url` to `target`, as [`download`] does; a file that is
+/// there and whole is not fetched again.
+///
+/// # Errors
+///
+/// As [`download`].
+pub fn fetch(url: &str, checksum: Checksum<'_>, target: &Path) -> Result<()> {
+    if target.exists() && checksum.check(target, &read(target)?).is_ok() {
         return Ok(());
     }
     if let Some(folder) = target.parent() {
@@ -94,7 +104,7 @@ fn fetch(url: &str, md5: &str, target: &Path) -> Result<()> {
             .map_err(failed)?;
     }
 
-    let checked = checksum::check(target, md5_of(&part)?, md5);
+    let checked = checksum.check(target, &read(&part)?);
     if checked.is_err() {
         // Wrong bytes cannot be resumed.
         fs::remove_file(&part).map_err(at(&part))?;
@@ -103,8 +113,8 @@ fn fetch(url: &str, md5: &str, target: &Path) -> Result<()> {
     fs::rename(&part, target).map_err(at(target))
 }
 
-fn md5_of(path: &Path) -> Result<String> {
-    Ok(checksum::md5(&fs::read(path).map_err(at(path))?))
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(at(path))
 }
 
 fn part_of(target: &Path) -> PathBuf {
@@ -174,6 +184,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::checksum::md5;
 
     /// A body that no two positions of make the same bytes.
     fn body() -> Vec<u8> {
@@ -210,13 +221,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("new/folder/file.bin");
         let (url, server) = serve(vec![reply("200 OK", 200_000, &body())]);
-        let md5 = checksum::md5(&body());
-        fetch(&url, &md5, &target).unwrap();
+        let md5 = md5(&body());
+        let md5 = Checksum::Md5(&md5);
+        fetch(&url, md5, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), body());
         assert!(!part_of(&target).exists());
         server.join().unwrap();
         // The server is gone: this must not ask for anything.
-        fetch(&url, &md5, &target).unwrap();
+        fetch(&url, md5, &target).unwrap();
     }
 
     #[test]
@@ -224,17 +236,18 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("file.bin");
         let body = body();
-        let md5 = checksum::md5(&body);
+        let md5 = md5(&body);
+        let md5 = Checksum::Md5(&md5);
         let (url, server) = serve(vec![
             reply("200 OK", body.len(), &body[..120_000]),
             reply("206 Partial Content", 80_000, &body[120_000..]),
         ]);
-        let error = fetch(&url, &md5, &target).unwrap_err();
+        let error = fetch(&url, md5, &target).unwrap_err();
         assert!(matches!(error, DataError::Download { .. }), "{error}");
         assert!(!target.exists());
         assert_eq!(fs::read(part_of(&target)).unwrap(), body[..120_000]);
 
-        fetch(&url, &md5, &target).unwrap();
+        fetch(&url, md5, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), body);
         let requests = server.join().unwrap();
         assert!(!requests[0].contains("range:"), "{}", requests[0]);
@@ -251,7 +264,7 @@ mod tests {
         let target = root.path().join("file.bin");
         fs::write(part_of(&target), "old beginning").unwrap();
         let (url, server) = serve(vec![reply("200 OK", 200_000, &body())]);
-        fetch(&url, &checksum::md5(&body()), &target).unwrap();
+        fetch(&url, Checksum::Md5(&md5(&body())), &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), body());
         server.join().unwrap();
     }
@@ -262,7 +275,7 @@ mod tests {
         let target = root.path().join("file.bin");
         fs::write(part_of(&target), body()).unwrap();
         let (url, server) = serve(vec![reply("416 Range Not Satisfiable", 0, &[])]);
-        fetch(&url, &checksum::md5(&body()), &target).unwrap();
+        fetch(&url, Checksum::Md5(&md5(&body())), &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), body());
         server.join().unwrap();
     }
@@ -272,7 +285,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("file.bin");
         let (url, server) = serve(vec![reply("200 OK", 5, b"wrong")]);
-        let error = fetch(&url, &checksum::md5(&body()), &target).unwrap_err();
+        let error = fetch(&url, Checksum::Md5(&md5(&body())), &target).unwrap_err();
         assert!(matches!(error, DataError::Checksum { .. }), "{error}");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
         server.join().unwrap();
@@ -283,7 +296,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("file.bin");
         let (url, server) = serve(vec![reply("404 Not Found", 0, &[])]);
-        let error = fetch(&url, "0", &target).unwrap_err();
+        let error = fetch(&url, Checksum::Md5("0"), &target).unwrap_err();
         let message = error.to_string();
         assert!(
             message.contains(&url) && message.contains("by hand"),
@@ -294,7 +307,7 @@ mod tests {
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
         server.join().unwrap();
         // Nobody listens any more.
-        let error = fetch(&url, "0", &target).unwrap_err();
+        let error = fetch(&url, Checksum::Md5("0"), &target).unwrap_err();
         assert!(matches!(error, DataError::Download { .. }), "{error}");
     }
 

@@ -46,13 +46,15 @@ pub enum DataError {
     },
 
     /// A file is not bit for bit the official one.
-    #[error("{} has MD5 {found}, but the official file has {expected}", path.display())]
+    #[error("{} has {algorithm} {found}, but the official file has {expected}", path.display())]
     Checksum {
         /// The file.
         path: PathBuf,
-        /// MD5 of the official file, in hexadecimal.
+        /// What was computed: MD5 or SHA-256.
+        algorithm: &'static str,
+        /// That of the official file, in hexadecimal.
         expected: String,
-        /// MD5 of the file that was read, in hexadecimal.
+        /// That of the file that was read, in hexadecimal.
         found: String,
     },
 

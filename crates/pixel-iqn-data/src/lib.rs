@@ -82,10 +82,10 @@ mod sheet;
 #[cfg(test)]
 mod testing;
 
-pub use checksum::md5;
+pub use checksum::{Checksum, md5};
 pub use dataset::{ImageBatch, ImageDataset};
 #[cfg(feature = "download")]
-pub use download::download;
+pub use download::{download, fetch};
 pub use error::{DataError, Result};
 pub use export::{NpzWriter, PngFolder};
 pub use loader::{Loader, LoaderConfig};

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    checksum,
+    checksum::Checksum,
     dataset::ImageDataset,
     error::{DataError, Result},
     idx,
@@ -74,7 +74,7 @@ fn load_checked(path: &Path, md5: &[impl AsRef<str>; 4]) -> Result<Mnist> {
     let read = |index: usize| {
         let file = find(folder, FILES[index].name)?;
         let bytes = idx::read(&file)?;
-        checksum::check(&file, checksum::md5(&bytes), md5[index].as_ref())?;
+        Checksum::Md5(md5[index].as_ref()).check(&file, &bytes)?;
         idx::parse(&file, bytes)
     };
     Ok(Mnist {
@@ -133,7 +133,7 @@ mod tests {
                 fs::write(plain, bytes).unwrap();
             }
         }
-        let mut md5 = files.each_ref().map(|bytes| checksum::md5(bytes));
+        let mut md5 = files.each_ref().map(|bytes| crate::md5(bytes));
         for path in [root.path(), &folder] {
             let mnist = load_checked(path, &md5).unwrap();
             assert_eq!(mnist.train.images(), [1, 2, 3, 4, 5, 6, 7, 8]);

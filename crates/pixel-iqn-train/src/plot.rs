@@ -63,6 +63,8 @@ pub mod color {
     pub const LIGHT_BLUE: [u8; 3] = [183, 208, 234];
     /// Orange.
     pub const ORANGE: [u8; 3] = [224, 108, 20];
+    /// Green.
+    pub const GREEN: [u8; 3] = [38, 140, 72];
     /// Light grey.
     pub const GRAY: [u8; 3] = [178, 178, 184];
 }
@@ -236,15 +238,16 @@ pub fn save_curve(
         title: "Training",
         x_label: "step",
         y_label: loss_name,
-        y_range: curve_range(&series),
+        y_range: range_without_start(&series),
         series,
     };
     chart.save(path)
 }
 
-/// From just under the lowest value to the 97th percentile, or the last values if they are higher,
-/// so that the fall of the first steps does not flatten all the rest.
-fn curve_range(series: &[Series<'_>]) -> Option<Range<f64>> {
+/// A range for the vertical axis of training curves: from just under the lowest value to the 97th
+/// percentile, so that the fall of the first steps does not flatten all the rest. None where no
+/// value is finite.
+pub fn range_without_start(series: &[Series<'_>]) -> Option<Range<f64>> {
     let points = series.iter().flat_map(|series| &series.points);
     let mut values: Vec<f64> = points.map(|point| point.1).collect();
     values.retain(|value| value.is_finite());

@@ -1,5 +1,6 @@
 //! Speed and memory, as ratios inside one run.
 
+mod eval;
 mod sample;
 mod train;
 
@@ -12,6 +13,8 @@ use clap::Subcommand;
 
 #[derive(Subcommand, Debug)]
 pub enum Bench {
+    /// Time the extraction of Inception features against torch-fidelity
+    Eval(eval::Args),
     /// Time sampling against the arithmetic of one forward pass and the naive sampler
     Sample(sample::Args),
     /// Time training steps against the device's matrix product and, with --python, PyTorch
@@ -20,6 +23,7 @@ pub enum Bench {
 
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
+        Bench::Eval(args) => eval::run(args),
         Bench::Sample(args) => sample::run(args),
         Bench::Train(args) => train::run(args),
     }

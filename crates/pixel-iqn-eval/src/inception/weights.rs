@@ -11,6 +11,11 @@ use super::architecture::{Conv, Engine, inception_v3};
 use super::{CLASSES, DIMS};
 use crate::error::EvalError;
 
+#[cfg(feature = "download")]
+const URL: &str = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth";
+#[cfg(feature = "download")]
+const SHA256: &str = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
+
 /// Of the batch normalisation.
 const EPSILON: f64 = 1e-3;
 
@@ -60,6 +65,18 @@ impl InceptionWeights {
             path: path.to_owned(),
             problems,
         })
+    }
+
+    /// Downloads the weights as torch-fidelity publishes them (96 MB) to a file, unless it is there
+    /// and whole, as [`download`](pixel_iqn_data::download()) does with data sets.
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError::Data`] where the server cannot be reached or sends other bytes.
+    #[cfg(feature = "download")]
+    pub fn download(file: impl AsRef<Path>) -> Result<(), EvalError> {
+        let checksum = pixel_iqn_data::Checksum::Sha256(SHA256);
+        Ok(pixel_iqn_data::fetch(URL, checksum, file.as_ref())?)
     }
 
     fn from_tensors(mut tensors: BTreeMap<String, Raw>) -> Result<Self, Vec<String>> {

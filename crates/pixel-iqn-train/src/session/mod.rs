@@ -77,6 +77,8 @@ pub struct Finished<M: TrainModel> {
     pub history: History,
     /// Why it ended.
     pub end: End,
+    /// Seconds that all processes together worked on the run, by the clock.
+    pub seconds: f64,
 }
 
 /// Which checkpoint to resume from.
@@ -333,6 +335,7 @@ impl<M: TrainModel> Session<M> {
         session.say();
         Ok(Finished {
             end: end?,
+            seconds: session.seconds(),
             trainer: session.trainer,
             history: session.history,
         })

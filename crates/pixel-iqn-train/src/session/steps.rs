@@ -244,7 +244,7 @@ impl<M: TrainModel> Session<M> {
     }
 
     /// Of training, over all processes.
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.seconds + self.started.elapsed().as_secs_f64()
     }
 

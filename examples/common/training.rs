@@ -1,0 +1,81 @@
+//! Training sessions and scoring, with what they show on the way.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::ensure;
+use pixel_iqn::data::Splits;
+use pixel_iqn::train::{DataConfig, Display, Finished, Interrupter};
+use pixel_iqn::{DatasetKind, Session, TrainModel};
+
+use super::Progress;
+
+/// Where the images of a new run come from: the folder of `--data`, but for the built-in pictures.
+pub fn data_config(
+    kind: DatasetKind,
+    folder: &Path,
+    splits: &Splits,
+) -> anyhow::Result<DataConfig> {
+    Ok(DataConfig {
+        path: match kind {
+            DatasetKind::Builtin => None,
+            _ => Some(absolute(folder)?),
+        },
+        description: splits.description.clone(),
+        ..DataConfig::of(kind.name(), &splits.train, &splits.held_out)
+    })
+}
+
+/// The path from the root, as TOML can hold it.
+pub fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
+    let path = std::path::absolute(folder)?;
+    ensure!(
+        path.to_str().is_some(),
+        "the name of {} is not UTF-8: rename it, or give a link to it",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// Trains with progress of so many steps, lines for what is measured, and samples by the fastest
+/// sampler.
+pub fn train<M: TrainModel>(
+    session: Session<M>,
+    display: Display,
+    interrupter: Interrupter,
+    task: &str,
+    steps: usize,
+) -> anyhow::Result<Finished<M>> {
+    let progress = (display == Display::Plain)
+        .then(|| Progress::new(task, steps).start_at(session.steps_done()));
+    let progress = Arc::new(Mutex::new(progress));
+    let notices = progress.clone();
+    let finished = session
+        .with_display(display)
+        .with_interrupter(interrupter)
+        .with_sampler(|model, device| pixel_iqn::sampler(model, device))
+        .on_step(move |metrics| {
+            let progress = progress.lock().expect("no thread panics with the lock");
+            let Some(progress) = &*progress else { return };
+            let (step, loss) = (metrics.report.step + 1, metrics.report.loss);
+            let note = format!("loss {loss:.4} {:.1} images/s", metrics.images_per_second);
+            progress.set(step, &note);
+            if let Some(held_out) = metrics.held_out {
+                progress.say(&format!(
+                    "step {step}: held-out loss {:.5}, mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
+                    held_out.loss,
+                    held_out.mean_pinball,
+                    held_out.skill,
+                    100.0 * held_out.crossing_rate
+                ));
+            }
+        })
+        .on_notice(move |line| {
+            match &*notices.lock().expect("no thread panics with the lock") {
+                Some(progress) => progress.say(line),
+                None => eprintln!("{line}"),
+            }
+        })
+        .train()?;
+    Ok(finished)
+}
