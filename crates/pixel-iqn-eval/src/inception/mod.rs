@@ -175,7 +175,7 @@ impl InceptionV3 {
 
 #[cfg(test)]
 mod tests {
-    use super::weights::tests::random;
+    use super::weights::tests::formula;
     use super::*;
 
     fn images(count: usize) -> Vec<u8> {
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn both_engines_agree_and_images_are_apart() {
-        let weights = random();
+        let weights = formula();
         let images = images(2);
         for preprocessing in [Preprocessing::TorchFidelity, Preprocessing::PytorchFid] {
             let cpu = InceptionV3::on_cpu(&weights).with_preprocessing(preprocessing);
@@ -215,9 +215,71 @@ mod tests {
         }
     }
 
+    /// From torch-fidelity 0.4.0 and pytorch-fid 0.3.0 in double precision, with what
+    /// `xtask/src/torch_fidelity.py` defines:
+    ///
+    /// ```python
+    /// x = (np.arange(2 * 3 * 32 * 32) ** 2 % 251).astype(np.uint8).reshape(2, 3, 32, 32)
+    /// x = torch.from_numpy(x)
+    /// pool, logits = extractor(["2048", "logits_unbiased"], "float64")(x)
+    /// other = pytorch_fid_network().double()(x.double() / 255)[0][:, :, 0, 0]
+    /// for t in [pool, logits, other]:
+    ///     print(t[:, ::400][:, :5], t.double().mean(1), t.double().pow(2).mean().sqrt())
+    /// ```
+    #[test]
+    fn features_are_those_of_torch_fidelity_and_pytorch_fid() {
+        /// Features 0, 400, ... of both images, the means of all of each, and the root mean square.
+        struct Expected([Vec<f64>; 2], [f64; 2], f64);
+        let pool = Expected(
+            [
+                vec![0.276079, 1.320806, 4.587229, 1.300133, 0.865402],
+                vec![0.258159, 1.296256, 4.604603, 1.263894, 0.844333],
+            ],
+            [1.2047738, 1.2088992],
+            2.0102,
+        );
+        let logits = Expected(
+            [
+                vec![-2.179855, -1.917441, -2.883432],
+                vec![-2.222686, -1.918406, -2.888099],
+            ],
+            [0.0610434, 0.0611084],
+            2.9210,
+        );
+        let pytorch_fid = Expected(
+            [
+                vec![0.281860, 1.284042, 4.543971, 1.290364, 0.861114],
+                vec![0.248020, 1.265205, 4.612903, 1.246347, 0.844361],
+            ],
+            [1.2023950, 1.2061812],
+            2.0061,
+        );
+        let check = |features: &Features, expected: &Expected| {
+            let Expected(rows, means, scale) = expected;
+            for image in 0..2 {
+                let row = features.row(image);
+                let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / row.len() as f64;
+                let found = row.iter().step_by(400).map(|x| f64::from(*x));
+                let pairs = found.zip(rows[image].iter().copied());
+                for (found, expected) in pairs.chain([(mean, means[image])]) {
+                    let difference = (found - expected).abs() / scale;
+                    assert!(difference < 1e-5, "{found} and {expected}");
+                }
+            }
+        };
+        let images: Vec<u8> = (0..2 * 3 * 32 * 32).map(|i| (i * i % 251) as u8).collect();
+        let network = InceptionV3::on_cpu(&formula());
+        let found = network.features(&images, [3, 32, 32]).unwrap();
+        check(&found.pool, &pool);
+        check(&found.logits, &logits);
+        let network = network.with_preprocessing(Preprocessing::PytorchFid);
+        let found = network.features(&images, [3, 32, 32]).unwrap();
+        check(&found.pool, &pytorch_fid);
+    }
+
     #[test]
     fn what_is_no_image_is_refused() {
-        let network = InceptionV3::on_cpu(&random());
+        let network = InceptionV3::on_cpu(&formula());
         for (bytes, shape) in [(8, [2, 2, 2]), (13, [3, 2, 2]), (0, [3, 0, 2])] {
             let error = network.features(&vec![0; bytes], shape).unwrap_err();
             assert!(matches!(error, EvalError::Shape(_)), "{error}");

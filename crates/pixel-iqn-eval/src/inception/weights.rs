@@ -230,33 +230,37 @@ fn floats(bytes: &[u8], from: fn([u8; 4]) -> f32) -> Vec<f32> {
 pub(super) mod tests {
     use super::*;
 
-    /// Seeded weights of a size that keeps the features apart and finite.
-    pub fn random() -> InceptionWeights {
-        let mut state = 1u64;
-        let mut next = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-        };
-        let convs = convolutions().into_iter().map(|(name, shape)| {
-            let fan_in: usize = shape[1..].iter().product();
-            let scale = (24.0 / fan_in as f32).sqrt();
-            let conv = FoldedConv {
-                weight: (0..shape.iter().product())
-                    .map(|_| next() * scale)
-                    .collect(),
-                shape,
-                bias: (0..shape[0]).map(|_| 0.1 * next()).collect(),
-            };
-            (name, conv)
-        });
-        InceptionWeights {
-            convs: convs.collect(),
-            classifier: (0..CLASSES * DIMS)
-                .map(|i| ((i % 97) as f32 - 48.0) / 500.0)
-                .collect(),
+    /// Weights by the formula of `xtask/src/torch_fidelity.py`, so that other implementations can
+    /// have the same ones without a file.
+    pub fn formula() -> InceptionWeights {
+        let mut tensors = tensors();
+        tensors.retain(|name, _| !name.ends_with("num_batches_tracked"));
+        for (tensor, (name, raw)) in (0u32..).zip(&mut tensors) {
+            let fan_in: usize = raw.shape[1..].iter().product();
+            let bound = (6.0 / fan_in as f64).sqrt();
+            for (i, x) in (0u32..).zip(&mut raw.values) {
+                let u = uniform(tensor, i);
+                *x = if raw.shape.len() > 1 {
+                    (2.0 * u - 1.0) * bound
+                } else if name.ends_with("running_var") || name.ends_with("bn.weight") {
+                    0.75 + 0.5 * u
+                } else {
+                    0.2 * (u - 0.5)
+                } as f32;
+            }
         }
+        InceptionWeights::from_tensors(tensors).unwrap()
+    }
+
+    /// In [0, 1), by the finaliser of MurmurHash3.
+    fn uniform(tensor: u32, index: u32) -> f64 {
+        let mut h = tensor.wrapping_mul(0x9e37_79b9).wrapping_add(index);
+        h ^= h >> 16;
+        h = h.wrapping_mul(0x85eb_ca6b);
+        h ^= h >> 13;
+        h = h.wrapping_mul(0xc2b2_ae35);
+        h ^= h >> 16;
+        f64::from(h >> 8) / f64::from(1u32 << 24)
     }
 
     /// What a file of the right form holds, all numbers 1.
