@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use pixel_iqn::core::parity::{Differences, MAX_ABS, MAX_REL_GRAD, check};
+use pixel_iqn::core::parity::{Differences, MAX_ABS, MAX_REL_GRAD, MAX_UNEQUAL, check};
 use serde_json::json;
 
 #[derive(clap::Args, Debug)]
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                     "max_abs_output": d.output,
                     "max_abs_loss": d.loss,
                     "max_rel_grad": d.grad,
-                    "max_abs_sample": d.sample,
+                    "unequal_samples": d.unequal,
                 })
             ),
             (Err(error), true) => {
@@ -62,13 +62,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 );
             }
             (Ok(d), false) => println!(
-                "{} {name}: output {:.1e}, loss {:.1e}, gradients {:.1e} relative, sample {}",
+                "{} {name}: output {:.1e}, loss {:.1e}, gradients {:.1e} relative, {}",
                 if ok { "ok  " } else { "MISS" },
                 d.output,
                 d.loss,
                 d.grad,
-                d.sample
-                    .map_or("none".into(), |sample| format!("{sample:.1e}")),
+                d.unequal.map_or("no samples".into(), |part| format!(
+                    "{:.2}% of sampled values unequal",
+                    100.0 * part
+                )),
             ),
             (Err(error), false) => println!("FAIL {name}: {error:#}"),
         }
@@ -76,8 +78,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if misses > 0 {
         bail!(
             "{misses} of {} files missed; {MAX_ABS:.0e} is allowed, {MAX_REL_GRAD:.0e} relative \
-             for gradients",
-            files.len()
+             for gradients, {}% of unequal values for samples",
+            files.len(),
+            100.0 * MAX_UNEQUAL
         );
     }
     Ok(())

@@ -1,6 +1,36 @@
+use std::time::Instant;
+
+use burn::tensor::{Device, Distribution, Tensor};
+
 use crate::config::{Head, ModelConfig, TauInjection};
 
+/// Floating-point operations per second of a product of two matrices `[size, size]` in the float
+/// type of a device: the best of six. What a program reaches is told as a part of it.
+///
+/// # Panics
+///
+/// Panics if the device fails.
+pub fn product_rate(device: &Device, size: usize) -> f64 {
+    const REPEATS: usize = 6;
+    let matrix = || Tensor::<2>::random([size, size], Distribution::Uniform(-1.0, 1.0), device);
+    let (a, b) = (matrix(), matrix());
+    let seconds = (0..REPEATS).map(|_| {
+        let start = Instant::now();
+        // Reading one number waits for the product.
+        let product = a.clone().matmul(b.clone()).slice([0..1, 0..1]);
+        let _ = product.into_scalar::<f32>();
+        start.elapsed().as_secs_f64()
+    });
+    2.0 * (size as f64).powi(3) / seconds.fold(f64::INFINITY, f64::min)
+}
+
 impl ModelConfig {
+    /// Floating-point operations of a training step for one pixel: a forward pass, and a backward
+    /// pass of twice its products. See [`pixel_flops`](Self::pixel_flops).
+    pub fn training_flops(&self) -> usize {
+        3 * self.pixel_flops()
+    }
+
     /// Floating-point operations of one forward pass for one pixel with all its channels: two for
     /// each weight that the masks leave, in the products alone. Multiplied by the number of
     /// pixels it is the arithmetic of a forward pass, but for the taps that leave the image.

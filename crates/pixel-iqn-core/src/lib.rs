@@ -33,7 +33,7 @@
 //! Images enter and leave as `[batch, channels, height, width]` in [0, 1]. Inside, features are
 //! last, `[batch, height, width, features]`, in contiguous groups, one per image channel: channel
 //! `c` of a pixel may see the channels before `c` of that pixel, and every channel of the earlier
-//! pixels in raster order. The product lowering lives in one private module, `lower`.
+//! pixels in raster order. Their [`Lowering`] lives in one module.
 //!
 //! This crate keeps clear of files, clocks and threads.
 
@@ -58,9 +58,11 @@ pub mod weights;
 
 pub use config::{ConfigError, Head, ModelConfig, TauInjection};
 pub use conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
+pub use flops::product_rate;
 pub use gated_layer::{GatedLayer, gate};
 pub use gated_pixel_cnn::GatedPixelCnn;
 pub use label::{LabelEmbedding, LabelEmbeddingConfig};
+pub use lower::{Lowering, set_lowering};
 pub use mask::{MaskKind, group_mask};
 pub use model::PixelModel;
 pub use noise::Noise;

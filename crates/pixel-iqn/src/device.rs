@@ -29,8 +29,12 @@ pub const DEFAULT_DEVICE: &str = if cfg!(feature = "cuda") {
     "cpu"
 };
 
-/// The device called `name`: `cpu`, `ndarray`, `wgpu`, `vulkan` or `cuda`, the latter three also
-/// with the index of a GPU, as `cuda:1`.
+/// The device called `name`: `cpu`, `ndarray`, `wgpu`, `vulkan` or `cuda`.
+///
+/// The latter three also take the index of a GPU, as `cuda:1`, and `wgpu` and `vulkan` a kind of
+/// adapter: `wgpu:discrete`, `wgpu:integrated`, `wgpu:virtual` (these with an index among their
+/// kind, too, as `wgpu:discrete:1`) and `wgpu:software`, a rasteriser on the CPU such as Mesa's
+/// lavapipe.
 ///
 /// # Errors
 ///
@@ -48,19 +52,17 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
 /// where the machine has no such device.
 pub fn runner(name: &str) -> Result<Runner, DeviceError> {
     let unknown = || DeviceError::Unknown(name.to_owned());
-    let (backend, index) = match name.split_once(':') {
-        Some((backend @ ("wgpu" | "vulkan" | "cuda"), index)) => {
-            let index: usize = index.parse().map_err(|_| unknown())?;
-            (backend, Some(index))
-        }
-        _ => (name, None),
+    let (backend, which) = match name.split_once(':') {
+        Some((_, "")) => return Err(unknown()),
+        Some((backend, which)) => (backend, Some(which)),
+        None => (name, None),
     };
-    match backend {
-        "cpu" => cpu(),
-        "ndarray" => ndarray(),
-        "wgpu" => wgpu(index),
-        "vulkan" => vulkan(index),
-        "cuda" => cuda(index.unwrap_or(0)),
+    match (backend, which) {
+        ("cpu", None) => cpu(),
+        ("ndarray", None) => ndarray(),
+        ("wgpu", which) => wgpu(name, which.unwrap_or_default()),
+        ("vulkan", which) => vulkan(name, which.unwrap_or_default()),
+        ("cuda", which) => cuda(which.unwrap_or("0").parse().map_err(|_| unknown())?),
         _ => Err(unknown()),
     }
 }
@@ -68,9 +70,9 @@ pub fn runner(name: &str) -> Result<Runner, DeviceError> {
 /// Defines a function that builds a [`Runner`] where its feature is on and names the feature of the
 /// device where it is off.
 macro_rules! runner {
-    ($name:ident($($index:ident: $type:ty)?), $feature:literal, $runner:ident, $device:expr) => {
+    ($name:ident($($argument:ident: $type:ty),*), $feature:literal, $runner:ident, $device:expr) => {
         #[cfg(feature = $feature)]
-        fn $name($($index: $type)?) -> Result<Runner, DeviceError> {
+        fn $name($($argument: $type),*) -> Result<Runner, DeviceError> {
             Ok(Runner {
                 device: $device,
                 preset: $runner::PRESET,
@@ -82,7 +84,7 @@ macro_rules! runner {
         }
 
         #[cfg(not(feature = $feature))]
-        fn $name($(_: $type)?) -> Result<Runner, DeviceError> {
+        fn $name($(_: $type),*) -> Result<Runner, DeviceError> {
             Err(DeviceError::NotCompiledIn(stringify!($name), stringify!($name)))
         }
     };
@@ -96,23 +98,34 @@ runner!(
     pixel_iqn_cpu::ndarray()
 );
 runner!(
-    wgpu(index: Option<usize>),
+    wgpu(name: &str, adapter: &str),
     "wgpu-untuned",
     pixel_iqn_wgpu,
-    pixel_iqn_wgpu::wgpu(index)
+    pixel_iqn_wgpu::wgpu(adapter_of(name, adapter)?).map_err(unavailable)?
 );
 runner!(
-    vulkan(index: Option<usize>),
+    vulkan(name: &str, adapter: &str),
     "vulkan",
     pixel_iqn_wgpu,
-    pixel_iqn_wgpu::vulkan(index)
+    pixel_iqn_wgpu::vulkan(adapter_of(name, adapter)?).map_err(unavailable)?
 );
 runner!(
     cuda(index: usize),
     "cuda",
     pixel_iqn_cuda,
-    pixel_iqn_cuda::cuda(index).map_err(|error| DeviceError::Unavailable(error.to_string()))?
+    pixel_iqn_cuda::cuda(index).map_err(unavailable)?
 );
+
+#[cfg(feature = "wgpu-untuned")]
+fn adapter_of(name: &str, adapter: &str) -> Result<pixel_iqn_wgpu::Adapter, DeviceError> {
+    let unknown = |_| DeviceError::Unknown(name.to_owned());
+    adapter.parse().map_err(unknown)
+}
+
+#[cfg(any(feature = "wgpu-untuned", feature = "cuda"))]
+fn unavailable(error: impl std::error::Error) -> DeviceError {
+    DeviceError::Unavailable(error.to_string())
+}
 
 /// Why there is no such device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,7 +134,8 @@ pub enum DeviceError {
     /// No device has this name.
     #[error(
         "unknown device `{0}`: the devices are `cpu`, `ndarray`, `wgpu`, `vulkan` and `cuda`, the \
-         last three also with the index of a GPU, as `cuda:1`"
+         last three also with the index of a GPU, as `cuda:1`, and wgpu and vulkan with a kind: \
+         `wgpu:discrete`, `wgpu:integrated`, `wgpu:virtual` or `wgpu:software`"
     )]
     Unknown(String),
     /// The crate feature of the device, the second field, is off.
@@ -141,7 +155,9 @@ mod tests {
 
     #[test]
     fn unknown_names_list_the_choices() {
-        for name in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "CPU"] {
+        for name in [
+            "", "gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "CPU", "wgpu:",
+        ] {
             let error = device(name).unwrap_err();
             assert_eq!(error, DeviceError::Unknown(name.to_owned()));
             assert!(error.to_string().contains("`cuda:1`"));

@@ -5,11 +5,10 @@ mod sample;
 mod train;
 
 use std::fs;
-use std::time::Instant;
 
 use anyhow::Context;
-use burn::tensor::{Device, Distribution, Tensor};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
+use pixel_iqn::core::Lowering;
 
 #[derive(Subcommand, Debug)]
 pub enum Bench {
@@ -29,21 +28,52 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
     }
 }
 
-/// Operations per second of a large matrix product in 32-bit floats on the device: the best of
-/// several.
-fn product_rate(device: &Device) -> f64 {
-    const SIZE: usize = 2048;
-    const REPEATS: usize = 6;
-    let matrix = || Tensor::<2>::random([SIZE, SIZE], Distribution::Uniform(-1.0, 1.0), device);
-    let (a, b) = (matrix(), matrix());
-    let seconds = (0..REPEATS).map(|_| {
-        let start = Instant::now();
-        // Reading one number waits for the product.
-        let product = a.clone().matmul(b.clone()).slice([0..1, 0..1]);
-        let _ = product.into_scalar::<f32>();
-        start.elapsed().as_secs_f64()
-    });
-    2.0 * (SIZE as f64).powi(3) / seconds.fold(f64::INFINITY, f64::min)
+/// A matrix that fills a device: products of smaller ones do not reach the rate of a GPU.
+fn product_size(device: &str) -> usize {
+    match device {
+        "cpu" | "ndarray" | "wgpu:software" => 2048,
+        _ => 8192,
+    }
+}
+
+/// The lowerings to measure: those of `--lowering`, else the one that models use on the CPU, where
+/// it is a kernel of our own, and all that there are elsewhere.
+fn lowerings(given: &[LoweringName], device: &str) -> Vec<LoweringName> {
+    match (given, device) {
+        ([], "cpu") => vec![LoweringName::Fastest],
+        ([], _) => vec![LoweringName::Product, LoweringName::Convolution],
+        (given, _) => given.to_vec(),
+    }
+}
+
+/// How causal convolutions become operations of a backend
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum LoweringName {
+    /// What models use
+    Fastest,
+    /// Gathered taps and one matrix product
+    Product,
+    /// The backend's convolution with a cropped kernel
+    Convolution,
+}
+
+impl LoweringName {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fastest => "fastest",
+            Self::Product => "product",
+            Self::Convolution => "convolution",
+        }
+    }
+
+    /// For the rest of this process.
+    fn set(self) {
+        pixel_iqn::core::set_lowering(match self {
+            Self::Fastest => Lowering::Fastest,
+            Self::Product => Lowering::Product,
+            Self::Convolution => Lowering::Convolution,
+        });
+    }
 }
 
 /// The largest memory that this process held so far, where the system tells (Linux).

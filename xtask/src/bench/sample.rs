@@ -4,11 +4,11 @@ use std::time::Instant;
 use anyhow::ensure;
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::ValueEnum;
-use pixel_iqn::core::{IncrementalSampler, PixelModel};
+use pixel_iqn::core::{IncrementalSampler, PixelModel, product_rate};
 use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, Sampler};
 use serde_json::json;
 
-use super::{output_of_this_program, peak_bytes, product_rate};
+use super::{LoweringName, lowerings, output_of_this_program, peak_bytes, product_size};
 
 /// Images of a measured forward pass, from which the naive sampler is scaled.
 const NAIVE_IMAGES: usize = 4;
@@ -30,6 +30,9 @@ pub struct Args {
     /// Which sampler
     #[arg(long, value_enum, default_value_t = Which::Fastest)]
     sampler: Which,
+    /// Lowerings to measure [default: fastest on the CPU, else product and convolution]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME")]
+    lowering: Vec<LoweringName>,
     /// One line of JSON for each batch
     #[arg(long)]
     json: bool,
@@ -48,9 +51,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.size > 0 && !args.batch.contains(&0),
         "sizes and batches start at 1"
     );
-    match args.batch[..] {
-        [batch] => one(args, batch),
-        ref batches => batches.iter().try_for_each(|batch| {
+    let lowerings = lowerings(&args.lowering, &args.device);
+    if let ([batch], [lowering]) = (&args.batch[..], &lowerings[..]) {
+        lowering.set();
+        return one(args, *batch, *lowering);
+    }
+    for batch in &args.batch {
+        for lowering in &lowerings {
             let sampler = args.sampler.to_possible_value().expect("none is hidden");
             let mut flags = vec![
                 "bench".into(),
@@ -60,15 +67,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 format!("--batch={batch}"),
                 format!("--device={}", args.device),
                 format!("--sampler={}", sampler.get_name()),
+                format!("--lowering={}", lowering.name()),
             ];
             flags.extend(args.json.then(|| "--json".into()));
             print!("{}", output_of_this_program(&flags)?);
-            Ok(())
-        }),
+        }
     }
+    Ok(())
 }
 
-fn one(args: &Args, batch: usize) -> anyhow::Result<()> {
+fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> {
     let config = ModelConfig::preset(&args.preset)?;
     let device = pixel_iqn::device(&args.device)?;
     let model: PixelIqn = config.init_pixel_iqn(&device);
@@ -79,7 +87,7 @@ fn one(args: &Args, batch: usize) -> anyhow::Result<()> {
     let seconds = sampling(&*sampler, batch, args.size)? / batch as f64;
     let peak_bytes = peak_bytes();
     let naive = naive(&model, args.size, batch.min(NAIVE_IMAGES), &device);
-    let rate = product_rate(&device);
+    let rate = product_rate(&device, product_size(&args.device));
     let floor = (config.pixel_flops() * args.size * args.size) as f64 / rate;
     if args.json {
         println!(
@@ -87,6 +95,7 @@ fn one(args: &Args, batch: usize) -> anyhow::Result<()> {
             json!({
                 "config": args.preset,
                 "device": args.device,
+                "lowering": lowering.name(),
                 "threads": rayon::current_num_threads(),
                 "batch": batch,
                 "seconds_per_image": seconds,
@@ -98,10 +107,12 @@ fn one(args: &Args, batch: usize) -> anyhow::Result<()> {
     } else {
         let memory = peak_bytes.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
         println!(
-            "{} {size}x{size}, batch {batch}: {:.2} images/s, {seconds:.4} s per image, {:.2} x \
+            "{} {size}x{size}, batch {batch}, {}, {}: {:.2} images/s, {seconds:.4} s per image, {:.2} x \
              the floor of {floor:.4} s ({:.0} GFLOP/s); naive {naive:.0} s (scaled from forward \
              passes), {:.0} x; peak memory {memory}",
             args.preset,
+            args.device,
+            lowering.name(),
             1.0 / seconds,
             seconds / floor,
             rate / 1e9,

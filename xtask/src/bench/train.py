@@ -1,7 +1,8 @@
 """One measurement of training steps of the reference model, for `cargo xtask bench train`.
 
-Arguments: folder of pixel_iqn.py, config as JSON, mode (torch, torch-channels-last,
-torch-compile), batch, size, threads, seconds to measure. Prints a line of JSON.
+Arguments: folder of pixel_iqn.py, config as JSON, mode (torch, torch-channels-last or
+torch-compile, each also with -tf32 or -bf16), batch, size, threads, seconds to measure, device.
+Prints a line of JSON.
 """
 
 import json
@@ -9,7 +10,7 @@ import resource
 import sys
 import time
 
-folder, config, mode, batch, size, threads, budget = sys.argv[1:8]
+folder, config, mode, batch, size, threads, budget, device = sys.argv[1:9]
 sys.path.insert(0, folder)
 
 import torch
@@ -18,22 +19,28 @@ from pixel_iqn import Config, PixelModel, quantile_huber
 batch, size, budget = int(batch), int(size), float(budget)
 torch.set_num_threads(int(threads))
 torch.manual_seed(0)
+options = mode.split("-")
+torch.set_float32_matmul_precision("high" if "tf32" in options else "highest")
+torch.backends.cudnn.allow_tf32 = "tf32" in options
+torch.backends.cudnn.benchmark = True
 c = Config(**json.loads(config))
-model = PixelModel(c)
-x = torch.rand(batch, c.channels, size, size)
-if mode == "torch-channels-last":
+model = PixelModel(c).to(device)
+x = torch.rand(batch, c.channels, size, size, device=device)
+if "channels" in options:
     model = model.to(memory_format=torch.channels_last)
     x = x.contiguous(memory_format=torch.channels_last)
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-forward = torch.compile(model) if mode == "torch-compile" else model
+forward = torch.compile(model) if "compile" in options else model
 
 
 def step():
-    tau = torch.rand(batch, c.channels, size, size)
+    tau = torch.rand(batch, c.channels, size, size, device=device)
     optimizer.zero_grad(set_to_none=True)
-    loss = quantile_huber(forward(x, tau), x, tau)
+    with torch.autocast(device.split(":")[0], torch.bfloat16, enabled="bf16" in options):
+        loss = quantile_huber(forward(x, tau).float(), x, tau)
     loss.backward()
     optimizer.step()
+    # Waits for the device.
     return loss.item()
 
 
@@ -46,11 +53,14 @@ while len(seconds) < 5 or time.perf_counter() - start < budget:
     step()
     seconds.append(time.perf_counter() - before)
 seconds.sort()
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+if device.startswith("cuda"):
+    memory = torch.cuda.max_memory_allocated()
 print(
     json.dumps(
         {
             "seconds_per_step": seconds[len(seconds) // 2],
-            "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_bytes": memory,
             "torch": torch.__version__,
         }
     )

@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
+use pixel_iqn::core::product_rate;
 use pixel_iqn::data::{Loader, LoaderConfig, builtin};
 use pixel_iqn::{ModelConfig, PixelIqn, TrainConfig, Trainer};
 use serde_json::{Value, json};
 
-use super::{output_of_this_program, peak_bytes, product_rate};
-
-/// A forward pass, and a backward pass of twice its products.
-const PASSES: usize = 3;
+use super::{LoweringName, lowerings, output_of_this_program, peak_bytes, product_size};
 
 /// Steps before those that are measured.
 const WARM_UP: usize = 3;
 
-const TORCH_MODES: [&str; 3] = ["torch", "torch-channels-last", "torch-compile"];
+/// Ways to run the reference on the CPU.
+const CPU_MODES: &str = "torch,torch-channels-last,torch-compile";
+/// And on a GPU: in single precision, with products in TF32, and with autocast to bfloat16.
+const CUDA_MODES: &str =
+    "torch,torch-compile,torch-tf32,torch-compile-tf32,torch-bf16,torch-compile-bf16";
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -53,6 +55,13 @@ pub struct Args {
     /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
     #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]
     device: String,
+    /// How to run the reference: torch, torch-channels-last or torch-compile, on CUDA each also with
+    /// -tf32 or -bf16 [default: all that suit the device]
+    #[arg(long, value_delimiter = ',', value_name = "NAME", requires = "python")]
+    torch: Vec<String>,
+    /// Lowerings to measure [default: fastest on the CPU, else product and convolution]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME")]
+    lowering: Vec<LoweringName>,
     /// One line of JSON for each measurement
     #[arg(long)]
     json: bool,
@@ -92,7 +101,7 @@ impl Case {
 
     /// Operations of a step in the products alone.
     fn flops(&self) -> f64 {
-        (PASSES * self.model.pixel_flops() * self.batch * self.size * self.size) as f64
+        (self.model.training_flops() * self.batch * self.size * self.size) as f64
     }
 
     fn config_json(&self) -> anyhow::Result<String> {
@@ -107,6 +116,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let [case] = &args.cases[..] else {
             bail!("--alone takes one case");
         };
+        if let [lowering] = &args.lowering[..] {
+            lowering.set();
+        }
         println!("{}", measure(args, &Case::parse(case, args.size)?)?);
         return Ok(());
     }
@@ -126,10 +138,24 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .collect::<Result<_, _>>()?
     };
     for case in &cases {
-        let ours = ours(args, case)?;
-        report(args, case, "pixel-iqn", &ours, None)?;
-        if let Some(python) = &args.python {
-            for mode in TORCH_MODES {
+        let mut best: Option<Value> = None;
+        for lowering in lowerings(&args.lowering, &args.device) {
+            let ours = ours(args, case, lowering)?;
+            let name = match lowering {
+                LoweringName::Fastest => "pixel-iqn".to_owned(),
+                other => format!("pixel-iqn ({})", other.name()),
+            };
+            report(args, case, &name, &ours, None)?;
+            let seconds = |value: &Value| value["seconds_per_step"].as_f64();
+            if best
+                .as_ref()
+                .is_none_or(|best| seconds(&ours) < seconds(best))
+            {
+                best = Some(ours);
+            }
+        }
+        if let (Some(python), Some(ours)) = (&args.python, best) {
+            for mode in &torch_modes(args) {
                 let mut theirs = torch(args, python, case, mode)?;
                 theirs["peak_gflops"] = ours["peak_gflops"].clone();
                 report(args, case, mode, &theirs, Some(&ours))?;
@@ -139,8 +165,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn torch_modes(args: &Args) -> Vec<String> {
+    if !args.torch.is_empty() {
+        return args.torch.clone();
+    }
+    let modes = match args.device.starts_with("cuda") {
+        true => CUDA_MODES,
+        false => CPU_MODES,
+    };
+    modes.split(',').map(str::to_owned).collect()
+}
+
 /// The case in a process of its own, so that the peak of its memory is its own.
-fn ours(args: &Args, case: &Case) -> anyhow::Result<Value> {
+fn ours(args: &Args, case: &Case, lowering: LoweringName) -> anyhow::Result<Value> {
     let flags = [
         "bench".into(),
         "train".into(),
@@ -149,6 +186,7 @@ fn ours(args: &Args, case: &Case) -> anyhow::Result<Value> {
         format!("--size={}", case.size),
         format!("--seconds={}", args.seconds),
         format!("--device={}", args.device),
+        format!("--lowering={}", lowering.name()),
     ];
     Ok(serde_json::from_str(&output_of_this_program(&flags)?)?)
 }
@@ -181,7 +219,7 @@ fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
     let peak_bytes = peak_bytes();
     Ok(json!({
         "seconds_per_step": seconds[seconds.len() / 2],
-        "peak_gflops": product_rate(&device) / 1e9,
+        "peak_gflops": product_rate(&device, product_size(&args.device)) / 1e9,
         "peak_bytes": peak_bytes,
     }))
 }
@@ -194,6 +232,10 @@ fn torch(args: &Args, python: &Path, case: &Case, mode: &str) -> anyhow::Result<
         .args([&case.config_json()?, mode])
         .args([case.batch, case.size, threads].map(|n| n.to_string()))
         .arg(args.seconds.to_string())
+        .arg(match args.device.starts_with("cuda") {
+            true => &args.device,
+            false => "cpu",
+        })
         .output()
         .with_context(|| format!("cannot start {}", python.display()))?;
     ensure!(

@@ -5,7 +5,7 @@ use core::f64::consts::PI;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Int, Tensor, ops::PadMode};
 
-use super::Window;
+use super::{Lowering, Window, convolution, padding};
 
 pub(super) fn convolve(
     x: Tensor<4>,
@@ -13,9 +13,15 @@ pub(super) fn convolve(
     window: Window,
     bias: Option<Tensor<2>>,
     base: Option<Tensor<4>>,
+    lowering: Lowering,
 ) -> Tensor<4> {
     let [outputs, ..] = weight.dims();
-    let mut y = product(gather_taps(x, window), tap_matrix(weight, window));
+    let [_, height, ..] = x.dims();
+    let mut y = if lowering == Lowering::Convolution && window != Window::POINT {
+        convolution::convolve(x, weight, window, padding(window.rows), height)
+    } else {
+        product(gather_taps(x, window), tap_matrix(weight, window))
+    };
     if let Some(bias) = bias {
         let [images, _] = bias.dims();
         y = y + bias.reshape([images, 1, 1, outputs]);
@@ -26,7 +32,15 @@ pub(super) fn convolve(
     }
 }
 
-pub(super) fn convolve_last_row(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
+pub(super) fn convolve_last_row(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    window: Window,
+    lowering: Lowering,
+) -> Tensor<4> {
+    if lowering == Lowering::Convolution {
+        return convolution::convolve(x, weight, window, (0, 0), 1);
+    }
     let [_, _, width, _] = x.dims();
     let (left, right) = padding(window.columns);
     let x = x.pad(
@@ -63,11 +77,6 @@ pub(super) fn project_tau(base: Tensor<4>, phi: Tensor<3>, weight: Tensor<3>) ->
 pub(super) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
     let i = Tensor::<1, Int>::arange(0..n as i64, &tau.device()).float();
     (tau * i.mul_scalar(PI).reshape([1, n])).cos()
-}
-
-/// Zeros before and after an axis for the offsets of a window.
-fn padding((first, last): (isize, isize)) -> (usize, usize) {
-    ((-first).max(0) as usize, last.max(0) as usize)
 }
 
 /// The taps of every position side by side, zero outside of the image.

@@ -9,10 +9,45 @@
 //! for Burn's Flex backend. A backend that can do better comes in here and nowhere else.
 
 mod composed;
+mod convolution;
 #[cfg(feature = "flex")]
 mod flex;
 
+use core::sync::atomic::{AtomicU8, Ordering};
+
 use burn::tensor::Tensor;
+
+/// How causal convolutions become operations of a backend. All give the same up to rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lowering {
+    /// What was measured to be the fastest on the backend: kernels of our own on Burn's Flex,
+    /// [`Product`](Self::Product) everywhere else.
+    #[default]
+    Fastest,
+    /// The taps of every position side by side, and one matrix product.
+    Product,
+    /// The backend's convolution, its kernel cropped to what a position may read. Pointwise ones
+    /// stay products.
+    Convolution,
+}
+
+static LOWERING: AtomicU8 = AtomicU8::new(Lowering::Fastest as u8);
+
+/// Changes the lowering of all models of this process: for measurements, and for backends on which
+/// another one is faster.
+pub fn set_lowering(lowering: Lowering) {
+    LOWERING.store(lowering as u8, Ordering::Relaxed);
+}
+
+fn lowering() -> Lowering {
+    const PRODUCT: u8 = Lowering::Product as u8;
+    const CONVOLUTION: u8 = Lowering::Convolution as u8;
+    match LOWERING.load(Ordering::Relaxed) {
+        PRODUCT => Lowering::Product,
+        CONVOLUTION => Lowering::Convolution,
+        _ => Lowering::Fastest,
+    }
+}
 
 /// The rectangle of inputs that a position reads: rows and columns from the first to the last
 /// offset, both included. `(0, 0)` is the position itself, negative is above or left of it.
@@ -65,11 +100,12 @@ pub(crate) fn convolve(
 ) -> Tensor<4> {
     let [_, _, rows, columns] = weight.dims();
     debug_assert_eq!(window.size(), [rows, columns]);
+    let lowering = lowering();
     #[cfg(feature = "flex")]
-    if flex::handles([&x, &weight]) {
+    if lowering == Lowering::Fastest && flex::handles([&x, &weight]) {
         return flex::convolve(x, weight, window, bias, base);
     }
-    composed::convolve(x, weight, window, bias, base)
+    composed::convolve(x, weight, window, bias, base, lowering)
 }
 
 /// `tanh(a) * sigmoid(b)` of the two halves of the last axis.
@@ -125,7 +161,12 @@ pub(crate) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
 /// - `weight`: `[features_out, features_in, rows, columns]` of the window
 /// - output: `[batch, 1, width, features_out]`
 pub(crate) fn convolve_last_row(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
-    composed::convolve_last_row(x, weight, window)
+    composed::convolve_last_row(x, weight, window, lowering())
+}
+
+/// Zeros before and after an axis for the offsets of a window.
+fn padding((first, last): (isize, isize)) -> (usize, usize) {
+    ((-first).max(0) as usize, last.max(0) as usize)
 }
 
 /// Splits the feature axis into its channel groups and puts them first:
@@ -212,15 +253,37 @@ mod tests {
         ] {
             let window = Window { rows, columns };
             for size in [[2, 4, 5], [1, 1, 3], [1, 3, 1], [1, 1, 1]] {
-                let x = Tensor::random([size[0], size[1], size[2], 2], uniform, &device);
+                let x = Tensor::<4>::random([size[0], size[1], size[2], 2], uniform, &device);
                 let [rows, columns] = window.size();
                 let kernel = [3, 2, rows, columns];
-                let weight = Tensor::random(kernel, uniform, &device);
+                let weight = Tensor::<4>::random(kernel, uniform, &device);
                 let expected = direct(&x, &weight, window).to_data();
-                let y = composed::convolve(x, weight, window, None, None);
-                y.to_data()
-                    .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+                for lowering in [Lowering::Product, Lowering::Convolution] {
+                    let (x, weight) = (x.clone(), weight.clone());
+                    let y = composed::convolve(x, weight, window, None, None, lowering);
+                    y.to_data()
+                        .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+                }
             }
+        }
+    }
+
+    #[test]
+    fn the_last_row_is_that_of_a_convolution() {
+        let device = Device::flex();
+        let uniform = Distribution::Uniform(-1.0, 1.0);
+        let window = Window {
+            rows: (-2, 0),
+            columns: (-2, 2),
+        };
+        let x = Tensor::<4>::random([2, 3, 4, 3], uniform, &device);
+        let weight = Tensor::<4>::random([5, 3, 3, 5], uniform, &device);
+        let expected = direct(&x, &weight, window).slice([0..2, 2..3]).to_data();
+        for lowering in [Lowering::Product, Lowering::Convolution] {
+            let (x, weight) = (x.clone(), weight.clone());
+            composed::convolve_last_row(x, weight, window, lowering)
+                .to_data()
+                .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
         }
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Distribution, FloatDType, Gradients, Tensor, TensorDa
 use proptest::prelude::*;
 
 use super::{convolve, cosines, gate, handles, project_tau};
-use crate::lower::{self, Window, composed};
+use crate::lower::{self, Lowering, Window, composed};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     let device = Device::flex().autodiff();
@@ -94,7 +94,8 @@ proptest! {
                 convolve(x, weight, window, Some(bias.flatten(0, 2)), Some(base))
             },
             |[x, weight, bias, base]| {
-                composed::convolve(x, weight, window, Some(bias.flatten(0, 2)), Some(base))
+                let bias = Some(bias.flatten(0, 2));
+                composed::convolve(x, weight, window, bias, Some(base), Lowering::Product)
             },
         );
         let x = [random([batch, height, width, features])];
@@ -131,10 +132,12 @@ proptest! {
         let weight = random([outputs, inputs, rows, columns]);
         let bias = biased.then(|| random([if by_image { batch } else { 1 }, outputs]));
         let base = based.then(|| random([batch, height, width, outputs]));
-        check(
-            convolve(x.clone(), weight.clone(), window, bias.clone(), base.clone()),
-            composed::convolve(x.clone(), weight.clone(), window, bias.clone(), base.clone()),
-            |gradients| {
+        for lowering in [Lowering::Product, Lowering::Convolution] {
+            let operands = || (x.clone(), weight.clone(), bias.clone(), base.clone());
+            let (a, b, c, d) = operands();
+            let ours = convolve(a, b, window, c, d);
+            let (a, b, c, d) = operands();
+            check(ours, composed::convolve(a, b, window, c, d, lowering), |gradients| {
                 let mut all = vec![
                     x.grad(gradients).unwrap().into_data(),
                     weight.grad(gradients).unwrap().into_data(),
@@ -142,8 +145,8 @@ proptest! {
                 all.extend(bias.iter().map(|b| b.grad(gradients).unwrap().into_data()));
                 all.extend(base.iter().map(|b| b.grad(gradients).unwrap().into_data()));
                 all
-            },
-        );
+            });
+        }
     }
 
     #[test]
