@@ -278,7 +278,7 @@ fn train_and_judge<M: TrainModel + Forecaster>(
         Session::<M>::start(run, config, train, held_out, &devices)?
     };
     let (display, interrupter) = (Display::Plain, job.interrupter.clone());
-    let finished = common::training::train(session, display, interrupter, &name, steps)?;
+    let finished = common::training::train(session, display, interrupter, &name, steps, None)?;
     if finished.end == End::Interrupted {
         return Ok(None);
     }

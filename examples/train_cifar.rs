@@ -11,13 +11,14 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
+use common::training::Arithmetic;
 use pixel_iqn::data::{DataError, ImageDataset, Splits, download, save_sheet};
 use pixel_iqn::train::{
-    DataConfig, Display, End, Inpainting, Interrupter, MarginalQuantiles, ReportConfig, ResumeFrom,
+    Display, End, Inpainting, Interrupter, MarginalQuantiles, ReportConfig, ResumeFrom,
     ScoreOptions, Session, save_samples, score,
 };
 use pixel_iqn::{
@@ -413,8 +414,22 @@ fn train_steps<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<Option<Trainer<M>
         false => Display::detect(),
     };
     let steps = job.config.train.steps;
-    let finished =
-        common::training::train(session, display, job.interrupter.clone(), "training", steps)?;
+    let arithmetic = match &devices[..] {
+        [device] if !["cpu", "ndarray"].contains(&job.args.device.as_str()) => {
+            let arithmetic = Arithmetic::of(&job.config, device);
+            println!("device {}", arithmetic.device());
+            Some(arithmetic)
+        }
+        _ => None,
+    };
+    let finished = common::training::train(
+        session,
+        display,
+        job.interrupter.clone(),
+        "training",
+        steps,
+        arithmetic,
+    )?;
     let done = finished.trainer.steps_done();
     let folder = job.run.path().display();
     if finished.end == End::Interrupted {

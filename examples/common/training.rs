@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::ensure;
+use burn::tensor::Device;
+use pixel_iqn::core::product_rate;
 use pixel_iqn::data::Splits;
 use pixel_iqn::train::{DataConfig, Display, Finished, Interrupter};
-use pixel_iqn::{DatasetKind, Session, TrainModel};
+use pixel_iqn::{DatasetKind, RunConfig, Session, TrainModel};
 
 use super::Progress;
 
@@ -37,6 +39,42 @@ pub fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// What a training reaches of what its device can do.
+pub struct Arithmetic {
+    /// Operations for an image.
+    flops_per_image: f64,
+    /// Operations per second of a large matrix product.
+    product_rate: f64,
+}
+
+impl Arithmetic {
+    /// Measures the device, which takes seconds where kernels are compiled first.
+    pub fn of(config: &RunConfig, device: &Device) -> Self {
+        let [height, width] = config.data.size;
+        Self {
+            flops_per_image: (config.model.training_flops() * height * width) as f64,
+            product_rate: product_rate(device),
+        }
+    }
+
+    /// A line on the device.
+    pub fn device(&self) -> String {
+        format!(
+            "{:.2} TFLOP/s in a large matrix product",
+            self.product_rate / 1e12
+        )
+    }
+
+    fn note(&self, images_per_second: f64) -> String {
+        let reached = self.flops_per_image * images_per_second;
+        format!(
+            " {:.2} TFLOP/s ({:.0}% of a matrix product)",
+            reached / 1e12,
+            100.0 * reached / self.product_rate
+        )
+    }
+}
+
 /// Trains with progress of so many steps, lines for what is measured, and samples by the fastest
 /// sampler.
 pub fn train<M: TrainModel>(
@@ -45,6 +83,7 @@ pub fn train<M: TrainModel>(
     interrupter: Interrupter,
     task: &str,
     steps: usize,
+    arithmetic: Option<Arithmetic>,
 ) -> anyhow::Result<Finished<M>> {
     let progress = (display == Display::Plain)
         .then(|| Progress::new(task, steps).start_at(session.steps_done()));
@@ -58,8 +97,10 @@ pub fn train<M: TrainModel>(
             let progress = progress.lock().expect("no thread panics with the lock");
             let Some(progress) = &*progress else { return };
             let (step, loss) = (metrics.report.step + 1, metrics.report.loss);
-            let note = format!("loss {loss:.4} {:.1} images/s", metrics.images_per_second);
-            progress.set(step, &note);
+            let rate = metrics.images_per_second;
+            let reached = arithmetic.as_ref().map(|a| a.note(rate));
+            let reached = reached.unwrap_or_default();
+            progress.set(step, &format!("loss {loss:.4} {rate:.1} images/s{reached}"));
             if let Some(held_out) = metrics.held_out {
                 progress.say(&format!(
                     "step {step}: held-out loss {:.5}, mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",

@@ -1,13 +1,14 @@
 //! Tasks of this repository: `cargo xtask ci | bench | parity | parity-eval | torture`.
 
 mod bench;
+mod ci;
+mod lowering;
 mod parity;
 mod parity_eval;
 mod torture;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 
 /// Tasks of the pixel-iqn repository
@@ -21,7 +22,7 @@ struct Args {
 #[derive(Subcommand, Debug)]
 enum Task {
     /// Run the gate: what `.ci/run` runs
-    Ci,
+    Ci(ci::Args),
     /// Measure speed and memory
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -36,7 +37,7 @@ enum Task {
 fn main() -> ExitCode {
     pixel_iqn::keep_freed_memory();
     let result = match Args::parse().task {
-        Task::Ci => ci(),
+        Task::Ci(args) => ci::run(&args),
         Task::Bench(bench) => bench::run(&bench),
         Task::Parity(args) => parity::run(&args),
         Task::ParityEval(args) => parity_eval::run(&args),
@@ -49,13 +50,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn ci() -> anyhow::Result<()> {
-    let status = Command::new("bash")
-        .arg(".ci/run")
-        .status()
-        .context("cannot run .ci/run: start `cargo xtask ci` at the root of the repository")?;
-    ensure!(status.success(), ".ci/run failed: {status}");
-    Ok(())
 }

@@ -6,6 +6,8 @@ use anyhow::{Context, bail, ensure};
 use pixel_iqn::core::parity::{Differences, MAX_ABS, MAX_REL_GRAD, MAX_UNEQUAL, check};
 use serde_json::json;
 
+use crate::lowering::LoweringName;
+
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folder of NAME.json configs and NAME.safetensors vectors
@@ -13,6 +15,9 @@ pub struct Args {
     /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
     #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]
     device: String,
+    /// How causal convolutions become operations of the device
+    #[arg(long, value_enum, default_value_t = LoweringName::Fastest, value_name = "NAME")]
+    lowering: LoweringName,
     /// One line of JSON for each file
     #[arg(long)]
     json: bool,
@@ -20,6 +25,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let device = pixel_iqn::device(&args.device)?;
+    args.lowering.set();
     let files = vectors(&args.dir)?;
     ensure!(
         !files.is_empty(),

@@ -7,8 +7,9 @@ mod train;
 use std::fs;
 
 use anyhow::Context;
-use clap::{Subcommand, ValueEnum};
-use pixel_iqn::core::Lowering;
+use clap::Subcommand;
+
+use crate::lowering::LoweringName;
 
 #[derive(Subcommand, Debug)]
 pub enum Bench {
@@ -28,14 +29,6 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
     }
 }
 
-/// A matrix that fills a device: products of smaller ones do not reach the rate of a GPU.
-fn product_size(device: &str) -> usize {
-    match device {
-        "cpu" | "ndarray" | "wgpu:software" => 2048,
-        _ => 8192,
-    }
-}
-
 /// The lowerings to measure: those of `--lowering`, else the one that models use on the CPU, where
 /// it is a kernel of our own, and all that there are elsewhere.
 fn lowerings(given: &[LoweringName], device: &str) -> Vec<LoweringName> {
@@ -43,36 +36,6 @@ fn lowerings(given: &[LoweringName], device: &str) -> Vec<LoweringName> {
         ([], "cpu") => vec![LoweringName::Fastest],
         ([], _) => vec![LoweringName::Product, LoweringName::Convolution],
         (given, _) => given.to_vec(),
-    }
-}
-
-/// How causal convolutions become operations of a backend
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum LoweringName {
-    /// What models use
-    Fastest,
-    /// Gathered taps and one matrix product
-    Product,
-    /// The backend's convolution with a cropped kernel
-    Convolution,
-}
-
-impl LoweringName {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Fastest => "fastest",
-            Self::Product => "product",
-            Self::Convolution => "convolution",
-        }
-    }
-
-    /// For the rest of this process.
-    fn set(self) {
-        pixel_iqn::core::set_lowering(match self {
-            Self::Fastest => Lowering::Fastest,
-            Self::Product => Lowering::Product,
-            Self::Convolution => Lowering::Convolution,
-        });
     }
 }
 

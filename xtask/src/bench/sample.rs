@@ -8,7 +8,8 @@ use pixel_iqn::core::{IncrementalSampler, PixelModel, product_rate};
 use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, Sampler};
 use serde_json::json;
 
-use super::{LoweringName, lowerings, output_of_this_program, peak_bytes, product_size};
+use super::{lowerings, output_of_this_program, peak_bytes};
+use crate::lowering::LoweringName;
 
 /// Images of a measured forward pass, from which the naive sampler is scaled.
 const NAIVE_IMAGES: usize = 4;
@@ -87,7 +88,7 @@ fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> 
     let seconds = sampling(&*sampler, batch, args.size)? / batch as f64;
     let peak_bytes = peak_bytes();
     let naive = naive(&model, args.size, batch.min(NAIVE_IMAGES), &device);
-    let rate = product_rate(&device, product_size(&args.device));
+    let rate = product_rate(&device);
     let floor = (config.pixel_flops() * args.size * args.size) as f64 / rate;
     if args.json {
         println!(

@@ -9,7 +9,8 @@ use pixel_iqn::data::{Loader, LoaderConfig, builtin};
 use pixel_iqn::{ModelConfig, PixelIqn, TrainConfig, Trainer};
 use serde_json::{Value, json};
 
-use super::{LoweringName, lowerings, output_of_this_program, peak_bytes, product_size};
+use super::{lowerings, output_of_this_program, peak_bytes};
+use crate::lowering::LoweringName;
 
 /// Steps before those that are measured.
 const WARM_UP: usize = 3;
@@ -219,7 +220,7 @@ fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
     let peak_bytes = peak_bytes();
     Ok(json!({
         "seconds_per_step": seconds[seconds.len() / 2],
-        "peak_gflops": product_rate(&device, product_size(&args.device)) / 1e9,
+        "peak_gflops": product_rate(&device) / 1e9,
         "peak_bytes": peak_bytes,
     }))
 }

@@ -1,0 +1,32 @@
+use clap::ValueEnum;
+use pixel_iqn::core::Lowering;
+
+/// How causal convolutions become operations of a backend
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoweringName {
+    /// What models use
+    Fastest,
+    /// Gathered taps and one matrix product
+    Product,
+    /// The backend's convolution with a cropped kernel
+    Convolution,
+}
+
+impl LoweringName {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fastest => "fastest",
+            Self::Product => "product",
+            Self::Convolution => "convolution",
+        }
+    }
+
+    /// For the rest of this process.
+    pub fn set(self) {
+        pixel_iqn::core::set_lowering(match self {
+            Self::Fastest => Lowering::Fastest,
+            Self::Product => Lowering::Product,
+            Self::Convolution => Lowering::Convolution,
+        });
+    }
+}
