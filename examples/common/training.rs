@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::ensure;
 use burn::tensor::Device;
-use pixel_iqn::core::product_rate;
 use pixel_iqn::data::Splits;
-use pixel_iqn::train::{DataConfig, Display, Finished, Interrupter};
+use pixel_iqn::train::{DataConfig, Display, Finished, Interrupter, product_rate};
 use pixel_iqn::{DatasetKind, RunConfig, Session, TrainModel};
 
 use super::Progress;

@@ -58,7 +58,6 @@ pub mod weights;
 
 pub use config::{ConfigError, Head, ModelConfig, TauInjection};
 pub use conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
-pub use flops::product_rate;
 pub use gated_layer::{GatedLayer, gate};
 pub use gated_pixel_cnn::GatedPixelCnn;
 pub use label::{LabelEmbedding, LabelEmbeddingConfig};

@@ -4,7 +4,8 @@ use std::time::Instant;
 use anyhow::ensure;
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::ValueEnum;
-use pixel_iqn::core::{IncrementalSampler, PixelModel, product_rate};
+use pixel_iqn::core::{IncrementalSampler, PixelModel};
+use pixel_iqn::train::product_rate;
 use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, Sampler};
 use serde_json::json;
 

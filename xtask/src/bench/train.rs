@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use pixel_iqn::core::product_rate;
 use pixel_iqn::data::{Loader, LoaderConfig, builtin};
+use pixel_iqn::train::product_rate;
 use pixel_iqn::{ModelConfig, PixelIqn, TrainConfig, Trainer};
 use serde_json::{Value, json};
 
