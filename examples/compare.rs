@@ -526,18 +526,20 @@ fn draw_curves(path: &Path, judged: &[Judged]) -> anyhow::Result<()> {
     Ok(chart.save(path)?)
 }
 
-/// Held-out images, then the samples of each training, in columns with a gap between.
+/// Held-out images, then samples of the first training of each, in columns with a gap between.
 fn draw_samples(real: &ImageDataset, judged: &[Judged], path: &Path) -> anyhow::Result<()> {
     const COLUMNS: usize = 5;
     const ROWS: usize = 8;
+    let rows = ROWS.min(real.len().div_ceil(COLUMNS));
+    let first = judged.iter().filter(|judged| judged.seed == 0);
     let [channels, height, width] = real.shape();
     let length = channels * height * width;
     let gap = vec![255; length];
     let sets: Vec<&[u8]> = core::iter::once(real.images())
-        .chain(judged.iter().map(|judged| &judged.samples[..]))
+        .chain(first.clone().map(|judged| &judged.samples[..]))
         .collect();
     let mut sheet = Vec::new();
-    for row in 0..ROWS {
+    for row in 0..rows {
         for (i, set) in sets.iter().enumerate() {
             if i > 0 {
                 sheet.extend(&gap);
@@ -549,15 +551,12 @@ fn draw_samples(real: &ImageDataset, judged: &[Judged], path: &Path) -> anyhow::
         }
     }
     let columns = (COLUMNS + 1) * sets.len() - 1;
-    let shape = [ROWS * columns, channels, height, width];
+    let shape = [rows * columns, channels, height, width];
     save_sheet(path, &sheet, shape, columns, 3)?;
-    let names = judged.iter();
-    let names: Vec<String> = names
-        .map(|judged| format!("{} (seed {})", judged.contender.title(), judged.seed))
-        .collect();
+    let names: Vec<&str> = first.map(|judged| judged.contender.title()).collect();
     println!(
         "\nsamples.png, from the left: held-out images, {}",
-        names.join(", ")
+        names.join("; ")
     );
     Ok(())
 }

@@ -21,7 +21,7 @@ use pixel_iqn::eval::{
     Preprocessing, SlicedWassersteinOptions, Wanted, conditional_scores, extract, image_set_scores,
     sliced_wasserstein, value_maps,
 };
-use pixel_iqn::train::Weights;
+use pixel_iqn::train::{DataConfig, Weights};
 use pixel_iqn::{DatasetKind, GatedPixelCnn, Head, PixelIqn, RunConfig, RunDir};
 use serde_json::json;
 
@@ -165,6 +165,13 @@ fn open_images(
     let splits = data.open(kind).with_context(|| {
         format!("cannot open the data set `{kind}` of the run: give its folder with --data")
     })?;
+    let opened = DataConfig::of(kind.name(), &splits.train, &splits.held_out);
+    ensure!(
+        opened.digest == config.data.digest,
+        "these are not the images of the run: {} ({})",
+        config.data.description,
+        config.data.digest
+    );
     let marginal = MarginalForecaster::of(&splits.train);
     Ok((splits.held_out, marginal))
 }

@@ -53,6 +53,7 @@ mod pointwise;
 mod sample;
 mod tau;
 mod tau_head;
+mod tau_placement;
 mod trunk;
 pub mod weights;
 
@@ -75,4 +76,5 @@ pub use sample::{
 };
 pub use tau::{TauEmbedding, TauEmbeddingConfig, TauLinear, TauProjection, TauProjectionConfig};
 pub use tau_head::TauHeadBlock;
+pub use tau_placement::TauPlacement;
 pub use trunk::Trunk;

@@ -31,6 +31,13 @@ pub struct ImageBatch {
     pub indices: Vec<usize>,
 }
 
+impl ImageBatch {
+    /// The labels, as a model of so many classes takes them: none for one without classes.
+    pub fn labels_of(&self, classes: usize) -> Option<&Tensor<1, Int>> {
+        self.labels.as_ref().filter(|_| classes > 0)
+    }
+}
+
 #[expect(clippy::len_without_is_empty, reason = "a set is never empty")]
 impl ImageDataset {
     /// A set without labels from the bytes of its images, `[N, C, H, W]`, and their shape

@@ -1,10 +1,8 @@
 use core::ops::ControlFlow;
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Tensor, TensorData};
-use pixel_iqn_core::{GatedPixelCnn, Noise, PixelIqn, PixelModel, TauInjection};
+use pixel_iqn_core::{GatedPixelCnn, Noise, PixelIqn, PixelModel, TauInjection, TauPlacement};
 use pixel_iqn_data::{ImageBatch, ImageDataset};
-use pixel_iqn_loss::tau_midpoints;
 
 use crate::error::EvalError;
 
@@ -67,11 +65,8 @@ pub trait Forecaster {
 
 /// By one pass for each tau; with tau in the head they share one pass of the trunk.
 ///
-/// In pass `j` a value gets the tau of bin `(j + r) mod taus`, with `r` drawn for each value: over
-/// the passes every value meets every bin once, and within a pass the tau of different values are
-/// independent, as in training. With one tau for the whole image, a model whose values also depend
-/// on the tau of earlier values would be asked what it never saw. For such a model the quantiles
-/// of a value carry the noise of those other tau, and cross more. The placement is our choice.
+/// Tau is placed by [`TauPlacement`]. For a model whose values also depend on the tau of earlier
+/// values, the quantiles of a value carry the noise of those other tau, and cross more.
 impl Forecaster for PixelIqn {
     fn passes(&self, options: &ForecastOptions) -> usize {
         options.taus
@@ -87,44 +82,28 @@ impl Forecaster for PixelIqn {
         let images = &batch.images;
         let shape = images.dims();
         let device = images.device();
-        let labels = batch.labels.as_ref();
-        let labels = labels.filter(|_| self.config().classes > 0);
+        let labels = batch.labels_of(self.config().classes);
         let context = (self.config().tau_injection == TauInjection::Head)
             .then(|| self.trunk.forward(images.clone(), None, labels));
-        let first_bins = first_bins(batch, taus, seed);
-        let middles = tau_midpoints(taus);
-        let mut quantiles = vec![0.0; first_bins.len() * taus];
+        let [_, image @ ..] = shape;
+        let noise = Noise::new(seed ^ PLACEMENT);
+        let placement = TauPlacement::new(&noise, &batch.indices, image.iter().product(), taus);
+        let mut quantiles = vec![0.0; placement.values() * taus];
         for pass in 0..taus {
-            let bins = first_bins.iter().map(|r| (pass + r) % taus);
-            let tau: Vec<f32> = bins.clone().map(|bin| middles[bin] as f32).collect();
-            let tau = Tensor::<4>::from_data(TensorData::new(tau, shape), &device);
+            let tau = placement.tau(pass, shape, &device);
             let values = match &context {
                 Some(context) => self.quantiles(context.clone(), tau),
                 None => self.forward(images.clone(), tau, labels),
             };
             let values = values.clamp(0.0, 1.0).try_into_data();
             let values = values.map_err(|error| EvalError::Device(error.to_string()))?;
-            let rows = quantiles.chunks_exact_mut(taus);
-            for ((value, bin), row) in values.iter::<f32>().zip(bins).zip(rows) {
-                row[bin] = value;
-            }
+            placement.store(pass, values.iter::<f32>(), &mut quantiles);
             if on_pass().is_break() {
                 return Ok(None);
             }
         }
         Ok(Some(Forecasts::Quantiles { taus, quantiles }))
     }
-}
-
-/// The bin of each value in the first pass.
-fn first_bins(batch: &ImageBatch, taus: usize, seed: u64) -> Vec<usize> {
-    let [_, channels, height, width] = batch.images.dims();
-    let noise = Noise::new(seed ^ PLACEMENT);
-    let images = batch.indices.iter();
-    images
-        .flat_map(|&image| noise.uniform(image as u64, channels * height * width))
-        .map(|u| (u * taus as f32) as usize % taus)
-        .collect()
 }
 
 /// By one pass.
@@ -135,8 +114,7 @@ impl Forecaster for GatedPixelCnn {
         _: &ForecastOptions,
         on_pass: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Forecasts>, EvalError> {
-        let labels = batch.labels.as_ref();
-        let labels = labels.filter(|_| self.config().classes > 0);
+        let labels = batch.labels_of(self.config().classes);
         let logits = self.forward(batch.images.clone(), labels);
         let probabilities = softmax(logits.permute([0, 1, 3, 4, 2]), 4).try_into_data();
         let probabilities = probabilities.map_err(|error| EvalError::Device(error.to_string()))?;

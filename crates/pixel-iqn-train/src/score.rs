@@ -1,7 +1,7 @@
 use core::ops::ControlFlow;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use pixel_iqn_core::{Noise, PixelModel};
+use burn::tensor::Device;
+use pixel_iqn_core::{Noise, PixelModel, TauPlacement};
 use pixel_iqn_data::{ImageBatch, ImageDataset};
 use pixel_iqn_loss::{pinball, skill_score};
 use serde::{Deserialize, Serialize};
@@ -42,12 +42,8 @@ pub struct ScoreOptions {
 
 /// Scores a model on held-out images.
 ///
-/// Each batch takes [`LEVELS`] passes. In pass `j` a value gets the tau of bin `(j + r) mod
-/// LEVELS`, with `r` drawn for each value: over the passes every value meets every bin exactly
-/// once, and within a pass the tau of different values are independent, as in training. (With one
-/// tau for the whole image, a model whose values also depend on the tau of earlier values would be
-/// asked what it never saw.) For such a model the crossing rate includes what these other tau
-/// change. The placement is our choice.
+/// Each batch takes [`LEVELS`] passes, with tau by [`TauPlacement`]. For a model whose values also
+/// depend on the tau of earlier values the crossing rate includes what these other tau change.
 ///
 /// After each pass `progress` is told how many of how many passes are done; a
 /// [`ControlFlow::Break`] from it ends the scoring with `None`.
@@ -95,7 +91,7 @@ pub fn score<M: PixelModel>(
             }
         }
         crossings += quantiles.crossings();
-        values += quantiles.first_bins.len();
+        values += quantiles.placement.values();
     }
     let mean_pinball = loss / (values * LEVELS) as f64;
     let crps = 2.0 * mean_pinball;
@@ -112,25 +108,20 @@ pub fn score<M: PixelModel>(
 
 /// The predicted quantiles of every value of a batch.
 struct Quantiles {
-    /// `r` of each value.
-    first_bins: Vec<usize>,
+    placement: TauPlacement,
     /// By value, then by bin.
     predictions: Vec<f32>,
 }
 
 impl Quantiles {
     fn new(batch: &ImageBatch, seed: u64) -> Self {
-        let [_, channels, height, width] = batch.images.dims();
+        let [_, image @ ..] = batch.images.dims();
         let noise = Noise::new(seed ^ SCORING);
-        let first_bins: Vec<usize> = batch
-            .indices
-            .iter()
-            .flat_map(|&image| noise.uniform(image as u64, channels * height * width))
-            .map(|u| (u * LEVELS as f32) as usize % LEVELS)
-            .collect();
+        let values = image.iter().product();
+        let placement = TauPlacement::new(&noise, &batch.indices, values, LEVELS);
         Self {
-            predictions: vec![0.0; first_bins.len() * LEVELS],
-            first_bins,
+            predictions: vec![0.0; placement.values() * LEVELS],
+            placement,
         }
     }
 
@@ -141,31 +132,20 @@ impl Quantiles {
         batch: &ImageBatch,
         pass: usize,
     ) -> Result<f64, TrainError> {
-        let bins = self.first_bins.iter().map(|r| (pass + r) % LEVELS);
-        let tau: Vec<f32> = bins
-            .clone()
-            .map(|bin| (bin as f32 + 0.5) / LEVELS as f32)
-            .collect();
-        let shape = batch.images.dims();
-        let tau = Tensor::<4>::from_data(TensorData::new(tau, shape), &batch.images.device());
-        let labels = batch.labels.as_ref();
-        let labels = labels.filter(|_| model.config().classes > 0);
-        let values = model.values(batch.images.clone(), tau.clone(), labels);
-        let mean = pinball(values.clone(), batch.images.clone(), tau).mean();
+        let images = &batch.images;
+        let tau = self.placement.tau(pass, images.dims(), &images.device());
+        let labels = batch.labels_of(model.config().classes);
+        let values = model.values(images.clone(), tau.clone(), labels);
+        let mean = pinball(values.clone(), images.clone(), tau).mean();
         let mean: f64 = mean
             .try_into_scalar()
             .map_err(|error| TrainError::Device(error.to_string()))?;
         let values = values
             .try_into_data()
             .map_err(|error| TrainError::Device(error.to_string()))?;
-        for ((value, bin), row) in values
-            .iter::<f32>()
-            .zip(bins)
-            .zip(self.predictions.chunks_exact_mut(LEVELS))
-        {
-            row[bin] = value;
-        }
-        Ok(mean * self.first_bins.len() as f64)
+        self.placement
+            .store(pass, values.iter::<f32>(), &mut self.predictions);
+        Ok(mean * self.placement.values() as f64)
     }
 
     /// How many neighbouring quantiles are in the wrong order.
@@ -182,7 +162,7 @@ impl Quantiles {
 mod tests {
     use super::*;
     use burn::module::Module;
-    use burn::tensor::Int;
+    use burn::tensor::{Int, Tensor};
     use pixel_iqn_core::ModelConfig;
     use pixel_iqn_data::builtin;
 
