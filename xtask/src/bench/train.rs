@@ -293,10 +293,11 @@ fn report(
         None => String::new(),
     };
     println!(
-        "{} batch {}, {size}x{size}, {implementation}: {seconds:.3} s a step, {:.1} images/s, \
+        "{} batch {}, {size}x{size}, {}, {implementation}: {seconds:.3} s a step, {:.1} images/s, \
          {gflops:.0} GFLOP/s of {peak:.0} ({:.0}%), peak memory {memory}{ratio}",
         case.name,
         case.batch,
+        args.device,
         case.batch as f64 / seconds,
         100.0 * gflops / peak,
         size = case.size,
