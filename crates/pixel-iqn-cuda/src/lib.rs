@@ -6,4 +6,4 @@
 
 mod device;
 
-pub use device::{BATCH, EVAL_IMAGES, NoSuchGpu, PRESET, SAMPLES, STEPS, cuda};
+pub use device::{BATCH, CudaError, EVAL_IMAGES, PRESET, SAMPLES, STEPS, cuda};
