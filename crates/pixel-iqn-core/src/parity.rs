@@ -167,12 +167,13 @@ impl Case<'_> {
             let sample = sampler.sample(&batch, &|_| ControlFlow::Continue(()))?;
             // Checks the number of values, too.
             max_difference("sample", &sample, &expected)?;
-            let other = sample.iter().zip(&expected).filter(|(a, b)| {
+            // Not a number is not equal.
+            let equal = sample.iter().zip(&expected).filter(|(a, b)| {
                 let difference = (f64::from(**a) - f64::from(**b)).abs();
-                // Not a number is unequal.
-                !(difference < 0.5 / (LEVELS - 1) as f64)
+                difference < 0.5 / (LEVELS - 1) as f64
             });
-            worst = worst.max(other.count() as f64 / expected.len().max(1) as f64);
+            let unequal = expected.len() - equal.count();
+            worst = worst.max(unequal as f64 / expected.len().max(1) as f64);
         }
         Ok(worst)
     }
