@@ -35,7 +35,8 @@ use serde_json::json;
 ///
 /// Every model has the same trunk, images in the same order, and the same number of steps. Each has
 /// a run folder in --out; the same command goes on after Ctrl-C, and trains nothing twice. With
-/// --models several processes can train into one folder; the last, with all models, judges.
+/// --models several processes can train into one folder; each judges its own at its end, and the
+/// same command once more, with all models, judges all of them together.
 ///
 /// Writes comparison.md and comparison.json (scores with 95% bootstrap intervals over images),
 /// curves.png (held-out CRPS while training) and samples.png (side by side).
@@ -178,6 +179,21 @@ fn run(args: &Args) -> anyhow::Result<()> {
             "{name} {count}: from 2 to the {most} held-out images"
         );
     }
+    ensure!(args.taus >= 2, "--taus {}: at least 2", args.taus);
+    for (i, model) in args.models.iter().enumerate() {
+        ensure!(
+            !args.models[..i].contains(model),
+            "--models names {} twice",
+            model.name()
+        );
+    }
+    for setting in &args.settings {
+        let key = setting.split('=').next().unwrap_or_default().trim();
+        ensure!(
+            !["train.seed", "model.head", "model.tau_injection"].contains(&key),
+            "--set {setting}: that is what compare varies; use --models and --seeds"
+        );
+    }
     let model = ModelConfig::preset(args.preset.as_deref().unwrap_or(runner.preset))?
         .with_channels(splits.train.shape()[0]);
     let train = TrainConfig::new(
@@ -239,7 +255,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             .position(|model| *model == judged.contender)
     };
     judged.sort_by_key(|judged| (place(judged), judged.seed));
-    report(&job, &judged)
+    report(&job, &base, &judged)
 }
 
 fn interrupted(args: &Args) -> anyhow::Result<()> {
@@ -268,7 +284,7 @@ fn train_and_judge<M: TrainModel + Forecaster>(
         let (run, before) = RunDir::open(&folder)?;
         ensure!(
             (&before.model, &before.train) == (&config.model, &config.train),
-            "{} has a run of another config: choose another --out, or remove it",
+            "{} has a run of another config (its config.toml): choose another --out",
             folder.display()
         );
         let from = ResumeFrom::Last;
@@ -369,7 +385,7 @@ fn swd(a: &ImageDataset, b: &ImageDataset) -> anyhow::Result<Vec<LevelDistance>>
 }
 
 /// Writes and prints all that was found.
-fn report(job: &Job<'_>, judged: &[Judged]) -> anyhow::Result<()> {
+fn report(job: &Job<'_>, about: &RunConfig, judged: &[Judged]) -> anyhow::Result<()> {
     let out = &job.args.out;
     let write = |name: &str, text: &str| {
         let path = out.join(name);
@@ -381,7 +397,7 @@ fn report(job: &Job<'_>, judged: &[Judged]) -> anyhow::Result<()> {
         &ImageDataset::new(first.to_vec(), job.real.shape())?,
         &job.real,
     )?;
-    let table = table(job.args, judged, &chance);
+    let table = table(job.args, about, judged, &chance);
     print!("{table}");
     write("comparison.md", &table)?;
     let models = judged.iter().map(|judged| {
@@ -396,6 +412,8 @@ fn report(job: &Job<'_>, judged: &[Judged]) -> anyhow::Result<()> {
     });
     let json = json!({
         "data": job.args.data.dataset.unwrap_or(DatasetKind::Cifar10).name(),
+        "description": about.data.description,
+        "steps": about.train.steps,
         "samples": job.args.samples,
         "sliced_wasserstein_of_training_images": chance,
         "models": models.collect::<Vec<_>>(),
@@ -411,7 +429,7 @@ fn report(job: &Job<'_>, judged: &[Judged]) -> anyhow::Result<()> {
 }
 
 /// The scores, a row each, with a column for each training.
-fn table(args: &Args, all: &[Judged], chance: &[LevelDistance]) -> String {
+fn table(args: &Args, about: &RunConfig, all: &[Judged], chance: &[LevelDistance]) -> String {
     type Part = fn(&ConditionalScores) -> Estimate;
     let with_interval = |e: Estimate| format!("{:.5} [{:.5}, {:.5}]", e.mean, e.low, e.high);
     let estimates: [(&str, Part); 8] = [
@@ -482,6 +500,15 @@ fn table(args: &Args, all: &[Judged], chance: &[LevelDistance]) -> String {
         .map(|judged| format!("{}, seed {}", judged.contender.title(), judged.seed))
         .collect();
     let mut lines = vec![
+        format!(
+            "{}. {} held-out images, {} tau, {} samples; brackets are 95% bootstrap intervals over \
+             images.\n",
+            about.data.description, args.images, args.taus, args.samples
+        ),
+        format!(
+            "{} layers of {} features, {} steps of {} images.\n",
+            about.model.layers, about.model.features, about.train.steps, about.train.batch
+        ),
         format!("| | {} |", names.join(" | ")),
         format!("|---|{}", "---|".repeat(names.len())),
     ];

@@ -291,10 +291,18 @@ fn print_table(judged: &[(String, ConditionalScores)], seed: u64) {
 /// None where Ctrl-C came first.
 fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_json::Value>> {
     let mut scores = serde_json::Map::new();
+    ensure!(
+        args.real.is_some() || args.weights.is_some(),
+        "there is nothing to compute of --generated alone: give --real, or --weights, or both"
+    );
     let statistics = match &args.real {
         Some(path) => statistics_of(path)?,
         None => None,
     };
+    ensure!(
+        statistics.is_none() || args.weights.is_some(),
+        "--real has statistics of features: give the --weights of the network too"
+    );
     let a = load(generated, args.size)?;
     let b = match (&args.real, &statistics) {
         (Some(path), None) => Some(load(path, args.size)?),
@@ -313,14 +321,31 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
                 scores.insert(name, json!(level.distance));
             }
         } else {
+            ensure!(
+                args.weights.is_some(),
+                "the images are of {:?} and {:?} (channels, height, width), and without --weights \
+                 only images of one size can be compared: --size scales those of folders",
+                a.shape(),
+                b.shape()
+            );
             eprintln!("the images differ in size: no sliced Wasserstein distance");
         }
     }
     if let Some(path) = &args.weights {
+        // Told now, not after the features were extracted.
+        let fewest = b.as_ref().map_or(a.len(), |b| b.len().min(a.len()));
+        let kid_of = (fewest >= args.kid_subset_size).then_some(args.kid_subset_size);
+        if kid_of.is_none() {
+            eprintln!(
+                "WARNING: no KID: its subsets of {} are larger than a set of {fewest} images; \
+                 --kid-subset-size makes them smaller",
+                args.kid_subset_size
+            );
+        }
         let options = ImageSetOptions {
             isc: Some(InceptionScoreOptions::default()),
-            kid: Some(KidOptions {
-                subset_size: args.kid_subset_size,
+            kid: kid_of.map(|subset_size| KidOptions {
+                subset_size,
                 ..Default::default()
             }),
             ..Default::default()

@@ -12,6 +12,10 @@
 # the training bench tries. A step that fails is told and does not keep the next from running.
 set -uo pipefail
 
+if [ $# -lt 4 ]; then
+    sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
+    exit 2
+fi
 bin=$1 data=$2 repo=$3 out=$4
 shift 4
 python=${PYTHON:-python3}
@@ -21,13 +25,14 @@ reference=$repo/crates/pixel-iqn-core/tests/fixtures/reference
 mkdir -p "$out"
 
 device() {
-    nvidia-smi
-    "$python" -c 'import torch; print("PyTorch", torch.__version__, torch.version.cuda)'
+    nvidia-smi &&
+            "$python" -c 'import torch; print("PyTorch", torch.__version__, torch.version.cuda)'
 }
 
 # The vectors on CUDA, by both lowerings.
 parity() {
     for lowering in product convolution; do
+        echo "lowering: $lowering"
         "$bin/xtask" parity "$reference/vectors" --device "$device_name" --lowering "$lowering" || failed=1
     done
     return "${failed:-0}"
@@ -94,7 +99,7 @@ for step in "$@"; do
     case $step in
     device | parity | train-bench | sample-bench | profile | train | judge) ;;
     *)
-        echo "there is no step $step" >&2
+        echo "there is no step $step: device parity train-bench sample-bench profile train judge" >&2
         exit 2
         ;;
     esac
@@ -102,5 +107,9 @@ done
 for step in "$@"; do
     echo "== $step"
     "$step" 2>&1 | tee "$out/$step.log"
-    [ "${PIPESTATUS[0]}" -eq 0 ] || echo "== $step failed"
+    if [ "${PIPESTATUS[0]}" -ne 0 ]; then
+        echo "== $step failed"
+        any_failed=1
+    fi
 done
+exit "${any_failed:-0}"

@@ -27,7 +27,7 @@ pub enum EvalError {
     },
 
     /// The tensors of a file are not those of the network.
-    #[error("{} is not the Inception v3 of FID: {}", path.display(), problems.join("; "))]
+    #[error("{} is not the Inception v3 of FID: {}", path.display(), shortened(problems))]
     Weights {
         /// The file.
         path: PathBuf,
@@ -89,5 +89,15 @@ impl EvalError {
             path: path.to_owned(),
             source,
         }
+    }
+}
+
+/// The first problems, and how many more there are.
+fn shortened(problems: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let text = problems[..problems.len().min(SHOWN)].join("; ");
+    match problems.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text}; and {more} more"),
     }
 }
