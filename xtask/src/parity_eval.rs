@@ -68,7 +68,7 @@ pub fn torch_fidelity(
     batch: usize,
 ) -> anyhow::Result<Value> {
     let output = Command::new(python)
-        .args(["-c", include_str!("torch_fidelity.py"), task])
+        .args(["-c", include_str!("eval_reference.py"), task])
         .arg(folder)
         .args([rayon::current_num_threads(), batch].map(|n| n.to_string()))
         .output()

@@ -216,7 +216,7 @@ mod tests {
     }
 
     /// From torch-fidelity 0.4.0 and pytorch-fid 0.3.0 in double precision, with what
-    /// `xtask/src/torch_fidelity.py` defines:
+    /// `xtask/src/eval_reference.py` defines:
     ///
     /// ```python
     /// x = (np.arange(2 * 3 * 32 * 32) ** 2 % 251).astype(np.uint8).reshape(2, 3, 32, 32)

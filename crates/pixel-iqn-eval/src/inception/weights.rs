@@ -230,7 +230,7 @@ fn floats(bytes: &[u8], from: fn([u8; 4]) -> f32) -> Vec<f32> {
 pub(super) mod tests {
     use super::*;
 
-    /// Weights by the formula of `xtask/src/torch_fidelity.py`, so that other implementations can
+    /// Weights by the formula of `xtask/src/eval_reference.py`, so that other implementations can
     /// have the same ones without a file.
     pub fn formula() -> InceptionWeights {
         let mut tensors = tensors();
