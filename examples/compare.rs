@@ -210,6 +210,15 @@ fn run(args: &Args) -> anyhow::Result<()> {
         base = base.with_setting(setting).context("--set")?;
     }
 
+    ensure!(
+        base.model.classes == 0,
+        "compare draws samples without classes: leave model.classes at 0"
+    );
+    ensure!(
+        args.weights.is_none() || args.samples >= 10,
+        "--samples {}: the Inception score needs at least 10",
+        args.samples
+    );
     let mut job = Job {
         args,
         interrupter,
@@ -221,7 +230,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         inception: None,
     };
     if let Some(path) = &args.weights {
-        let network = InceptionV3::on_cpu(&common::inception(path)?);
+        let network = common::inception_on(path, &args.device.device)?;
         match features(&job, &network, &job.real, "features of held-out images")? {
             Some(features) => job.inception = Some((network, features)),
             None => return interrupted(args),

@@ -11,10 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use pixel_iqn::core::PixelModel;
-use pixel_iqn::data::{ImageDataset, folder, load_npz, save_sheet};
+use pixel_iqn::data::{ImageDataset, OpenOptions, folder, load_npz, save_sheet};
 use pixel_iqn::eval::{
     ConditionalOptions, ConditionalScores, Estimate, FeatureSet, ForecastOptions, Forecaster,
     ImageSetOptions, InceptionScoreOptions, InceptionV3, KidOptions, MarginalForecaster,
@@ -31,7 +31,8 @@ use serde_json::json;
 /// distributions, with 95% bootstrap intervals over images; several runs are compared with the
 /// first on the same images. With --generated and --real: the sliced Wasserstein distance, and
 /// with --weights FID, Inception score, KID, precision and recall, under the names and by the
-/// conventions of torch-fidelity.
+/// conventions of torch-fidelity, but for precision and recall, which are over the Inception
+/// features too (torch-fidelity's default is VGG-16).
 ///
 /// Example: evaluate --run runs/first --run runs/second --images 1000 --out scores.json
 /// Example: evaluate --generated samples.npz --real cifar-10/ --weights pt_inception-2015-12-05-6726825d.pth
@@ -54,15 +55,20 @@ struct Args {
     /// Picture of held-out images with the widths of the first run's intervals and their PIT
     #[arg(long, value_name = "FILE.png", requires = "runs")]
     maps: Option<PathBuf>,
-    /// Generated images: a folder, or an npz file with uint8 images [N, H, W, C] as arr_0
+    /// Generated images: a folder, an npz file with uint8 images [N, H, W, C] as arr_0, or a data
+    /// set, as cifar10:DIR for its training images and cifar10:DIR:held-out for the others
     #[arg(long, value_name = "PATH")]
     generated: Option<PathBuf>,
     /// Real images, in the same forms; or an npz file of statistics with mu and sigma
     #[arg(long, value_name = "PATH", requires = "generated")]
     real: Option<PathBuf>,
-    /// Height and width to which the images of folders are cut and scaled
-    #[arg(long, value_name = "PIXELS", default_value_t = 32)]
-    size: usize,
+    /// Height and width to which the images of folders are cut and scaled [default: they must be of
+    /// one size, and stay as they are]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Images of each set for the sliced Wasserstein distance, drawn at random; 0 leaves it out
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    swd_images: usize,
     /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, which is downloaded (96 MB) if it
     /// is not there, or safetensors
     #[arg(long, value_name = "FILE", requires = "generated")]
@@ -308,9 +314,15 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
         (Some(path), None) => Some(load(path, args.size)?),
         _ => None,
     };
-    if let Some(b) = &b {
-        let count = a.len().min(b.len());
-        let (a, b) = (a.clone().take(count)?, b.clone().take(count)?);
+    let network = match &args.weights {
+        Some(path) => Some(network(args, path)?),
+        None => None,
+    };
+    if let (Some(b), 1..) = (&b, args.swd_images) {
+        let count = a.len().min(b.len()).min(args.swd_images);
+        let draw = |set: &ImageDataset| set.clone().draw(count, args.seed);
+        let (a, b) = (draw(&a)?, draw(b)?);
+        eprintln!("sliced Wasserstein distance of {count} images of each set");
         let options = SlicedWassersteinOptions {
             seed: args.seed,
             ..Default::default()
@@ -331,7 +343,7 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
             eprintln!("the images differ in size: no sliced Wasserstein distance");
         }
     }
-    if let Some(path) = &args.weights {
+    if let Some(network) = &network {
         // Told now, not after the features were extracted.
         let fewest = b.as_ref().map_or(a.len(), |b| b.len().min(a.len()));
         let kid_of = (fewest >= args.kid_subset_size).then_some(args.kid_subset_size);
@@ -350,13 +362,7 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
             }),
             ..Default::default()
         };
-        let preprocessing = match args.pytorch_fid {
-            true => Preprocessing::PytorchFid,
-            false => Preprocessing::TorchFidelity,
-        };
-        let weights = common::inception(path)?;
-        let network = InceptionV3::on_cpu(&weights).with_preprocessing(preprocessing);
-        let Some(first) = features(args, &network, &a, options.of_generated(), "generated")? else {
+        let Some(first) = features(args, network, &a, options.of_generated(), "generated")? else {
             return Ok(None);
         };
         if let Some(path) = &args.save_statistics {
@@ -364,7 +370,7 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
             println!("wrote {}", path.display());
         }
         let second = match (b, statistics) {
-            (Some(b), _) => match features(args, &network, &b, options.of_real(), "real")? {
+            (Some(b), _) => match features(args, network, &b, options.of_real(), "real")? {
                 Some(second) => Some(second),
                 None => return Ok(None),
             },
@@ -384,6 +390,14 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
         println!("{name}: {score}");
     }
     Ok(Some(scores.into()))
+}
+
+fn network(args: &Args, path: &Path) -> anyhow::Result<InceptionV3> {
+    let network = common::inception_on(path, &args.device.device)?;
+    Ok(network.with_preprocessing(match args.pytorch_fid {
+        true => Preprocessing::PytorchFid,
+        false => Preprocessing::TorchFidelity,
+    }))
 }
 
 fn features(
@@ -414,11 +428,39 @@ fn statistics_of(path: &Path) -> anyhow::Result<Option<pixel_iqn::eval::Gaussian
     })
 }
 
-/// The images of an npz file or a folder.
-fn load(path: &Path, size: usize) -> anyhow::Result<ImageDataset> {
+/// The images of an npz file, of a data set, or of a folder.
+fn load(path: &Path, size: Option<usize>) -> anyhow::Result<ImageDataset> {
     if path.extension().is_some_and(|extension| extension == "npz") {
-        Ok(load_npz(path)?)
-    } else {
-        Ok(folder::load(path, size, 3, folder::Fit::CropAndScale)?)
+        return Ok(load_npz(path)?);
     }
+    let text = path.to_string_lossy();
+    if let Some((kind, folder)) = text.split_once(':')
+        && let Ok(kind) = kind.parse::<DatasetKind>()
+    {
+        let (folder, held_out) = match folder.strip_suffix(":held-out") {
+            Some(folder) => (folder, true),
+            None => (folder, false),
+        };
+        let options = OpenOptions {
+            size,
+            ..OpenOptions::default()
+        };
+        let splits = pixel_iqn::data::open(kind, Some(Path::new(folder)), &options)?;
+        return Ok(match held_out {
+            true => splits.held_out,
+            false => splits.train,
+        });
+    }
+    let (size, fit) = match (size, folder::first_size(path)?) {
+        (Some(size), _) => (size, folder::Fit::CropAndScale),
+        (None, [height, width]) if height == width => (height, folder::Fit::Exact),
+        (None, [height, width]) => bail!(
+            "the images in {} are of {height} x {width}: --size cuts and scales them to a square",
+            path.display()
+        ),
+    };
+    folder::load(path, size, 3, fit).with_context(|| match fit {
+        folder::Fit::Exact => "images of several sizes: --size brings them to one".to_owned(),
+        folder::Fit::CropAndScale => path.display().to_string(),
+    })
 }

@@ -16,7 +16,7 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixel_iqn::core::{OnRow, RowDone};
 use pixel_iqn::data::{DataError, OpenOptions, Splits};
-use pixel_iqn::eval::InceptionWeights;
+use pixel_iqn::eval::{InceptionV3, InceptionWeights};
 use pixel_iqn::train::{DataConfig, Interrupter};
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind};
 
@@ -93,7 +93,7 @@ pub fn check_folder_of(out: &Path) -> anyhow::Result<()> {
 
 /// Opens the weights of Inception v3; downloads them first, where the file is missing and has the
 /// name under which they are published.
-pub fn inception(path: &Path) -> anyhow::Result<InceptionWeights> {
+fn inception(path: &Path) -> anyhow::Result<InceptionWeights> {
     #[cfg(feature = "download")]
     {
         const NAMES: [&str; 2] = [
@@ -107,6 +107,16 @@ pub fn inception(path: &Path) -> anyhow::Result<InceptionWeights> {
         }
     }
     Ok(InceptionWeights::open(path)?)
+}
+
+/// Inception v3 with the [weights](inception) of a file: on the CPU by kernels of its own, elsewhere
+/// by Burn.
+pub fn inception_on(path: &Path, device: &str) -> anyhow::Result<InceptionV3> {
+    let weights = inception(path)?;
+    Ok(match device {
+        "cpu" => InceptionV3::on_cpu(&weights),
+        name => InceptionV3::on_device(&weights, &pixel_iqn::device(name)?),
+    })
 }
 
 static INTERRUPTER: OnceLock<Interrupter> = OnceLock::new();

@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::error::{DataError, Result};
+use crate::rng::{below, stream};
 
 /// 8-bit images of one size, with or without class labels.
 ///
@@ -247,6 +248,26 @@ impl ImageDataset {
         Ok(self)
     }
 
+    /// So many images drawn without replacement, in the order of the set, as a seed has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn draw(self, count: usize, seed: u64) -> Result<Self> {
+        if !(1..self.len()).contains(&count) {
+            return self.take(count);
+        }
+        let mut rng = stream(seed, u64::from_be_bytes(*b"drawing "));
+        let mut indices: Vec<usize> = (0..self.len()).collect();
+        for i in 0..count {
+            let other = i + below(&mut rng, indices.len() - i);
+            indices.swap(i, other);
+        }
+        indices.truncate(count);
+        indices.sort_unstable();
+        Ok(self.select(indices.into_iter()))
+    }
+
     /// The set in smaller images, `[height, width]`: each level is the mean of those of its box,
     /// rounded half up. In the same size it stays as it is.
     ///
@@ -376,6 +397,20 @@ mod tests {
             .and_then(|set| set.with_labels(vec![0, 1, 2, 0, 1, 2], 3))
             .and_then(|set| set.with_class_names(["a", "b", "c"]))
             .unwrap()
+    }
+
+    #[test]
+    fn a_draw_is_a_subset_that_the_seed_chooses() {
+        let draw = |count, seed| six().draw(count, seed).unwrap();
+        assert_eq!(draw(6, 1), six());
+        assert_eq!(draw(3, 1), draw(3, 1));
+        assert!((2..20).any(|seed| draw(3, seed) != draw(3, 1)));
+        for seed in 0..20 {
+            let first_bytes: Vec<u8> = (0..3).map(|i| draw(3, seed).image(i)[0]).collect();
+            // In the order of the set, and none twice.
+            assert!(first_bytes.is_sorted_by(|a, b| a < b), "{first_bytes:?}");
+        }
+        assert!(six().draw(0, 1).is_err() && six().draw(7, 1).is_err());
     }
 
     #[test]

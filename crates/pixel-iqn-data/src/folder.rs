@@ -54,6 +54,32 @@ pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<Image
     load_with(path, size, channels, fit, FlatClasses::Unlabelled)
 }
 
+/// Height and width of the first image of a folder, in the order of [`load`].
+///
+/// # Errors
+///
+/// [`DataError::Empty`] where there is none, [`DataError::Image`] where it cannot be read, and
+/// [`DataError::Io`].
+pub fn first_size(path: &Path) -> Result<[usize; 2]> {
+    let empty = |path: &Path| DataError::Empty {
+        path: path.to_owned(),
+    };
+    let (mut files, folders) = list(path)?;
+    if let Some(folder) = folders.first() {
+        files = list(folder)?.0;
+    }
+    let file = files.first().ok_or_else(|| empty(path))?;
+    let reader = ImageReader::open(file).map_err(at(file))?;
+    let reader = reader.with_guessed_format().map_err(at(file))?;
+    let (width, height) = reader
+        .into_dimensions()
+        .map_err(|source| DataError::Image {
+            path: file.clone(),
+            source,
+        })?;
+    Ok([height as usize, width as usize])
+}
+
 pub(crate) fn load_with(
     path: &Path,
     size: usize,

@@ -70,7 +70,8 @@ pub struct ConditionalScores {
     pub crps: Estimate,
     /// `1 - crps / crps of the marginal distribution`: 0 knows nothing, 1 knows everything.
     pub skill: f64,
-    /// The negative binary logarithm of the probability of a level. Lower is better.
+    /// The negative binary logarithm of the probability of a level of 256; a model of fewer levels
+    /// spreads each evenly over those that it holds. Lower is better.
     pub bits_per_dim: Estimate,
     /// The part of the values inside the central 50% interval, in whole levels. At least 0.5 for
     /// a calibrated model; more, where single levels have much probability.
@@ -320,7 +321,9 @@ fn judge_image<D: Distribution>(
         scores.crps += distribution.crps(y) / count;
         let (below, at) = distribution.below_and_at(y);
         // What single precision rounds to zero is still possible.
-        scores.bits_per_dim -= at.max(f64::from(f32::MIN_POSITIVE)).log2() / count;
+        // A level of a coarser grid spreads over those of 256 that it holds.
+        let at_level = at.max(f64::from(f32::MIN_POSITIVE)) / distribution.coarseness();
+        scores.bits_per_dim -= at_level.log2() / count;
         judged
             .pit
             .push((below + f64::from(*u) * at).clamp(0.0, 1.0));
@@ -387,6 +390,31 @@ mod tests {
         conditional_scores(model, set, &marginal, &options, &Device::flex(), go_on)
             .unwrap()
             .unwrap()
+    }
+
+    /// Level `l` of 16 with the same probability everywhere.
+    struct Coarse;
+
+    impl Forecaster for Coarse {
+        fn forecast(
+            &self,
+            batch: &ImageBatch,
+            _: &ForecastOptions,
+            on_pass: &mut dyn FnMut() -> ControlFlow<()>,
+        ) -> Result<Option<Forecasts>, EvalError> {
+            let values: usize = batch.images.dims().iter().product();
+            let forecasts = Forecasts::Levels {
+                levels: 16,
+                probabilities: vec![1.0 / 16.0; 16 * values],
+            };
+            Ok(on_pass().is_continue().then_some(forecasts))
+        }
+    }
+
+    #[test]
+    fn bits_of_coarse_levels_are_those_of_256() {
+        let scores = scores(&Coarse, &uniform_set(2));
+        assert!((scores.bits_per_dim.mean - 8.0).abs() < 1e-6, "{scores:?}");
     }
 
     #[test]

@@ -17,6 +17,11 @@ pub(crate) trait Distribution {
     /// The probability of what lies below the outcome's level, and of the level itself.
     fn below_and_at(&self, y: f64) -> (f64, f64);
 
+    /// How many of the 256 levels a level of the distribution's own grid holds.
+    fn coarseness(&self) -> f64 {
+        1.0
+    }
+
     /// The central interval of probability `p`, in whole levels of the distribution's own grid,
     /// and the width of a level.
     fn interval(&self, p: f64) -> (f64, f64, f64);
@@ -166,6 +171,10 @@ impl Distribution for Levels {
             before + (to - y.clamp(from, to)) * (1.0 - p).powi(2)
         })
         .sum()
+    }
+
+    fn coarseness(&self) -> f64 {
+        LEVELS as f64 / self.cumulative.len() as f64
     }
 
     fn below_and_at(&self, y: f64) -> (f64, f64) {
