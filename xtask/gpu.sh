@@ -8,7 +8,8 @@
 #   OUT   folder for what comes out: a log for each step, and the run
 #   STEP  in this order by default: device parity train-bench sample-bench profile train judge
 #
-# Environment: PYTHON (python3) with PyTorch; DEVICE (cuda); MINUTES (8) of training; PEAK_BATCHES, the batches that
+# Environment: PYTHON (python3) with PyTorch; DEVICE (cuda); MINUTES (8) of training; WEIGHTS,
+# those of Inception v3 if they are there; PEAK_BATCHES, the batches that
 # the training bench tries. A step that fails is told and does not keep the next from running.
 set -uo pipefail
 
@@ -48,8 +49,9 @@ import json, sys
 runs = [json.loads(line) for line in sys.stdin]
 print(max(runs, key=lambda run: run["images_per_second"])["batch"] if runs else 32)')
         "$bin/xtask" bench train --device "$device_name" --case "$preset:$best" --python "$python" \
-            --reference "$reference"
+            --reference "$reference" || failed=1
     done
+    return "${failed:-0}"
 }
 
 # 10,000 images in a minute are 167 images a second.
@@ -57,15 +59,21 @@ sample-bench() {
     "$bin/xtask" bench sample --device "$device_name" --batch 1,64,256,1024
 }
 
-# What takes the time of a training step, by Burn's own profiler.
+# What takes the time of a training step: by Nsight Systems where it is there, else the launches that
+# CubeCL writes down one by one.
 profile() {
-    CUBECL_DEBUG_OPTION=profile-medium CUBECL_DEBUG_LOG="$out/profile.log" \
-        "$bin/xtask" bench train --device "$device_name" --case paper_small:64 --lowering product --seconds 5
-    tail -n 100 "$out/profile.log"
+    bench=("$bin/xtask" bench train --device "$device_name" --case paper_small:64 --lowering product
+        --seconds 5)
+    if command -v nsys; then
+        nsys profile --stats true --force-overwrite true --output "$out/profile" "${bench[@]}"
+    else
+        CUBECL_DEBUG_OPTION=profile-medium CUBECL_DEBUG_LOG="$out/profile.log" "${bench[@]}"
+        wc "$out/profile.log"
+    fi
 }
 
 # `paper_small` on all of CIFAR-10, with and without classes, until the time is over; the runs go on
-# where they stopped when the step is run again.
+# where they stopped when the step is run again, with the batch and the steps they began with.
 train() {
     for run in plain classes; do
         folder=$out/$run
@@ -77,8 +85,10 @@ train() {
             [ "$run" = classes ] && flags+=(--class-conditional)
         fi
         # An interrupt writes a checkpoint.
-        timeout --signal INT "$((minutes * 30))" "$bin/train_cifar" --device "$device_name" --plain "${flags[@]}"
+        # 124: the time is over.
+        timeout --signal INT "$((minutes * 30))" "$bin/train_cifar" --device "$device_name" --plain "${flags[@]}" || [ $? -eq 124 ] || failed=1
     done
+    return "${failed:-0}"
 }
 
 # Scores and samples of the runs that `train` finished or broke off.
@@ -88,8 +98,12 @@ judge() {
             --out "$out/$run.npz"
         "$bin/sample" --device "$device_name" --run "$out/$run" --count 100 --out "$out/$run.png"
         "$bin/evaluate" --device "$device_name" --run "$out/$run" --data "$data" --images 1000 \
-            --out "$out/$run.json"
+            --out "$out/$run.json" || failed=1
+        "$bin/evaluate" --device "$device_name" --generated "$out/$run.npz" \
+            --real "cifar10:$data:held-out" ${WEIGHTS:+--weights "$WEIGHTS"} \
+            --out "$out/$run-samples.json" || failed=1
     done
+    return "${failed:-0}"
 }
 
 if [ $# -eq 0 ]; then

@@ -5,13 +5,17 @@ use anyhow::{Context, ensure};
 /// Test vectors of the reference implementation.
 const VECTORS: &str = "crates/pixel-iqn-core/tests/fixtures/reference/vectors";
 
-/// The devices of `--wgpu` that need no GPU.
-const DEVICES: [&str; 2] = ["ndarray", "wgpu:software"];
+/// The devices that need no GPU, with the lowerings that each has.
+const DEVICES: [(&str, &[&str]); 3] = [
+    ("cpu", &["fastest", "product", "convolution"]),
+    ("ndarray", &["product", "convolution"]),
+    ("wgpu:software", &["product", "convolution"]),
+];
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Instead of the gate: hold the models on NdArray, and on WGPU with a software adapter, against
-    /// the reference. Needs Mesa's lavapipe (Debian: mesa-vulkan-drivers, libvulkan1), and about 20
+    /// Instead of the gate: hold the models on Flex, NdArray, and WGPU with a software adapter against
+    /// the reference, and run the tests of the WGPU crate. Needs Mesa's lavapipe (Debian: mesa-vulkan-drivers, libvulkan1), and about 20
     /// minutes on 2 cores to build
     #[arg(long)]
     wgpu: bool,
@@ -22,36 +26,29 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return step(Command::new("bash").arg(".ci/run"));
     }
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    for device in DEVICES {
-        for lowering in ["product", "convolution"] {
-            // A folder of its own: other features would make the next plain build start anew.
+    // A folder of its own: other features would make the next plain build start anew.
+    let common = ["--release", "--locked", "--target-dir", "target/backends"];
+    for (device, lowerings) in DEVICES {
+        for lowering in lowerings {
             step(
                 Command::new(&cargo)
-                    .args([
-                        "run",
-                        "--release",
-                        "--locked",
-                        "--target-dir",
-                        "target/backends",
-                    ])
-                    .args([
-                        "--package",
-                        "xtask",
-                        "--features",
-                        "ndarray,wgpu-untuned",
-                        "--",
-                    ])
-                    .args([
-                        "parity",
-                        VECTORS,
-                        "--device",
-                        device,
-                        "--lowering",
-                        lowering,
-                    ]),
+                    .arg("run")
+                    .args(common)
+                    .args(["--package", "xtask", "--features", "ndarray,wgpu-untuned"])
+                    .args(["--", "parity", VECTORS, "--device", device])
+                    .args(["--lowering", lowering]),
             )?;
         }
     }
+    // Both packages in one build, so that the features of Burn are those of before.
+    step(
+        Command::new(&cargo)
+            .arg("test")
+            .args(common)
+            .args(["--package", "xtask", "--package", "pixel-iqn-wgpu"])
+            .args(["--no-default-features", "--lib"])
+            .args(["--features", "xtask/ndarray,xtask/wgpu-untuned"]),
+    )?;
     Ok(())
 }
 

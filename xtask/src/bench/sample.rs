@@ -125,14 +125,14 @@ fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Seconds for a batch: the better of two for small ones, which the first run warms up.
+/// Seconds for a batch: the better of two, of which the first also compiles kernels.
 fn sampling(sampler: &dyn Sampler, batch: usize, size: usize) -> anyhow::Result<f64> {
     let options = SampleOptions {
         batch,
         ..SampleOptions::new(batch, [size, size], 0)
     };
     let mut best = f64::INFINITY;
-    for _ in 0..if batch <= 16 { 2 } else { 1 } {
+    for _ in 0..2 {
         for batch in options.batches(sampler.config())? {
             let start = Instant::now();
             sampler.sample(&batch, &|_| ControlFlow::Continue(()))?;

@@ -157,7 +157,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         if let (Some(python), Some(ours)) = (&args.python, best) {
             for mode in &torch_modes(args) {
-                let mut theirs = torch(args, python, case, mode)?;
+                // One that fails, for want of a compiler say, must not keep the others from running.
+                let mut theirs = match torch(args, python, case, mode) {
+                    Ok(theirs) => theirs,
+                    Err(error) => {
+                        eprintln!("WARNING: {error:#}");
+                        continue;
+                    }
+                };
                 theirs["peak_gflops"] = ours["peak_gflops"].clone();
                 report(args, case, mode, &theirs, Some(&ours))?;
             }
