@@ -15,11 +15,12 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
+use common::judging::{ESTIMATES, crps_difference, features, inception_on};
 use pixel_iqn::data::{ImageDataset, NpzWriter, save_sheet};
 use pixel_iqn::eval::{
     ConditionalOptions, ConditionalScores, Estimate, FeatureSet, Forecaster, ImageSetOptions,
     ImageSetScores, InceptionV3, KidOptions, LevelDistance, MarginalForecaster,
-    SlicedWassersteinOptions, conditional_scores, extract, image_set_scores, sliced_wasserstein,
+    SlicedWassersteinOptions, conditional_scores, image_set_scores, sliced_wasserstein,
 };
 use pixel_iqn::train::plot::{self, Chart, Mark, Series, color};
 use pixel_iqn::train::{
@@ -230,8 +231,15 @@ fn run(args: &Args) -> anyhow::Result<()> {
         inception: None,
     };
     if let Some(path) = &args.weights {
-        let network = common::inception_on(path, &args.device.device)?;
-        match features(&job, &network, &job.real, "features of held-out images")? {
+        let network = inception_on(path, &args.device.device)?;
+        let wanted = image_set_options(args).of_real();
+        match features(
+            &network,
+            &job.real,
+            wanted,
+            32,
+            "features of held-out images",
+        )? {
             Some(features) => job.inception = Some((network, features)),
             None => return interrupted(args),
         }
@@ -340,10 +348,11 @@ fn train_and_judge<M: TrainModel + Forecaster>(
     let set = ImageDataset::new(samples.clone(), job.real.shape())?;
     let mut image_sets = None;
     if let Some((network, real)) = &job.inception {
-        let Some(generated) = features(job, network, &set, &format!("features of {name}"))? else {
+        let options = image_set_options(args);
+        let task = format!("features of {name}");
+        let Some(generated) = features(network, &set, options.of_generated(), 32, &task)? else {
             return Ok(None);
         };
-        let options = image_set_options(job.args);
         image_sets = Some(image_set_scores(&generated, Some(real), &options)?);
     }
     Ok(Some(Judged {
@@ -367,22 +376,6 @@ fn image_set_options(args: &Args) -> ImageSetOptions {
         }),
         ..Default::default()
     }
-}
-
-fn features(
-    job: &Job<'_>,
-    network: &InceptionV3,
-    set: &ImageDataset,
-    task: &str,
-) -> anyhow::Result<Option<FeatureSet>> {
-    let wanted = image_set_options(job.args).of_generated();
-    let progress = common::Progress::new(task, set.len());
-    let extracted = extract(network, set, wanted, 32, |done| {
-        progress.set(done, "images");
-        common::unless_interrupted()
-    })?;
-    progress.finish();
-    Ok(extracted)
 }
 
 fn swd(a: &ImageDataset, b: &ImageDataset) -> anyhow::Result<Vec<LevelDistance>> {
@@ -420,7 +413,7 @@ fn report(job: &Job<'_>, about: &RunConfig, judged: &[Judged]) -> anyhow::Result
         })
     });
     let json = json!({
-        "data": job.args.data.dataset.unwrap_or(DatasetKind::Cifar10).name(),
+        "data": about.data.dataset,
         "description": about.data.description,
         "steps": about.train.steps,
         "samples": job.args.samples,
@@ -439,23 +432,12 @@ fn report(job: &Job<'_>, about: &RunConfig, judged: &[Judged]) -> anyhow::Result
 
 /// The scores, a row each, with a column for each training.
 fn table(args: &Args, about: &RunConfig, all: &[Judged], chance: &[LevelDistance]) -> String {
-    type Part = fn(&ConditionalScores) -> Estimate;
     let with_interval = |e: Estimate| format!("{:.5} [{:.5}, {:.5}]", e.mean, e.low, e.high);
-    let estimates: [(&str, Part); 8] = [
-        ("CRPS", |s| s.crps),
-        ("pinball", |s| s.pinball),
-        ("bits/dim", |s| s.bits_per_dim),
-        ("inside 50%", |s| s.coverage_50),
-        ("inside 90%", |s| s.coverage_90),
-        ("width 50%", |s| s.width_50),
-        ("width 90%", |s| s.width_90),
-        ("crossing rate", |s| s.crossing_rate),
-    ];
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
     let mut row = |name: &str, cell: &dyn Fn(&Judged) -> String| {
         rows.push((name.to_owned(), all.iter().map(cell).collect()));
     };
-    for (name, part) in estimates {
+    for (name, part) in ESTIMATES {
         row(name, &|judged| with_interval(part(&judged.conditional)));
     }
     row("calibration error", &|judged| {
@@ -470,8 +452,7 @@ fn table(args: &Args, about: &RunConfig, all: &[Judged], chance: &[LevelDistance
             let is_base = |other: &&Judged| other.contender == *first && other.seed == judged.seed;
             match all.iter().find(is_base) {
                 Some(base) if judged.contender != *first => {
-                    let (a, b) = (crps_by_image(judged), crps_by_image(base));
-                    with_interval(Estimate::of_differences(&a, &b, 0))
+                    with_interval(crps_difference(&judged.conditional, &base.conditional, 0))
                 }
                 _ => "-".to_owned(),
             }
@@ -525,11 +506,6 @@ fn table(args: &Args, about: &RunConfig, all: &[Judged], chance: &[LevelDistance
     lines.extend(rows.map(|(name, cells)| format!("| {name} | {} |", cells.join(" | "))));
     lines.push(String::new());
     lines.join("\n")
-}
-
-fn crps_by_image(judged: &Judged) -> Vec<f64> {
-    let images = judged.conditional.by_image.iter();
-    images.map(|image| image.crps).collect()
 }
 
 /// The CRPS on held-out images over the steps, a line for each training.

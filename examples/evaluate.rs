@@ -13,12 +13,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
+use common::judging::{ESTIMATES, crps_difference, features, inception_on};
 use pixel_iqn::core::PixelModel;
 use pixel_iqn::data::{ImageDataset, OpenOptions, folder, load_npz, save_sheet};
 use pixel_iqn::eval::{
     ConditionalOptions, ConditionalScores, Estimate, FeatureSet, ForecastOptions, Forecaster,
     ImageSetOptions, InceptionScoreOptions, InceptionV3, KidOptions, MarginalForecaster,
-    Preprocessing, SlicedWassersteinOptions, Wanted, conditional_scores, extract, image_set_scores,
+    Preprocessing, SlicedWassersteinOptions, Wanted, conditional_scores, image_set_scores,
     sliced_wasserstein, value_maps,
 };
 use pixel_iqn::train::{DataConfig, Weights};
@@ -248,32 +249,13 @@ fn draw_maps(
 }
 
 fn print_table(judged: &[(String, ConditionalScores)], seed: u64) {
-    type Part = fn(&ConditionalScores) -> Estimate;
-    let rows: [(&str, Part); 9] = [
-        ("CRPS", |s| s.crps),
-        ("pinball", |s| s.pinball),
-        ("bits/dim", |s| s.bits_per_dim),
-        ("coverage 50%", |s| s.coverage_50),
-        ("coverage 90%", |s| s.coverage_90),
-        ("width 50%", |s| s.width_50),
-        ("width 90%", |s| s.width_90),
-        ("crossing rate", |s| s.crossing_rate),
-        ("skill", |s| Estimate {
-            mean: s.skill,
-            low: f64::NAN,
-            high: f64::NAN,
-        }),
-    ];
     for (name, scores) in judged {
         println!("{name}: {} images, {} tau", scores.images, scores.taus);
-        for (row, part) in rows {
+        for (row, part) in ESTIMATES {
             let Estimate { mean, low, high } = part(scores);
-            if low.is_nan() {
-                println!("  {row:<18} {mean:.5}");
-            } else {
-                println!("  {row:<18} {mean:.5}  [{low:.5}, {high:.5}]");
-            }
+            println!("  {row:<18} {mean:.5}  [{low:.5}, {high:.5}]");
         }
+        println!("  {:<18} {:.5}", "skill", scores.skill);
         println!(
             "  {:<18} {:.5}",
             "calibration error", scores.calibration_error
@@ -283,10 +265,7 @@ fn print_table(judged: &[(String, ConditionalScores)], seed: u64) {
         return;
     };
     for (name, scores) in others {
-        let crps = |s: &ConditionalScores| -> Vec<f64> {
-            s.by_image.iter().map(|image| image.crps).collect()
-        };
-        let d = Estimate::of_differences(&crps(scores), &crps(base), seed);
+        let d = crps_difference(scores, base, seed);
         println!(
             "CRPS of {name} less that of {first}: {:+.5} [{:+.5}, {:+.5}]",
             d.mean, d.low, d.high
@@ -362,7 +341,12 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
             }),
             ..Default::default()
         };
-        let Some(first) = features(args, network, &a, options.of_generated(), "generated")? else {
+        // Features are kept to be held against others.
+        let wanted = Wanted {
+            pool: b.is_some(),
+            ..options.of_generated()
+        };
+        let Some(first) = features(network, &a, wanted, args.batch, "generated")? else {
             return Ok(None);
         };
         if let Some(path) = &args.save_statistics {
@@ -370,7 +354,7 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
             println!("wrote {}", path.display());
         }
         let second = match (b, statistics) {
-            (Some(b), _) => match features(args, network, &b, options.of_real(), "real")? {
+            (Some(b), _) => match features(network, &b, options.of_real(), args.batch, "real")? {
                 Some(second) => Some(second),
                 None => return Ok(None),
             },
@@ -393,27 +377,11 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
 }
 
 fn network(args: &Args, path: &Path) -> anyhow::Result<InceptionV3> {
-    let network = common::inception_on(path, &args.device.device)?;
+    let network = inception_on(path, &args.device.device)?;
     Ok(network.with_preprocessing(match args.pytorch_fid {
         true => Preprocessing::PytorchFid,
         false => Preprocessing::TorchFidelity,
     }))
-}
-
-fn features(
-    args: &Args,
-    network: &InceptionV3,
-    set: &ImageDataset,
-    wanted: Wanted,
-    task: &str,
-) -> anyhow::Result<Option<FeatureSet>> {
-    let progress = common::Progress::new(task, set.len());
-    let extracted = extract(network, set, wanted, args.batch, |done| {
-        progress.set(done, "images");
-        common::unless_interrupted()
-    })?;
-    progress.finish();
-    Ok(extracted)
 }
 
 /// Those of an npz file that has them.

@@ -3,6 +3,7 @@
 // Each example is a program of its own and uses a part of this.
 #![allow(dead_code, reason = "no example uses all of it")]
 
+pub mod judging;
 pub mod training;
 
 use std::io::IsTerminal;
@@ -16,7 +17,6 @@ use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixel_iqn::core::{OnRow, RowDone};
 use pixel_iqn::data::{DataError, OpenOptions, Splits};
-use pixel_iqn::eval::{InceptionV3, InceptionWeights};
 use pixel_iqn::train::{DataConfig, Interrupter};
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind};
 
@@ -89,34 +89,6 @@ pub fn check_folder_of(out: &Path) -> anyhow::Result<()> {
         out.display()
     );
     Ok(())
-}
-
-/// Opens the weights of Inception v3; downloads them first, where the file is missing and has the
-/// name under which they are published.
-fn inception(path: &Path) -> anyhow::Result<InceptionWeights> {
-    #[cfg(feature = "download")]
-    {
-        const NAMES: [&str; 2] = [
-            "pt_inception-2015-12-05-6726825d.pth",
-            "weights-inception-2015-12-05-6726825d.pth",
-        ];
-        let published = NAMES.iter().any(|name| path.ends_with(name));
-        if published && !path.exists() {
-            println!("no {}: downloading it", path.display());
-            InceptionWeights::download(path)?;
-        }
-    }
-    Ok(InceptionWeights::open(path)?)
-}
-
-/// Inception v3 with the [weights](inception) of a file: on the CPU by kernels of its own, elsewhere
-/// by Burn.
-pub fn inception_on(path: &Path, device: &str) -> anyhow::Result<InceptionV3> {
-    let weights = inception(path)?;
-    Ok(match device {
-        "cpu" => InceptionV3::on_cpu(&weights),
-        name => InceptionV3::on_device(&weights, &pixel_iqn::device(name)?),
-    })
 }
 
 static INTERRUPTER: OnceLock<Interrupter> = OnceLock::new();

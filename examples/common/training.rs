@@ -1,4 +1,4 @@
-//! Training sessions and scoring, with what they show on the way.
+//! Training sessions, with what they show on the way.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

@@ -5,6 +5,7 @@ mod ci;
 mod lowering;
 mod parity;
 mod parity_eval;
+mod python;
 mod torture;
 
 use std::process::ExitCode;

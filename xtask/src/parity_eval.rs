@@ -1,6 +1,5 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 use pixel_iqn::DatasetKind;
@@ -10,6 +9,8 @@ use pixel_iqn::eval::{
     Preprocessing, frechet_distance, inception_score, kernel_inception_distance, precision_recall,
 };
 use serde_json::Value;
+
+use crate::python;
 
 /// Largest difference of a feature, relative to the root mean square of the features.
 const MAX_FEATURES: f64 = 1e-4;
@@ -67,21 +68,13 @@ pub fn torch_fidelity(
     folder: &Path,
     batch: usize,
 ) -> anyhow::Result<Value> {
-    let output = Command::new(python)
-        .args(["-c", include_str!("eval_reference.py"), task])
-        .arg(folder)
-        .args([rayon::current_num_threads(), batch].map(|n| n.to_string()))
-        .output()
-        .with_context(|| format!("cannot start {}", python.display()))?;
-    ensure!(
-        output.status.success(),
-        "torch-fidelity failed: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout)?;
-    let line = text.lines().last().context("the script printed nothing")?;
-    Ok(serde_json::from_str(line)?)
+    let script = include_str!("eval_reference.py");
+    python::run(python, script, "torch-fidelity", |command| {
+        command
+            .arg(task)
+            .arg(folder)
+            .args([rayon::current_num_threads(), batch].map(|n| n.to_string()));
+    })
 }
 
 fn compare(args: &Args, folder: &Path) -> anyhow::Result<()> {

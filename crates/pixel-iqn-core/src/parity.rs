@@ -165,8 +165,7 @@ impl Case<'_> {
         let mut worst = 0.0f64;
         for sampler in samplers {
             let sample = sampler.sample(&batch, &|_| ControlFlow::Continue(()))?;
-            // Checks the number of values, too.
-            max_difference("sample", &sample, &expected)?;
+            same_length("sample", &sample, &expected)?;
             // Not a number is not equal.
             let equal = sample.iter().zip(&expected).filter(|(a, b)| {
                 let difference = (f64::from(**a) - f64::from(**b)).abs();
@@ -253,7 +252,7 @@ fn below(end: usize, name: &str, numbers: Vec<i64>) -> Result<Vec<i64>, ParityEr
     }
 }
 
-fn max_difference(name: &str, ours: &[f32], theirs: &[f32]) -> Result<f64, ParityError> {
+fn same_length(name: &str, ours: &[f32], theirs: &[f32]) -> Result<(), ParityError> {
     if ours.len() != theirs.len() {
         return Err(ParityError::Tensor(format!(
             "`{name}` has {} values, {} are expected",
@@ -261,6 +260,11 @@ fn max_difference(name: &str, ours: &[f32], theirs: &[f32]) -> Result<f64, Parit
             ours.len()
         )));
     }
+    Ok(())
+}
+
+fn max_difference(name: &str, ours: &[f32], theirs: &[f32]) -> Result<f64, ParityError> {
+    same_length(name, ours, theirs)?;
     let differences = ours
         .iter()
         .zip(theirs)

@@ -1,4 +1,5 @@
 use burn::tensor::{Device, Tensor, TensorData};
+use pixel_iqn_loss::tau_midpoints;
 
 use crate::noise::Noise;
 
@@ -48,10 +49,8 @@ impl TauPlacement {
     ///
     /// Panics if the shape has another number of values.
     pub fn tau(&self, pass: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
-        let bins = self.bins(pass);
-        let tau: Vec<f32> = bins
-            .map(|bin| ((bin as f64 + 0.5) / self.bins as f64) as f32)
-            .collect();
+        let middles = tau_midpoints(self.bins);
+        let tau: Vec<f32> = self.bins(pass).map(|bin| middles[bin] as f32).collect();
         Tensor::from_data(TensorData::new(tau, shape), device)
     }
 

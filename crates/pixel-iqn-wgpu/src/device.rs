@@ -59,7 +59,7 @@ impl FromStr for Adapter {
             None => (text, 0),
         };
         match kind {
-            "" => Ok(Self::Default),
+            "" if text.is_empty() => Ok(Self::Default),
             "discrete" => Ok(Self::Discrete(index)),
             "integrated" => Ok(Self::Integrated(index)),
             "virtual" => Ok(Self::Virtual(index)),
@@ -186,7 +186,7 @@ mod tests {
         }
         assert_eq!("".parse(), Ok(Adapter::Default));
         assert_eq!("discrete".parse(), Ok(Adapter::Discrete(0)));
-        for text in ["x", "-1", "discrete:", "software:1", "1:2", "default"] {
+        for text in ["x", "-1", "discrete:", "software:1", "1:2", ":1", "default"] {
             let error = text.parse::<Adapter>().unwrap_err();
             assert_eq!(error, ParseAdapterError(text.to_owned()));
         }

@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{lowerings, output_of_this_program, peak_bytes};
 use crate::lowering::LoweringName;
+use crate::python;
 
 /// Steps before those that are measured.
 const WARM_UP: usize = 3;
@@ -234,27 +234,18 @@ fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
 
 fn torch(args: &Args, python: &Path, case: &Case, mode: &str) -> anyhow::Result<Value> {
     let threads = rayon::current_num_threads();
-    let output = Command::new(python)
-        .args(["-c", include_str!("train.py")])
-        .arg(&args.reference)
-        .args([&case.config_json()?, mode])
-        .args([case.batch, case.size, threads].map(|n| n.to_string()))
-        .arg(args.seconds.to_string())
-        .arg(match args.device.starts_with("cuda") {
-            true => &args.device,
-            false => "cpu",
-        })
-        .output()
-        .with_context(|| format!("cannot start {}", python.display()))?;
-    ensure!(
-        output.status.success(),
-        "{mode} failed: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout)?;
-    let line = text.lines().last().context("the script printed nothing")?;
-    Ok(serde_json::from_str(line)?)
+    let config = case.config_json()?;
+    python::run(python, include_str!("train.py"), mode, |command| {
+        command
+            .arg(&args.reference)
+            .args([&config, mode])
+            .args([case.batch, case.size, threads].map(|n| n.to_string()))
+            .arg(args.seconds.to_string())
+            .arg(match args.device.starts_with("cuda") {
+                true => &args.device,
+                false => "cpu",
+            });
+    })
 }
 
 fn report(
