@@ -129,9 +129,9 @@ impl Contender {
 
     fn settings(self) -> &'static [&'static str] {
         match self {
-            Self::Gates => &["model.head=quantile", "model.tau_injection=gates"],
-            Self::Head => &["model.head=quantile", "model.tau_injection=head"],
-            Self::Categorical => &["model.head=categorical"],
+            Self::Gates => &["model.output=gates"],
+            Self::Head => &["model.output=head"],
+            Self::Categorical => &["model.output=categorical"],
         }
     }
 }
@@ -191,7 +191,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     for setting in &args.settings {
         let key = setting.split('=').next().unwrap_or_default().trim();
         ensure!(
-            !["train.seed", "model.head", "model.tau_injection"].contains(&key),
+            !["train.seed", "model.output", "model.output.kind"].contains(&key),
             "--set {setting}: that is what compare varies; use --models and --seeds"
         );
     }
@@ -284,7 +284,7 @@ fn interrupted(args: &Args) -> anyhow::Result<()> {
 }
 
 /// None where Ctrl-C came first.
-fn train_and_judge<M: TrainModel + Forecaster>(
+fn train_and_judge<M: TrainModel + Forecaster + Into<pixel_iqn::AnyModel>>(
     job: &Job<'_>,
     contender: Contender,
     config: RunConfig,

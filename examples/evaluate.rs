@@ -23,7 +23,7 @@ use pixel_iqn::eval::{
     sliced_wasserstein, value_maps,
 };
 use pixel_iqn::train::{DataConfig, Weights};
-use pixel_iqn::{DatasetKind, GatedPixelCnn, Head, PixelIqn, RunConfig, RunDir};
+use pixel_iqn::{DatasetKind, GatedPixelCnn, PixelIqn, RunConfig, RunDir};
 use serde_json::json;
 
 /// Judge models on held-out images, or sets of images against each other
@@ -141,9 +141,9 @@ fn judge_models(args: &Args) -> anyhow::Result<Option<serde_json::Value>> {
             path.display()
         );
         let first = judged.is_empty();
-        let scores = match config.model.head {
-            Head::Quantile => judge_model::<PixelIqn>(args, &run, &config, images, first)?,
-            Head::Categorical => judge_model::<GatedPixelCnn>(args, &run, &config, images, first)?,
+        let scores = match config.model.output.is_quantile() {
+            true => judge_model::<PixelIqn>(args, &run, &config, images, first)?,
+            false => judge_model::<GatedPixelCnn>(args, &run, &config, images, first)?,
         };
         let Some(scores) = scores else {
             return Ok(None);

@@ -82,7 +82,7 @@ fn parse_labels(text: &str) -> Result<Labels, String> {
     let labels: Result<Vec<usize>, _> = text.split(',').map(|label| label.trim().parse()).collect();
     match labels.as_deref() {
         Ok([label]) => Ok(Labels::One(*label)),
-        Ok(labels) => Ok(Labels::PerImage(labels.to_vec())),
+        Ok(labels) => Ok(Labels::PerImage(labels.iter().copied().map(Some).collect())),
         Err(_) => Err("give a class, classes separated by commas, `spread` or `none`".into()),
     }
 }
@@ -167,20 +167,20 @@ fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn options(args: &Args, config: &RunConfig) -> SampleOptions {
-    SampleOptions {
-        tau: match (args.tau, args.tau_range) {
-            (Some(tau), _) => TauSource::Constant(tau),
-            (None, Some((low, high))) => TauSource::Interval(low, high),
-            (None, None) => TauSource::Uniform,
-        },
-        labels: match &args.labels {
-            Some(labels) => labels.clone(),
-            None if config.model.classes > 0 => Labels::Spread,
-            None => Labels::None,
-        },
-        batch: args.batch,
-        ..SampleOptions::new(args.count, config.data.size, args.seed)
-    }
+    let tau = match (args.tau, args.tau_range) {
+        (Some(tau), _) => TauSource::Constant(tau),
+        (None, Some((low, high))) => TauSource::Interval(low, high),
+        (None, None) => TauSource::Uniform,
+    };
+    let labels = match &args.labels {
+        Some(labels) => labels.clone(),
+        None if config.model.classes > 0 => Labels::Spread,
+        None => Labels::None,
+    };
+    SampleOptions::new(args.count, config.data.size, args.seed)
+        .with_tau(tau)
+        .with_labels(labels)
+        .with_batch(args.batch)
 }
 
 /// Samples the images of `range`, and gives each batch to `write` with the index of its first.

@@ -22,8 +22,7 @@ use pixel_iqn::train::{
     ScoreOptions, Session, save_samples, score,
 };
 use pixel_iqn::{
-    DatasetKind, GatedPixelCnn, Head, ModelConfig, PixelIqn, RunConfig, RunDir, Runner,
-    TrainConfig, TrainModel, Trainer,
+    AnyModel, DatasetKind, ModelConfig, RunConfig, RunDir, Runner, TrainConfig, TrainModel, Trainer,
 };
 
 /// Train a PixelIQN on images
@@ -145,7 +144,6 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Some(folder) => open_run(args, folder)?,
         None => new_run(args, &runners[0])?,
     };
-    let head = config.model.head;
     let job = Job {
         args,
         runners,
@@ -155,10 +153,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         config,
         run,
     };
-    match head {
-        Head::Quantile => train::<PixelIqn>(&job),
-        Head::Categorical => train::<GatedPixelCnn>(&job),
-    }
+    train::<AnyModel>(&job)
 }
 
 /// The images, the config and the folder of a run that was begun before.
@@ -254,18 +249,15 @@ fn settle(args: &Args, base: &RunConfig, file: &str) -> anyhow::Result<RunConfig
         None => "the config".to_owned(),
     })?;
     let flag = |key: &str, value: Option<String>| value.map(|value| format!("{key}={value}"));
-    let head = args.model.map(|model| match model {
-        ModelKind::PixelIqn => "quantile".to_owned(),
-        ModelKind::GatedPixelCnn => "categorical".to_owned(),
-    });
-    let injection = args.tau_injection.map(|injection| match injection {
-        Injection::Gates => "gates".to_owned(),
-        Injection::Head => "head".to_owned(),
-    });
+    let output = match (args.model, args.tau_injection) {
+        (Some(ModelKind::GatedPixelCnn), _) => Some("categorical".to_owned()),
+        (_, Some(Injection::Head)) => Some("head".to_owned()),
+        (Some(ModelKind::PixelIqn), _) | (_, Some(Injection::Gates)) => Some("gates".to_owned()),
+        (None, None) => None,
+    };
     let text = |value: Option<usize>| value.map(|value| value.to_string());
     let flags = [
-        flag("model.head", head),
-        flag("model.tau_injection", injection),
+        flag("model.output", output),
         flag("train.steps", text(args.steps)),
         flag("train.batch", text(args.batch)),
         flag(
@@ -369,7 +361,7 @@ fn open_data(args: &common::DataArgs) -> anyhow::Result<(DatasetKind, Splits)> {
     open(DatasetKind::Cifar10)
 }
 
-fn train<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<()> {
+fn train<M: TrainModel + Into<AnyModel>>(job: &Job<'_>) -> anyhow::Result<()> {
     let trainer = match train_steps::<M>(job)? {
         Some(trainer) => trainer,
         None => return Ok(()),
@@ -389,7 +381,9 @@ fn train<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<()> {
 }
 
 /// Trains to the end; none where Ctrl-C came first.
-fn train_steps<M: TrainModel>(job: &Job<'_>) -> anyhow::Result<Option<Trainer<M>>> {
+fn train_steps<M: TrainModel + Into<AnyModel>>(
+    job: &Job<'_>,
+) -> anyhow::Result<Option<Trainer<M>>> {
     let devices: Vec<_> = job.runners.iter().map(|r| r.device.clone()).collect();
     let (run, config) = (job.run.clone(), job.config.clone());
     let (train, held_out) = (job.train.clone(), job.held_out.clone());
@@ -473,7 +467,7 @@ fn save_scores<M: TrainModel>(job: &Job<'_>, trainer: &Trainer<M>) -> anyhow::Re
 }
 
 /// Writes the sheet of samples and the inpaintings.
-fn draw<M: TrainModel>(job: &Job<'_>, model: M) -> anyhow::Result<()> {
+fn draw<M: TrainModel + Into<AnyModel>>(job: &Job<'_>, model: M) -> anyhow::Result<()> {
     const SCALE: usize = 3;
     let (args, config, run, held_out) = (job.args, &job.config, &job.run, &job.held_out);
     let runner = &job.runners[0];

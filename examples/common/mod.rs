@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
-use pixel_iqn::core::{OnRow, RowDone};
+use pixel_iqn::core::Progress as WorkProgress;
 use pixel_iqn::data::{DataError, OpenOptions, Splits};
 use pixel_iqn::train::{DataConfig, Interrupter};
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind};
@@ -151,12 +151,6 @@ impl Progress {
         self.show(note);
     }
 
-    /// Moves by `count`.
-    pub fn add(&self, count: usize) {
-        self.bar.inc(count as u64);
-        self.show("");
-    }
-
     fn show(&self, note: &str) {
         self.bar.set_message(note.to_owned());
         let mut last = self.last.lock().expect("no thread panics with the lock");
@@ -219,12 +213,12 @@ pub fn with_row_progress<T>(
     task: &str,
     images: usize,
     height: usize,
-    sample: impl FnOnce(OnRow<'_>) -> T,
+    sample: impl FnOnce(&dyn WorkProgress) -> T,
 ) -> T {
     let progress = Progress::new(task, images * height);
     let finishing = interrupted();
-    let result = sample(&|row: RowDone<'_>| {
-        progress.add(row.images);
+    let result = sample(&|done: usize, _: usize| {
+        progress.set(done, "rows");
         if finishing {
             ControlFlow::Continue(())
         } else {

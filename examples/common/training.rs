@@ -7,7 +7,7 @@ use anyhow::ensure;
 use burn::tensor::Device;
 use pixel_iqn::data::Splits;
 use pixel_iqn::train::{DataConfig, Display, Finished, Interrupter, product_rate};
-use pixel_iqn::{DatasetKind, RunConfig, Session, TrainModel};
+use pixel_iqn::{AnyModel, DatasetKind, RunConfig, Session, TrainModel};
 
 use super::Progress;
 
@@ -76,7 +76,7 @@ impl Arithmetic {
 
 /// Trains with progress of so many steps, lines for what is measured, and samples by the fastest
 /// sampler.
-pub fn train<M: TrainModel>(
+pub fn train<M: TrainModel + Into<AnyModel>>(
     session: Session<M>,
     display: Display,
     interrupter: Interrupter,

@@ -21,12 +21,11 @@ impl LoweringName {
         }
     }
 
-    /// For the rest of this process.
-    pub fn set(self) {
-        pixel_iqn::core::set_lowering(match self {
+    pub fn lowering(self) -> Lowering {
+        match self {
             Self::Fastest => Lowering::Fastest,
             Self::Product => Lowering::Product,
             Self::Convolution => Lowering::Convolution,
-        });
+        }
     }
 }

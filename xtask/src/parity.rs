@@ -25,7 +25,6 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let device = pixel_iqn::device(&args.device)?;
-    args.lowering.set();
     let files = vectors(&args.dir)?;
     ensure!(
         !files.is_empty(),
@@ -41,7 +40,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .and_then(|config| {
                 let vectors = read(path)?;
                 // A case that no model can run must not keep the others from being checked.
-                let result = catch_unwind(AssertUnwindSafe(|| check(&config, &vectors, &device)));
+                let result = catch_unwind(AssertUnwindSafe(|| {
+                    check(&config, &vectors, &device, args.lowering.lowering())
+                }));
                 match result {
                     Ok(result) => Ok(result?),
                     Err(_) => bail!("the check panicked: the message stands above"),

@@ -1,29 +1,6 @@
 use burn::config::Config;
-use serde::{Deserialize, Serialize};
 
-/// What a model predicts for each value.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum Head {
-    /// One quantile of the conditional distribution, at a given tau:
-    /// [`PixelIqn`](crate::PixelIqn).
-    Quantile,
-    /// One logit per intensity level: [`GatedPixelCnn`](crate::GatedPixelCnn).
-    Categorical,
-}
-
-/// Where tau enters a [`PixelIqn`](crate::PixelIqn).
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum TauInjection {
-    /// Into the gates of the horizontal stack of each layer, in the place of the
-    /// location-dependent conditioning of Gated PixelCNN (Ostrovski et al. 2018, PixelIQN). A
-    /// value then also depends on the tau of the values before it.
-    Gates,
-    /// After the trunk, channel by channel, so that a value depends on its own tau alone and many
-    /// tau share one pass of the trunk. Our choice: the strict factorisation of AIQN.
-    Head,
-}
+use crate::output::Output;
 
 /// The architecture of a [`PixelIqn`](crate::PixelIqn) or a
 /// [`GatedPixelCnn`](crate::GatedPixelCnn), as stored in `config.toml`.
@@ -47,27 +24,19 @@ pub struct ModelConfig {
     /// Kernel size of the other layers, odd.
     #[config(default = 3)]
     pub kernel: usize,
+    /// Distances between the taps of the kernels of the other layers, in turn, from the first again
+    /// when they are used up; each at least 1. Only 1 is implemented.
+    #[config(default = "vec![1]")]
+    pub dilations: Vec<usize>,
     /// Number of classes; 0 for an unconditional model.
     #[config(default = 0)]
     pub classes: usize,
+    /// Orders of generation that the model knows. Only 1, raster order, is implemented.
+    #[config(default = 1)]
+    pub orders: usize,
     /// What the model predicts.
-    #[config(default = "Head::Quantile")]
-    pub head: Head,
-    /// Where tau enters. Quantile head only.
-    #[config(default = "TauInjection::Gates")]
-    pub tau_injection: TauInjection,
-    /// Cosines `n` of the quantile embedding. Quantile head only.
-    #[config(default = 64)]
-    pub cosines: usize,
-    /// Width `E` of the quantile embedding. Quantile head only.
-    #[config(default = 64)]
-    pub tau_features: usize,
-    /// Gated blocks after the trunk. [`TauInjection::Head`] only.
-    #[config(default = 2)]
-    pub head_blocks: usize,
-    /// Intensity levels of the categorical head, at least 2.
-    #[config(default = 256)]
-    pub levels: usize,
+    #[config(default = "Output::gates(64, 64)")]
+    pub output: Output,
 }
 
 impl ModelConfig {
@@ -77,9 +46,7 @@ impl ModelConfig {
             .with_features(12)
             .with_layers(3)
             .with_input_kernel(5)
-            .with_cosines(16)
-            .with_tau_features(8)
-            .with_levels(16)
+            .with_output(Output::gates(16, 8))
     }
 
     /// 5 layers of 48 features: a model that a laptop trains.
@@ -87,7 +54,7 @@ impl ModelConfig {
         Self::new()
             .with_features(48)
             .with_layers(5)
-            .with_tau_features(32)
+            .with_output(Output::gates(64, 32))
     }
 
     /// 15 layers of 120 features: the PixelIQN(l) of Ostrovski et al. 2018. The
@@ -126,7 +93,8 @@ impl ModelConfig {
     ///
     /// [`ConfigError::Json`] where the text is not a config, else as [`validate`](Self::validate).
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_json::from_str(json)?;
+        let config: Self =
+            serde_json::from_str(json).map_err(|error| ConfigError::Json(error.to_string()))?;
         config.validate()?;
         Ok(config)
     }
@@ -164,24 +132,24 @@ impl ModelConfig {
         for (name, kernel) in [("input_kernel", self.input_kernel), ("kernel", self.kernel)] {
             check(kernel % 2 == 1, format!("{name} must be odd, not {kernel}"))?;
         }
-        match self.head {
-            Head::Quantile => check(
-                self.cosines > 0 && self.tau_features > 0,
-                format!(
-                    "cosines ({}) and tau_features ({}) must be at least 1",
-                    self.cosines, self.tau_features
-                ),
+        check(
+            self.dilations == [1],
+            format!(
+                "dilations must be [1], not {:?}: others are not implemented yet",
+                self.dilations
             ),
-            Head::Categorical => check(
-                self.levels >= 2,
-                format!("levels must be at least 2, not {}", self.levels),
+        )?;
+        check(
+            self.orders == 1,
+            format!(
+                "orders must be 1, not {}: other orders of generation are not implemented yet",
+                self.orders
             ),
+        )?;
+        match self.output.problem() {
+            Some(problem) => Err(ConfigError::Invalid(problem)),
+            None => Ok(()),
         }
-    }
-
-    /// Whether tau enters the gates of the trunk.
-    pub(crate) fn tau_in_gates(&self) -> bool {
-        self.head == Head::Quantile && self.tau_injection == TauInjection::Gates
     }
 
     pub(crate) fn expect_valid(&self) {
@@ -195,9 +163,9 @@ impl ModelConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The text is not the JSON of a config.
+    /// The text is not the JSON of a config; the text says what is wrong where.
     #[error("not a model config: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(String),
     /// A field is out of range; the text names it.
     #[error("invalid model config: {0}")]
     Invalid(String),
@@ -206,6 +174,9 @@ pub enum ConfigError {
         "unknown preset `{0}`: the presets are `tiny`, `quick`, `paper_small` and `paper_large`"
     )]
     UnknownPreset(String),
+    /// No output has this name.
+    #[error("unknown output `{0}`: the outputs are `gates`, `head` and `categorical`")]
+    UnknownOutput(String),
 }
 
 #[cfg(test)]
@@ -214,10 +185,8 @@ mod tests {
 
     #[test]
     fn json_round_trip() {
-        let config = ModelConfig::quick()
-            .with_head(Head::Categorical)
-            .with_tau_injection(TauInjection::Head);
-        assert!(config.to_json().contains(r#""head": "categorical""#));
+        let config = ModelConfig::quick().with_output(Output::categorical(16));
+        assert!(config.to_json().contains(r#""kind": "categorical""#));
         assert_eq!(ModelConfig::from_json(&config.to_json()).unwrap(), config);
     }
 
@@ -230,11 +199,14 @@ mod tests {
             (ModelConfig::new().with_layers(0), "layers"),
             (ModelConfig::new().with_input_kernel(4), "input_kernel"),
             (ModelConfig::new().with_kernel(2), "kernel must be odd"),
-            (ModelConfig::new().with_cosines(0), "cosines (0)"),
+            (ModelConfig::new().with_dilations(vec![1, 2]), "dilations"),
+            (ModelConfig::new().with_orders(8), "orders"),
             (
-                ModelConfig::new()
-                    .with_head(Head::Categorical)
-                    .with_levels(1),
+                ModelConfig::new().with_output(Output::gates(0, 8)),
+                "cosines (0)",
+            ),
+            (
+                ModelConfig::new().with_output(Output::categorical(1)),
                 "levels",
             ),
         ] {

@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use crate::lower::{Window, convolve, convolve_last_row};
+use crate::lower::{KernelMask, Lowering, ReceptiveField, convolve, convolve_last_row};
 use crate::mask::{MaskKind, group_mask};
 
 /// Weights and biases as PyTorch initialises a convolution: uniform in `±1 / sqrt(fan_in)`.
@@ -41,6 +41,8 @@ pub struct VerticalConv {
     pub weight: Param<Tensor<4>>,
     /// `[features_out]`
     pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    pub(crate) lowering: Lowering,
 }
 
 impl VerticalConvConfig {
@@ -57,6 +59,7 @@ impl VerticalConvConfig {
         VerticalConv {
             weight: uniform_fan_in([output, input, rows, self.kernel], fan_in, device),
             bias: uniform_fan_in([output], fan_in, device),
+            lowering: Lowering::default(),
         }
     }
 }
@@ -79,7 +82,8 @@ impl VerticalConv {
         let weight = self.weight.val();
         let [_, input, ..] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
-        convolve(x, weight, self.window(), Some(bias), None)
+        let field = self.receptive_field();
+        convolve(x, weight, None, field, Some(bias), None, self.lowering)
     }
 
     /// The last row of the output, from the `K / 2 + 1` rows that it reads.
@@ -94,13 +98,14 @@ impl VerticalConv {
         let [_, input, height, _] = weight.dims();
         assert_shape!(rows, [_, height, _, input]);
         let [images, output] = bias.dims();
-        convolve_last_row(rows, weight, self.window()) + bias.reshape([images, 1, 1, output])
+        convolve_last_row(rows, weight, self.receptive_field(), self.lowering)
+            + bias.reshape([images, 1, 1, output])
     }
 
-    fn window(&self) -> Window {
+    fn receptive_field(&self) -> ReceptiveField {
         let [.., kernel] = self.weight.val().dims();
         let half = kernel as isize / 2;
-        Window {
+        ReceptiveField {
             rows: (-half, 0),
             columns: (-half, half),
         }
@@ -136,10 +141,12 @@ pub struct HorizontalConv {
     pub weight: Param<Tensor<4>>,
     /// `[features_out]`
     pub bias: Param<Tensor<1>>,
-    /// `[features_out, features_in, 1, K / 2 + 1]`, 1 where the weight is used.
-    mask: Tensor<4>,
+    /// Which weights are used; with one group all but the last tap of mask A, which is cut off.
+    mask: Option<KernelMask>,
     /// Whether the mask empties the last tap: mask A with one group.
     skip_last: bool,
+    #[module(skip)]
+    pub(crate) lowering: Lowering,
 }
 
 impl HorizontalConvConfig {
@@ -155,19 +162,22 @@ impl HorizontalConvConfig {
         let kind = if self.first { MaskKind::A } else { MaskKind::B };
         let centre = group_mask([output, input], self.groups, self.parts, kind, device)
             .reshape([output, input, 1, 1]);
-        let mask = match left {
-            0 => centre,
-            _ => Tensor::cat(
-                vec![Tensor::ones([output, input, 1, left], device), centre],
-                3,
-            ),
-        };
+        let mask = (self.groups > 1).then(|| {
+            KernelMask::new(match left {
+                0 => centre,
+                _ => Tensor::cat(
+                    vec![Tensor::ones([output, input, 1, left], device), centre],
+                    3,
+                ),
+            })
+        });
         let fan_in = input * (left + 1);
         HorizontalConv {
             weight: uniform_fan_in([output, input, 1, left + 1], fan_in, device),
             bias: uniform_fan_in([output], fan_in, device),
             mask,
             skip_last: self.first && self.groups == 1,
+            lowering: Lowering::default(),
         }
     }
 }
@@ -179,7 +189,16 @@ impl HorizontalConv {
     ///
     /// - output: `[features_out, features_in, 1, K / 2 + 1]`
     pub fn masked_weight(&self) -> Tensor<4> {
-        self.weight.val() * self.mask.clone()
+        let weight = KernelMask::apply(self.mask.as_ref(), self.weight.val());
+        if !self.skip_last {
+            return weight;
+        }
+        let [output, input, _, taps] = weight.dims();
+        let last = Tensor::zeros([output, input, 1, 1], &weight.device());
+        match taps {
+            1 => last,
+            _ => Tensor::cat(vec![weight.narrow(3, 0, taps - 1), last], 3),
+        }
     }
 
     /// # Shapes
@@ -201,7 +220,7 @@ impl HorizontalConv {
         bias: Option<Tensor<2>>,
         base: Option<Tensor<4>>,
     ) -> Tensor<4> {
-        let weight = self.masked_weight();
+        let weight = self.weight.val();
         let [_, input, _, taps] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
         let left = taps as isize - 1;
@@ -214,11 +233,12 @@ impl HorizontalConv {
         } else {
             (weight, 0)
         };
-        let window = Window {
+        let field = ReceptiveField {
             rows: (0, 0),
             columns: (-left, last),
         };
-        convolve(x, weight, window, bias, base)
+        let mask = self.mask.as_ref();
+        convolve(x, weight, mask, field, bias, base, self.lowering)
     }
 
     /// What a convolution without taps is.

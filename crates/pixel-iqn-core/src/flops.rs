@@ -1,4 +1,5 @@
-use crate::config::{Head, ModelConfig, TauInjection};
+use crate::config::ModelConfig;
+use crate::output::Output;
 
 impl ModelConfig {
     /// Floating-point operations of a training step for one pixel: a forward pass, and a backward
@@ -29,24 +30,34 @@ impl ModelConfig {
             vertical + from_above + left + centre + up_to * group * group
         });
         let trunk = layers.sum::<usize>() + up_to * group * group;
-        let tau = self.tau_features * 2 * features;
-        let embedding = channels * self.cosines * self.tau_features;
-        let head = match (self.head, self.tau_injection) {
-            (Head::Quantile, TauInjection::Gates) => embedding + self.layers * tau + up_to * group,
-            (Head::Quantile, TauInjection::Head) => {
-                let block = 3 * channels * group * group + tau;
-                embedding + self.head_blocks * block + features
+        let tau = |tau_features: usize| tau_features * 2 * features;
+        let output = match self.output {
+            Output::Gates {
+                cosines,
+                tau_features,
+            } => {
+                let embedding = channels * cosines * tau_features;
+                embedding + self.layers * tau(tau_features) + up_to * group
             }
-            (Head::Categorical, _) => up_to * group * self.levels,
+            Output::Head {
+                blocks,
+                cosines,
+                tau_features,
+            } => {
+                let embedding = channels * cosines * tau_features;
+                let block = 3 * channels * group * group + tau(tau_features);
+                embedding + blocks * block + features
+            }
+            Output::Categorical { levels } => up_to * group * levels,
         };
-        2 * (trunk + head)
+        2 * (trunk + output)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{GatedPixelCnn, OutputLayer, PixelIqn, Trunk};
+    use crate::{GatedPixelCnn, PixelIqn, QuantileOutput, Trunk};
     use burn::module::{Module, ModuleMapper, Param};
     use burn::tensor::{Device, Tensor};
 
@@ -77,21 +88,30 @@ mod tests {
     }
 
     fn quantile(model: &PixelIqn, config: &ModelConfig) -> usize {
-        let blocks = model.head_blocks.iter().map(|block| {
-            let input = block.input.iter().map(|half| used(half.weight.val()));
-            input.sum::<usize>() + used(block.tau.weight.val()) + used(block.output.weight.val())
-        });
-        let out = match &model.out {
-            OutputLayer::Masked(out) => used(out.masked_weight()),
-            OutputLayer::Grouped(out) => used(out.weight.val()),
+        let (embedding, out) = match &model.output {
+            QuantileOutput::Gates(output) => {
+                (&output.tau_embedding, used(output.out.masked_weight()))
+            }
+            QuantileOutput::Head(output) => {
+                let blocks = output.head_blocks.iter().map(|block| {
+                    let input = block.input.iter().map(|half| used(half.weight.val()));
+                    let tau = used(block.tau.weight.val());
+                    input.sum::<usize>() + tau + used(block.output.weight.val())
+                });
+                let blocks = blocks.sum::<usize>();
+                (
+                    &output.tau_embedding,
+                    blocks + used(output.out.weight.val()),
+                )
+            }
         };
         // The embedding is computed for each channel's tau.
-        let embedding = config.channels * used(model.tau_embedding.linear.weight.val());
-        trunk(&model.trunk) + blocks.sum::<usize>() + out + embedding
+        let embedding = config.channels * used(embedding.linear.weight.val());
+        trunk(&model.trunk) + out + embedding
     }
 
     fn categorical(model: &GatedPixelCnn) -> usize {
-        trunk(&model.trunk) + used(model.out.masked_weight())
+        trunk(&model.trunk) + used(model.output.out.masked_weight())
     }
 
     #[test]
@@ -101,10 +121,10 @@ mod tests {
             let config = ModelConfig::tiny().with_channels(channels).with_kernel(5);
             let model = config.init_pixel_iqn(&device).map(&mut Ones);
             assert_eq!(config.pixel_flops(), 2 * quantile(&model, &config));
-            let head = config.clone().with_tau_injection(TauInjection::Head);
+            let head = config.clone().with_output(Output::head(2, 16, 8));
             let model = head.init_pixel_iqn(&device).map(&mut Ones);
             assert_eq!(head.pixel_flops(), 2 * quantile(&model, &head));
-            let config = config.with_head(Head::Categorical);
+            let config = config.with_output(Output::categorical(16));
             let model = config.init_gated_pixel_cnn(&device).map(&mut Ones);
             assert_eq!(config.pixel_flops(), 2 * categorical(&model));
         }

@@ -4,7 +4,8 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::config::ModelConfig;
 use crate::conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
 use crate::label::{LabelEmbedding, LabelEmbeddingConfig};
-use crate::lower::{self, Window};
+use crate::lower::{self, Lowering, ReceptiveField};
+use crate::output::Output;
 use crate::pointwise::{MaskedPointwise, Pointwise, PointwiseConfig};
 use crate::tau::{TauProjection, TauProjectionConfig};
 
@@ -17,6 +18,33 @@ use crate::tau::{TauProjection, TauProjectionConfig};
 /// - output: `[.., features]`
 pub fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     lower::gate(x)
+}
+
+/// What the gates of every layer are conditioned on besides the values before a position.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Conditions<'a> {
+    /// The embedding of every value's tau, `[channels, batch * height * width, tau_features]`, for a
+    /// model with [`Output::Gates`].
+    pub phi: Option<&'a Tensor<3>>,
+    /// The class of every image, `[batch]`, for a class-conditional model; the number of classes
+    /// stands for no class.
+    pub labels: Option<&'a Tensor<1, Int>>,
+}
+
+impl<'a> Conditions<'a> {
+    /// Conditions on classes alone, or on nothing.
+    pub fn new(labels: Option<&'a Tensor<1, Int>>) -> Self {
+        Self { phi: None, labels }
+    }
+
+    /// Adds the embedding of tau.
+    pub fn with_phi(self, phi: &'a Tensor<3>) -> Self {
+        Self {
+            phi: Some(phi),
+            ..self
+        }
+    }
 }
 
 /// One layer of Gated PixelCNN (van den Oord et al. 2016, figure 2).
@@ -38,7 +66,7 @@ pub struct GatedLayer {
     /// From the gated features to the horizontal stack.
     pub output: MaskedPointwise,
     /// From the quantile embedding to both gate halves;
-    /// [`TauInjection::Gates`](crate::TauInjection::Gates) only.
+    /// [`Output::Gates`] only.
     pub tau: Option<TauProjection>,
     /// Class biases of the vertical stack; class-conditional models only.
     pub label_vertical: Option<LabelEmbedding>,
@@ -73,9 +101,12 @@ impl GatedLayer {
                 .init(device),
             vertical_to_horizontal: PointwiseConfig::new([2 * features, 2 * features]).init(device),
             output: PointwiseConfig::new([features, features]).init_masked(groups, device),
-            tau: config.tau_in_gates().then(|| {
-                TauProjectionConfig::new(config.tau_features, features, groups).init(device)
-            }),
+            tau: match config.output {
+                Output::Gates { tau_features, .. } => {
+                    Some(TauProjectionConfig::new(tau_features, features, groups).init(device))
+                }
+                _ => None,
+            },
             label_vertical: labels(),
             label_horizontal: labels(),
             first,
@@ -90,19 +121,16 @@ impl GatedLayer {
     /// # Shapes
     ///
     /// - `v`, `h`: `[batch, height, width, features]`, of the image's channels in the first layer
-    /// - `phi`: `[channels, batch * height * width, tau_features]`, for a layer with tau
-    /// - `labels`: `[batch]`, for a layer with classes
     /// - output: `v` and `h`, both `[batch, height, width, features]`
     ///
     /// # Panics
     ///
-    /// Panics if `phi` or `labels` is missing where the layer needs it, or if a shape is wrong.
+    /// Panics if a condition is missing that the layer needs, or if a shape is wrong.
     pub fn forward(
         &self,
         v: Tensor<4>,
         h: Tensor<4>,
-        phi: Option<&Tensor<3>>,
-        labels: Option<&Tensor<1, Int>>,
+        Conditions { phi, labels }: Conditions<'_>,
     ) -> (Tensor<4>, Tensor<4>) {
         // One tensor takes up all that is added before a gate, bias first.
         let bias = with_label(self.vertical.bias.val(), &self.label_vertical, labels);
@@ -110,7 +138,7 @@ impl GatedLayer {
         let bias = self.horizontal.bias.val() + self.vertical_to_horizontal.bias.val();
         let bias = with_label(bias, &self.label_horizontal, labels);
         let above = &self.vertical_to_horizontal;
-        let above = above.forward_at(v_in.clone(), Window::ABOVE, bias);
+        let above = above.forward_at(v_in.clone(), ReceptiveField::ABOVE, bias);
         let mut h_in = self.horizontal.forward_onto(h.clone(), None, Some(above));
         if let Some(tau) = &self.tau {
             let phi = phi.expect("this model needs tau: give it to the forward pass");
@@ -118,6 +146,13 @@ impl GatedLayer {
         }
         let residual = (!self.first).then_some(h);
         (gate(v_in), self.output.forward_onto(gate(h_in), residual))
+    }
+
+    pub(crate) fn set_lowering(&mut self, lowering: Lowering) {
+        self.vertical.lowering = lowering;
+        self.horizontal.lowering = lowering;
+        self.vertical_to_horizontal.lowering = lowering;
+        self.output.lowering = lowering;
     }
 }
 
@@ -157,6 +192,6 @@ mod tests {
         let device = Device::flex();
         let layer = GatedLayer::new(&ModelConfig::tiny().with_classes(2), true, &device);
         let x = Tensor::zeros([1, 2, 2, 3], &device);
-        layer.forward(x.clone(), x, None, None);
+        layer.forward(x.clone(), x, Conditions::default());
     }
 }

@@ -5,8 +5,11 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::config::{Head, ModelConfig};
+use crate::config::ModelConfig;
+use crate::gated_layer::Conditions;
+use crate::lower::Lowering;
 use crate::model::PixelModel;
+use crate::output::Output;
 use crate::pointwise::{MaskedPointwise, PointwiseConfig};
 use crate::trunk::Trunk;
 
@@ -18,10 +21,20 @@ use crate::trunk::Trunk;
 pub struct GatedPixelCnn {
     /// The layers shared with [`PixelIqn`](crate::PixelIqn).
     pub trunk: Trunk,
-    /// From the features to `channels * levels` logits, channel by channel.
-    pub out: MaskedPointwise,
+    /// From the features of the trunk to logits.
+    pub output: CategoricalOutput,
     #[module(skip)]
     config: ModelConfig,
+}
+
+/// The last layer of a [`GatedPixelCnn`].
+#[derive(Module, Debug)]
+pub struct CategoricalOutput {
+    /// From the features to `channels * levels` logits, channel by channel, which read the features
+    /// of their channel and those before it.
+    pub out: MaskedPointwise,
+    /// Intensity levels.
+    levels: usize,
 }
 
 impl ModelConfig {
@@ -29,18 +42,19 @@ impl ModelConfig {
     ///
     /// # Panics
     ///
-    /// Panics if the config is invalid or its head is not [`Head::Categorical`].
+    /// Panics if the config is invalid or its output is not [`Output::Categorical`].
     pub fn init_gated_pixel_cnn(&self, device: &Device) -> GatedPixelCnn {
         self.expect_valid();
-        assert_eq!(
-            self.head,
-            Head::Categorical,
-            "a Gated PixelCNN needs a config with the categorical head"
-        );
-        let shape = [self.features, self.channels * self.levels];
+        let Output::Categorical { levels } = self.output else {
+            panic!("a Gated PixelCNN needs a config with the categorical output");
+        };
+        let shape = [self.features, self.channels * levels];
         GatedPixelCnn {
             trunk: Trunk::new(self, device),
-            out: PointwiseConfig::new(shape).init_masked(self.channels, device),
+            output: CategoricalOutput {
+                out: PointwiseConfig::new(shape).init_masked(self.channels, device),
+                levels,
+            },
             config: self.clone(),
         }
     }
@@ -65,10 +79,14 @@ impl GatedPixelCnn {
     /// The logits with the levels last: `[batch, height, width, channels, levels]`.
     fn logits(&self, x: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<5> {
         let [batch, channels, height, width] = x.dims();
-        let shape = [batch, height, width, channels, self.config.levels];
-        self.out
-            .forward(self.trunk.forward(x, None, labels))
-            .reshape(shape)
+        let shape = [batch, height, width, channels, self.levels()];
+        let context = self.trunk.forward(x, Conditions::new(labels));
+        self.output.out.forward(context).reshape(shape)
+    }
+
+    /// How many intensity levels the model tells apart; level `l` is the value `l / (levels - 1)`.
+    pub fn levels(&self) -> usize {
+        self.output.levels
     }
 }
 
@@ -88,6 +106,11 @@ impl PixelModel for GatedPixelCnn {
         inverse_cdf(self.logits(x, labels), tau)
             .squeeze_dim::<4>(4)
             .permute([0, 3, 1, 2])
+    }
+
+    fn set_lowering(&mut self, lowering: Lowering) {
+        self.trunk.set_lowering(lowering);
+        self.output.out.lowering = lowering;
     }
 }
 

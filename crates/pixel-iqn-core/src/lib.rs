@@ -5,10 +5,8 @@
 //! quantile function given the values before it. Feed it uniform noise and it returns a sample.
 //!
 //! ```
-//! use std::ops::ControlFlow;
-//!
 //! use burn::tensor::{Device, Tensor};
-//! use pixel_iqn_core::{ModelConfig, NaiveSampler, SampleOptions, Sampler};
+//! use pixel_iqn_core::{ModelConfig, NaiveSampler, NoProgress, SampleOptions, Sampler};
 //!
 //! let device = Device::flex();
 //! let model = ModelConfig::tiny().with_channels(1).init_pixel_iqn(&device);
@@ -22,7 +20,7 @@
 //! let sampler = NaiveSampler::new(model, &device);
 //! let options = SampleOptions::new(2, [4, 4], 0);
 //! for batch in options.batches(sampler.config())? {
-//!     let images = sampler.sample(&batch, &|_row| ControlFlow::Continue(()))?;
+//!     let images = sampler.sample(&batch, &NoProgress)?;
 //!     assert_eq!(images.len(), 2 * 1 * 4 * 4);
 //! }
 //! # Ok::<(), pixel_iqn_core::SampleError>(())
@@ -37,6 +35,7 @@
 //!
 //! This crate keeps clear of files, clocks and threads.
 
+mod any_model;
 mod config;
 mod conv;
 mod flops;
@@ -47,9 +46,11 @@ mod lower;
 mod mask;
 mod model;
 mod noise;
+mod output;
 pub mod parity;
 mod pixel_iqn;
 mod pointwise;
+mod progress;
 mod sample;
 mod tau;
 mod tau_head;
@@ -57,22 +58,25 @@ mod tau_placement;
 mod trunk;
 pub mod weights;
 
-pub use config::{ConfigError, Head, ModelConfig, TauInjection};
+pub use any_model::AnyModel;
+pub use config::{ConfigError, ModelConfig};
 pub use conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
-pub use gated_layer::{GatedLayer, gate};
-pub use gated_pixel_cnn::GatedPixelCnn;
+pub use gated_layer::{Conditions, GatedLayer, gate};
+pub use gated_pixel_cnn::{CategoricalOutput, GatedPixelCnn};
 pub use label::{LabelEmbedding, LabelEmbeddingConfig};
-pub use lower::{Lowering, set_lowering};
+pub use lower::Lowering;
 pub use mask::{MaskKind, group_mask};
 pub use model::PixelModel;
 pub use noise::Noise;
-pub use pixel_iqn::{OutputLayer, PixelIqn};
+pub use output::Output;
+pub use pixel_iqn::{GatesOutput, HeadOutput, PixelIqn, QuantileOutput};
 pub use pointwise::{
     GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, Pointwise, PointwiseConfig,
 };
+pub use progress::{Cancelled, FinishedRow, NoProgress, Progress, RowProgress, report};
 pub use sample::{
-    IncrementalSampler, KnownValues, Labels, NaiveSampler, OnRow, RowDone, SampleBatch,
-    SampleError, SampleOptions, Sampler, TauSource, round_to_level,
+    IncrementalSampler, KnownValues, Labels, NaiveSampler, SampleBatch, SampleError, SampleOptions,
+    Sampler, TauSource, round_to_level,
 };
 pub use tau::{TauEmbedding, TauEmbeddingConfig, TauLinear, TauProjection, TauProjectionConfig};
 pub use tau_head::TauHeadBlock;

@@ -2,6 +2,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::ModelConfig;
+use crate::lower::Lowering;
 
 /// What [`PixelIqn`](crate::PixelIqn) and [`GatedPixelCnn`](crate::GatedPixelCnn) have in common:
 /// each turns uniform noise into values, given the values before.
@@ -10,7 +11,7 @@ pub trait PixelModel: Module {
     ///
     /// # Panics
     ///
-    /// Panics if the config is invalid or its head is another model's.
+    /// Panics if the config is invalid or its output is another model's.
     fn init(config: &ModelConfig, device: &Device) -> Self;
 
     /// The architecture.
@@ -29,4 +30,14 @@ pub trait PixelModel: Module {
     ///
     /// Panics if `labels` is missing for a class-conditional model, or if a shape is wrong.
     fn values(&self, x: Tensor<4>, tau: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<4>;
+
+    /// Chooses how the convolutions become operations of the backend. Does nothing unless a model
+    /// overrides it.
+    fn set_lowering(&mut self, _lowering: Lowering) {}
+
+    /// The model with another lowering of its convolutions.
+    fn with_lowering(mut self, lowering: Lowering) -> Self {
+        self.set_lowering(lowering);
+        self
+    }
 }

@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -19,8 +18,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::model::PixelModel;
 use crate::weights::{WeightsError, load_safetensors, to_safetensors};
 use crate::{
-    ConfigError, GatedPixelCnn, Head, IncrementalSampler, ModelConfig, NaiveSampler, PixelIqn,
-    SampleBatch, SampleError, Sampler,
+    ConfigError, GatedPixelCnn, IncrementalSampler, Lowering, ModelConfig, NaiveSampler,
+    NoProgress, PixelIqn, SampleBatch, SampleError, Sampler,
 };
 
 /// Allowed largest absolute difference of outputs and losses.
@@ -46,6 +45,12 @@ pub struct Differences {
     pub unequal: Option<f64>,
 }
 
+impl From<safetensors::SafeTensorError> for ParityError {
+    fn from(error: safetensors::SafeTensorError) -> Self {
+        Self::Format(error.to_string())
+    }
+}
+
 impl Differences {
     /// Whether all differences are within [`MAX_ABS`], [`MAX_REL_GRAD`] and [`MAX_UNEQUAL`].
     pub fn ok(&self) -> bool {
@@ -63,9 +68,9 @@ pub enum ParityError {
     /// The config cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The vectors are not a safetensors file.
+    /// The vectors are not a safetensors file; the text says what is wrong.
     #[error("not a safetensors file: {0}")]
-    Format(#[from] safetensors::SafeTensorError),
+    Format(String),
     /// The weights are not those of the config.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -77,13 +82,19 @@ pub enum ParityError {
     Tensor(String),
 }
 
-/// Runs one case on `device`, without autodiff: that is added here.
+/// Runs one case on `device`, without autodiff, which is added here, by a lowering of the
+/// convolutions.
 ///
 /// # Errors
 ///
 /// [`ParityError`] where the case cannot be run. A difference is no error: see
 /// [`Differences::ok`].
-pub fn check(config: &str, vectors: &[u8], device: &Device) -> Result<Differences, ParityError> {
+pub fn check(
+    config: &str,
+    vectors: &[u8],
+    device: &Device,
+    lowering: Lowering,
+) -> Result<Differences, ParityError> {
     let config = ModelConfig::from_json(config)?;
     let vectors = Vectors(SafeTensors::deserialize(vectors)?);
     let x = vectors.float("x")?;
@@ -106,15 +117,17 @@ pub fn check(config: &str, vectors: &[u8], device: &Device) -> Result<Difference
         },
         vectors,
         device: device.clone().autodiff(),
+        lowering,
     };
-    match config.head {
-        Head::Quantile => case.quantile(&config),
-        Head::Categorical => case.categorical(&config),
+    if config.output.is_quantile() {
+        case.quantile(&config)
+    } else {
+        case.categorical(&config)
     }
 }
 
-/// Of the images that are sampled.
-const LEVELS: usize = 256;
+/// Intensity levels of the sampled images.
+const INTENSITY_LEVELS: usize = 256;
 
 struct Case<'data> {
     dims: [usize; 4],
@@ -122,6 +135,7 @@ struct Case<'data> {
     labels: Option<Vec<i64>>,
     vectors: Vectors<'data>,
     device: Device,
+    lowering: Lowering,
 }
 
 impl Case<'_> {
@@ -148,15 +162,12 @@ impl Case<'_> {
 
     /// The larger part of other levels of the naive and the incremental sampler.
     fn unequal(&self, model: PixelIqn) -> Result<f64, ParityError> {
+        let labels = self.labels.as_ref();
+        let labels = labels.map(|labels| labels.iter().map(|&l| Some(l as usize)).collect());
         let batch = SampleBatch {
-            dims: self.dims,
-            tau: self.vectors.float("tau")?,
-            labels: self
-                .labels
-                .as_ref()
-                .map(|labels| labels.iter().map(|&label| label as usize).collect()),
-            known: None,
-            levels: Some(LEVELS),
+            labels,
+            levels: Some(INTENSITY_LEVELS),
+            ..SampleBatch::new(self.dims, self.vectors.float("tau")?)
         };
         let expected = self.vectors.float("sample")?;
         let incremental = IncrementalSampler::from(&model);
@@ -164,12 +175,12 @@ impl Case<'_> {
         let samplers: [&dyn Sampler; 2] = [&incremental, &naive];
         let mut worst = 0.0f64;
         for sampler in samplers {
-            let sample = sampler.sample(&batch, &|_| ControlFlow::Continue(()))?;
+            let sample = sampler.sample(&batch, &NoProgress)?;
             same_length("sample", &sample, &expected)?;
             // Not a number is not equal.
             let equal = sample.iter().zip(&expected).filter(|(a, b)| {
                 let difference = (f64::from(**a) - f64::from(**b)).abs();
-                difference < 0.5 / (LEVELS - 1) as f64
+                difference < 0.5 / (INTENSITY_LEVELS - 1) as f64
             });
             let unequal = expected.len() - equal.count();
             worst = worst.max(unequal as f64 / expected.len().max(1) as f64);
@@ -181,14 +192,14 @@ impl Case<'_> {
         let model: GatedPixelCnn = self.model(config)?;
         let output = model.forward(self.x(), self.labels().as_ref());
         let target = self.vectors.int("levels", &self.dims)?;
-        let target = below(config.levels, "levels", target)?;
+        let target = below(model.levels(), "levels", target)?;
         let target = TensorData::new(target, [self.dims.iter().product::<usize>()]);
         let target = Tensor::<1, Int>::from_data(target, &self.device);
         let [batch, channels, height, width] = self.dims;
         let logits = output
             .clone()
             .permute([0, 1, 3, 4, 2])
-            .reshape([batch * channels * height * width, config.levels]);
+            .reshape([batch * channels * height * width, model.levels()]);
         let loss = CrossEntropyLossConfig::new()
             .init(&self.device)
             .forward(logits, target)
@@ -202,7 +213,7 @@ impl Case<'_> {
     }
 
     fn model<M: PixelModel>(&self, config: &ModelConfig) -> Result<M, ParityError> {
-        let mut model = M::init(config, &self.device);
+        let mut model = M::init(config, &self.device).with_lowering(self.lowering);
         load_safetensors(&mut model, self.vectors.under("weight/")?)?;
         Ok(model)
     }

@@ -4,9 +4,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, assert_shape};
 
-use crate::config::{Head, ModelConfig, TauInjection};
-use crate::lower::{join_groups, split_groups, to_channels_first};
+use crate::config::ModelConfig;
+use crate::gated_layer::Conditions;
+use crate::lower::{Lowering, join_groups, split_groups, to_channels_first};
 use crate::model::PixelModel;
+use crate::output::Output;
 use crate::pointwise::{
     GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, PointwiseConfig,
 };
@@ -24,24 +26,41 @@ use crate::trunk::Trunk;
 pub struct PixelIqn {
     /// The layers shared with [`GatedPixelCnn`](crate::GatedPixelCnn).
     pub trunk: Trunk,
-    /// The embedding of tau.
-    pub tau_embedding: TauEmbedding,
-    /// The blocks after the trunk through which tau enters; [`TauInjection::Head`] only.
-    pub head_blocks: Vec<TauHeadBlock>,
-    /// From the features to one value per channel.
-    pub out: OutputLayer,
+    /// From the features of the trunk to quantiles.
+    pub output: QuantileOutput,
     #[module(skip)]
     config: ModelConfig,
 }
 
-/// The last layer of a [`PixelIqn`].
+/// The layers of a [`PixelIqn`] besides its trunk, for each [`Output`] that predicts quantiles.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one per model")]
-pub enum OutputLayer {
-    /// Of [`TauInjection::Gates`]: a channel reads its features and those before it.
-    Masked(MaskedPointwise),
-    /// Of [`TauInjection::Head`]: a channel reads its own features alone.
-    Grouped(GroupedPointwise),
+pub enum QuantileOutput {
+    /// The layers of [`Output::Gates`].
+    Gates(GatesOutput),
+    /// The layers of [`Output::Head`].
+    Head(HeadOutput),
+}
+
+/// The layers of [`Output::Gates`]: tau enters the gates of the trunk.
+#[derive(Module, Debug)]
+pub struct GatesOutput {
+    /// The embedding of tau.
+    pub tau_embedding: TauEmbedding,
+    /// From the features to one value per channel, which reads the features of its channel and
+    /// those before it.
+    pub out: MaskedPointwise,
+}
+
+/// The layers of [`Output::Head`]: tau enters after the trunk.
+#[derive(Module, Debug)]
+pub struct HeadOutput {
+    /// The embedding of tau.
+    pub tau_embedding: TauEmbedding,
+    /// The blocks through which tau enters.
+    pub head_blocks: Vec<TauHeadBlock>,
+    /// From the features to one value per channel, which reads the features of its channel alone.
+    pub out: GroupedPointwise,
 }
 
 impl ModelConfig {
@@ -49,39 +68,51 @@ impl ModelConfig {
     ///
     /// # Panics
     ///
-    /// Panics if the config is invalid or its head is not [`Head::Quantile`].
+    /// Panics if the config is invalid or its output does not predict quantiles.
     pub fn init_pixel_iqn(&self, device: &Device) -> PixelIqn {
         self.expect_valid();
-        assert_eq!(
-            self.head,
-            Head::Quantile,
-            "a PixelIQN needs a config with the quantile head"
-        );
         let shape = [self.features, self.channels];
         // Values start in the middle of their range: our choice.
-        let bias = Param::from_tensor(Tensor::full([self.channels], 0.5, device));
-        let (out, blocks) = match self.tau_injection {
-            TauInjection::Gates => {
-                let mut layer = PointwiseConfig::new(shape).init_masked(self.channels, device);
-                layer.bias = bias;
-                (OutputLayer::Masked(layer), 0)
+        let bias = || Param::from_tensor(Tensor::full([self.channels], 0.5, device));
+        let embedding = |cosines, features| {
+            TauEmbeddingConfig::new()
+                .with_cosines(cosines)
+                .with_features(features)
+                .init(device)
+        };
+        let output = match self.output {
+            Output::Gates {
+                cosines,
+                tau_features,
+            } => {
+                let mut out = PointwiseConfig::new(shape).init_masked(self.channels, device);
+                out.bias = bias();
+                QuantileOutput::Gates(GatesOutput {
+                    tau_embedding: embedding(cosines, tau_features),
+                    out,
+                })
             }
-            TauInjection::Head => {
-                let mut layer = GroupedPointwiseConfig::new(shape, self.channels).init(device);
-                layer.bias = bias;
-                (OutputLayer::Grouped(layer), self.head_blocks)
+            Output::Head {
+                blocks,
+                cosines,
+                tau_features,
+            } => {
+                let mut out = GroupedPointwiseConfig::new(shape, self.channels).init(device);
+                out.bias = bias();
+                let block = |_| TauHeadBlock::new(self, tau_features, device);
+                QuantileOutput::Head(HeadOutput {
+                    tau_embedding: embedding(cosines, tau_features),
+                    head_blocks: (0..blocks).map(block).collect(),
+                    out,
+                })
+            }
+            Output::Categorical { .. } => {
+                panic!("a PixelIQN needs a config whose output predicts quantiles")
             }
         };
         PixelIqn {
             trunk: Trunk::new(self, device),
-            tau_embedding: TauEmbeddingConfig::new()
-                .with_cosines(self.cosines)
-                .with_features(self.tau_features)
-                .init(device),
-            head_blocks: (0..blocks)
-                .map(|_| TauHeadBlock::new(self, device))
-                .collect(),
-            out,
+            output,
             config: self.clone(),
         }
     }
@@ -108,21 +139,22 @@ impl PixelIqn {
     ) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
         assert_shape!(tau, [batch, channels, height, width]);
-        match &self.out {
-            OutputLayer::Masked(out) => {
-                let phi = self.tau_embedding.forward_images(tau);
-                let context = self.trunk.forward(x, Some(&phi), labels);
-                to_channels_first(out.forward(context))
+        match &self.output {
+            QuantileOutput::Gates(output) => {
+                let phi = output.tau_embedding.forward_images(tau);
+                let conditions = Conditions::new(labels).with_phi(&phi);
+                let context = self.trunk.forward(x, conditions);
+                to_channels_first(output.out.forward(context))
             }
-            OutputLayer::Grouped(_) => {
-                let context = self.trunk.forward(x, None, labels);
-                self.quantiles(context, tau)
+            QuantileOutput::Head(output) => {
+                let context = self.trunk.forward(x, Conditions::new(labels));
+                output.quantiles(context, tau)
             }
         }
     }
 
-    /// Several quantiles of each value given those before it: with
-    /// [`TauInjection::Head`] they share one pass of the trunk.
+    /// Several quantiles of each value given those before it: with [`Output::Head`] they share one
+    /// pass of the trunk.
     ///
     /// # Shapes
     ///
@@ -147,18 +179,20 @@ impl PixelIqn {
         if taus == 1 {
             return self.forward(x, tau, labels);
         }
-        match &self.out {
-            OutputLayer::Masked(_) => {
+        match &self.output {
+            QuantileOutput::Gates(_) => {
                 let labels = labels.map(|labels| labels.clone().repeat_dim(0, taus));
                 self.forward(x.repeat_dim(0, taus), tau, labels.as_ref())
             }
-            OutputLayer::Grouped(_) => {
-                let context = self.trunk.forward(x, None, labels);
-                self.quantiles(context.repeat_dim(0, taus), tau)
+            QuantileOutput::Head(output) => {
+                let context = self.trunk.forward(x, Conditions::new(labels));
+                output.quantiles(context.repeat_dim(0, taus), tau)
             }
         }
     }
+}
 
+impl HeadOutput {
     /// The tau quantile of each value from the context features, which do not depend on tau:
     /// many tau cost one pass of the trunk.
     ///
@@ -170,19 +204,16 @@ impl PixelIqn {
     ///
     /// # Panics
     ///
-    /// Panics if tau enters through the gates, or if a shape is wrong.
+    /// Panics if a shape is wrong.
     pub fn quantiles(&self, context: Tensor<4>, tau: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = tau.dims();
         assert_shape!(context, [batch, height, width, _]);
-        let OutputLayer::Grouped(out) = &self.out else {
-            panic!("`quantiles` needs a model with the head injection of tau");
-        };
         let phi = self.tau_embedding.forward_images(tau);
         let mut h = split_groups(context, channels);
         for block in &self.head_blocks {
             h = block.forward(h, phi.clone());
         }
-        to_channels_first(join_groups(out.forward(h), [batch, height, width]))
+        to_channels_first(join_groups(self.out.forward(h), [batch, height, width]))
     }
 }
 
@@ -197,5 +228,16 @@ impl PixelModel for PixelIqn {
 
     fn values(&self, x: Tensor<4>, tau: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<4> {
         self.forward(x, tau, labels).clamp(0.0, 1.0)
+    }
+
+    fn set_lowering(&mut self, lowering: Lowering) {
+        self.trunk.set_lowering(lowering);
+        match &mut self.output {
+            QuantileOutput::Gates(output) => {
+                output.tau_embedding.lowering = lowering;
+                output.out.lowering = lowering;
+            }
+            QuantileOutput::Head(output) => output.tau_embedding.lowering = lowering,
+        }
     }
 }

@@ -3,7 +3,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::conv::uniform_fan_in;
-use crate::lower::{Window, convolve};
+use crate::lower::{KernelMask, Lowering, ReceptiveField, convolve};
 use crate::mask::{MaskKind, group_mask};
 
 /// Configuration of a [`Pointwise`] or [`MaskedPointwise`] convolution.
@@ -22,6 +22,8 @@ pub struct Pointwise {
     pub weight: Param<Tensor<4>>,
     /// `[features_out]`
     pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    pub(crate) lowering: Lowering,
 }
 
 /// A 1x1 convolution whose outputs read the channel groups up to their own (mask B).
@@ -33,8 +35,10 @@ pub struct MaskedPointwise {
     pub weight: Param<Tensor<4>>,
     /// `[features_out]`
     pub bias: Param<Tensor<1>>,
-    /// `[features_out, features_in]`, 1 where the weight is used.
-    mask: Tensor<2>,
+    /// Which weights are used; with one group all of them.
+    mask: Option<KernelMask>,
+    #[module(skip)]
+    pub(crate) lowering: Lowering,
 }
 
 impl PointwiseConfig {
@@ -44,6 +48,7 @@ impl PointwiseConfig {
         Pointwise {
             weight: uniform_fan_in([output, input, 1, 1], input, device),
             bias: uniform_fan_in([output], input, device),
+            lowering: Lowering::default(),
         }
     }
 
@@ -54,11 +59,19 @@ impl PointwiseConfig {
     /// Panics if the features do not divide into the groups.
     pub fn init_masked(&self, groups: usize, device: &Device) -> MaskedPointwise {
         let [input, output] = self.channels;
-        let Pointwise { weight, bias } = self.init(device);
+        let Pointwise {
+            weight,
+            bias,
+            lowering,
+        } = self.init(device);
         MaskedPointwise {
             weight,
             bias,
-            mask: group_mask([output, input], groups, 1, MaskKind::B, device),
+            lowering,
+            mask: (groups > 1).then(|| {
+                let mask = group_mask([output, input], groups, 1, MaskKind::B, device);
+                KernelMask::new(mask.unsqueeze_dims(&[2, 3]))
+            }),
         }
     }
 }
@@ -73,16 +86,21 @@ impl Pointwise {
     ///
     /// Panics if the features of `x` are not those of the layer.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.forward_at(x, Window::POINT, self.bias.val().unsqueeze())
+        self.forward_at(x, ReceptiveField::POINT, self.bias.val().unsqueeze())
     }
 
     /// The same from another position, and with another bias, `[1, features_out]` or one for each
     /// image.
-    pub(crate) fn forward_at(&self, x: Tensor<4>, window: Window, bias: Tensor<2>) -> Tensor<4> {
+    pub(crate) fn forward_at(
+        &self,
+        x: Tensor<4>,
+        field: ReceptiveField,
+        bias: Tensor<2>,
+    ) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, input, ..] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
-        convolve(x, weight, window, Some(bias), None)
+        convolve(x, weight, None, field, Some(bias), None, self.lowering)
     }
 }
 
@@ -93,7 +111,7 @@ impl MaskedPointwise {
     ///
     /// - output: `[features_out, features_in]`
     pub fn masked_weight(&self) -> Tensor<2> {
-        self.weight.val().flatten(1, 3) * self.mask.clone()
+        KernelMask::apply(self.mask.as_ref(), self.weight.val()).flatten(1, 3)
     }
 
     /// # Shapes
@@ -110,15 +128,17 @@ impl MaskedPointwise {
 
     /// The same, added to `base`.
     pub(crate) fn forward_onto(&self, x: Tensor<4>, base: Option<Tensor<4>>) -> Tensor<4> {
-        let weight: Tensor<4> = self.masked_weight().unsqueeze_dims(&[2, 3]);
+        let weight = self.weight.val();
         let [_, input, ..] = weight.dims();
         assert_shape!(x, [_, _, _, input]);
         convolve(
             x,
             weight,
-            Window::POINT,
+            self.mask.as_ref(),
+            ReceptiveField::POINT,
             Some(self.bias.val().unsqueeze()),
             base,
+            self.lowering,
         )
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::conv::uniform_fan_in;
-use crate::lower::{self, Window};
+use crate::lower::{self, Lowering, ReceptiveField};
 
 /// Configuration of a [`TauEmbedding`].
 #[derive(Config, Debug)]
@@ -25,6 +25,8 @@ pub struct TauEmbeddingConfig {
 pub struct TauEmbedding {
     /// From the cosines to the features.
     pub linear: TauLinear,
+    #[module(skip)]
+    pub(crate) lowering: Lowering,
 }
 
 /// The linear part of a [`TauEmbedding`], in PyTorch's layout.
@@ -44,6 +46,7 @@ impl TauEmbeddingConfig {
                 weight: uniform_fan_in([self.features, self.cosines], self.cosines, device),
                 bias: uniform_fan_in([self.features], self.cosines, device),
             },
+            lowering: Lowering::default(),
         }
     }
 }
@@ -65,9 +68,11 @@ impl TauEmbedding {
         let phi = lower::convolve(
             cosines.unsqueeze_dims(&[0, 0]),
             weight.unsqueeze_dims(&[2, 3]),
-            Window::POINT,
+            None,
+            ReceptiveField::POINT,
             Some(self.linear.bias.val().unsqueeze()),
             None,
+            self.lowering,
         );
         relu(phi).reshape(shape)
     }

@@ -7,7 +7,7 @@ use crate::pointwise::{GroupedPointwise, GroupedPointwiseConfig};
 use crate::tau::{TauProjection, TauProjectionConfig};
 
 /// A residual gated 1x1 block that never mixes channel groups, so that the tau of one channel
-/// cannot reach another ([`TauInjection::Head`](crate::TauInjection::Head), our choice).
+/// cannot reach another ([`Output::Head`](crate::Output::Head), our choice).
 ///
 /// Created by [`TauHeadBlock::new`].
 #[derive(Module, Debug)]
@@ -21,18 +21,18 @@ pub struct TauHeadBlock {
 }
 
 impl TauHeadBlock {
-    /// Creates a block.
+    /// Creates a block of a model whose quantile embedding is `tau_features` wide.
     ///
     /// # Panics
     ///
     /// Panics if `config` is invalid.
-    pub fn new(config: &ModelConfig, device: &Device) -> Self {
+    pub fn new(config: &ModelConfig, tau_features: usize, device: &Device) -> Self {
         config.expect_valid();
         let (features, groups) = (config.features, config.channels);
         let grouped = || GroupedPointwiseConfig::new([features, features], groups).init(device);
         Self {
             input: vec![grouped(), grouped()],
-            tau: TauProjectionConfig::new(config.tau_features, features, groups).init(device),
+            tau: TauProjectionConfig::new(tau_features, features, groups).init(device),
             output: grouped(),
         }
     }

@@ -1,10 +1,10 @@
 use burn::module::Module;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Int, Tensor, assert_shape};
+use burn::tensor::{Device, Tensor, assert_shape};
 
 use crate::config::ModelConfig;
-use crate::gated_layer::GatedLayer;
-use crate::lower::to_channels_last;
+use crate::gated_layer::{Conditions, GatedLayer};
+use crate::lower::{Lowering, to_channels_last};
 use crate::pointwise::{MaskedPointwise, PointwiseConfig};
 
 /// What [`PixelIqn`](crate::PixelIqn) and [`GatedPixelCnn`](crate::GatedPixelCnn) share: the gated
@@ -45,26 +45,27 @@ impl Trunk {
     /// # Shapes
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
-    /// - `phi`: `[channels, batch * height * width, tau_features]`, where tau enters the gates
-    /// - `labels`: `[batch]`, for a class-conditional model
     /// - output: `[batch, height, width, features]`
     ///
     /// # Panics
     ///
-    /// Panics if `phi` or `labels` is missing where the model needs it, or if a shape is wrong.
-    pub fn forward(
-        &self,
-        x: Tensor<4>,
-        phi: Option<&Tensor<3>>,
-        labels: Option<&Tensor<1, Int>>,
-    ) -> Tensor<4> {
+    /// Panics if a condition is missing that the model needs, or if a shape is wrong.
+    pub fn forward(&self, x: Tensor<4>, conditions: Conditions<'_>) -> Tensor<4> {
         let channels = self.channels;
         assert_shape!(x, [_, channels, _, _]);
         let x = to_channels_last(x) * 2.0 - 1.0;
         let (mut v, mut h) = (x.clone(), x);
         for layer in &self.layers {
-            (v, h) = layer.forward(v, h, phi, labels);
+            (v, h) = layer.forward(v, h, conditions);
         }
         relu(self.hidden.forward(relu(h)))
+    }
+
+    /// Chooses how the convolutions become operations of the backend.
+    pub(crate) fn set_lowering(&mut self, lowering: Lowering) {
+        for layer in &mut self.layers {
+            layer.set_lowering(lowering);
+        }
+        self.hidden.lowering = lowering;
     }
 }

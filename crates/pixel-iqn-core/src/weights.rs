@@ -23,7 +23,7 @@ fn store(bytes: Option<Vec<u8>>) -> SafetensorsStore {
 pub fn to_safetensors<M: Module>(model: &M) -> Result<Vec<u8>, WeightsError> {
     // One entry, as PyTorch writes: Burn's own would come in random order.
     let mut store = store(None)
-        .with_key_remapping(r"^trunk\.", "")
+        .with_key_remapping(r"^(trunk|output)\.", "")
         .clear_metadata()
         .metadata("format", "pt");
     model.save_into(&mut store)?;
@@ -38,9 +38,15 @@ pub fn to_safetensors<M: Module>(model: &M) -> Result<Vec<u8>, WeightsError> {
 /// [`WeightsError::Mismatch`] where a tensor of the model is missing, has another shape or type,
 /// or where the file has one that the model has not. The model is then only partly loaded.
 pub fn load_safetensors<M: Module>(model: &mut M, bytes: Vec<u8>) -> Result<(), WeightsError> {
-    let mut store = store(Some(bytes)).with_key_remapping(r"^(layers|hidden)\.", "trunk.$1.");
+    let mut store = store(Some(bytes))
+        .with_key_remapping(r"^(layers|hidden)\.", "trunk.$1.")
+        .with_key_remapping(r"^(tau_embedding|head_blocks|out)\.", "output.$1.");
     let result = model.load_from(&mut store)?;
-    let without_trunk = |path: &str| path.trim_start_matches("trunk.").to_owned();
+    let without_trunk = |path: &str| {
+        let outer = ["trunk.", "output."];
+        let inner = outer.iter().find_map(|outer| path.strip_prefix(outer));
+        inner.unwrap_or(path).to_owned()
+    };
     let problems: Vec<String> = result
         .missing
         .iter()
@@ -75,22 +81,27 @@ pub enum WeightsError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Head, ModelConfig, TauInjection};
+    use crate::{AnyModel, ModelConfig, Output, PixelModel};
     use burn::tensor::Device;
     use safetensors::SafeTensors;
 
     #[test]
     fn round_trip_keeps_every_bit() {
         let device = Device::flex();
-        for injection in [TauInjection::Gates, TauInjection::Head] {
-            let config = ModelConfig::tiny()
-                .with_classes(2)
-                .with_tau_injection(injection);
-            let saved = to_safetensors(&config.init_pixel_iqn(&device)).unwrap();
-            let mut other = config.init_pixel_iqn(&device);
+        for kind in Output::KINDS {
+            let output = Output::of_kind(kind).unwrap();
+            let config = ModelConfig::tiny().with_classes(2).with_output(output);
+            let saved = to_safetensors(&AnyModel::init(&config, &device)).unwrap();
+            let mut other = AnyModel::init(&config, &device);
             assert_ne!(to_safetensors(&other).unwrap(), saved);
             load_safetensors(&mut other, saved.clone()).unwrap();
             assert_eq!(to_safetensors(&other).unwrap(), saved);
+            // The typed model has the same names.
+            if config.output.is_quantile() {
+                let mut typed = config.init_pixel_iqn(&device);
+                load_safetensors(&mut typed, saved.clone()).unwrap();
+                assert_eq!(to_safetensors(&typed).unwrap(), saved);
+            }
         }
     }
 
@@ -99,8 +110,7 @@ mod tests {
         let config = ModelConfig::tiny()
             .with_layers(1)
             .with_classes(2)
-            .with_tau_injection(TauInjection::Head)
-            .with_head_blocks(1);
+            .with_output(Output::head(1, 16, 8));
         let bytes = to_safetensors(&config.init_pixel_iqn(&Device::flex())).unwrap();
         let mut names: Vec<String> = SafeTensors::deserialize(&bytes)
             .unwrap()
@@ -124,7 +134,7 @@ mod tests {
     #[test]
     fn another_models_weights_are_refused() {
         let device = Device::flex();
-        let config = ModelConfig::tiny().with_head(Head::Categorical);
+        let config = ModelConfig::tiny().with_output(Output::categorical(16));
         let saved = to_safetensors(&config.init_gated_pixel_cnn(&device)).unwrap();
 
         let mut deeper = config.clone().with_layers(4).init_gated_pixel_cnn(&device);

@@ -5,7 +5,7 @@
 
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use pixel_iqn_core::{Head, ModelConfig, Noise, PixelModel, TauInjection};
+use pixel_iqn_core::{ModelConfig, Noise, Output, PixelModel};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -37,17 +37,14 @@ impl Case {
     fn jacobians(&self, positive: bool) -> (Vec<f32>, Vec<f32>) {
         let device = Device::flex().autodiff();
         let config = &self.config;
-        match config.head {
-            Head::Quantile => {
-                let model = self.prepare(config.init_pixel_iqn(&device), positive);
-                self.differentiate(positive, |x, tau, labels| model.forward(x, tau, labels))
-            }
-            Head::Categorical => {
-                let model = self.prepare(config.init_gated_pixel_cnn(&device), positive);
-                self.differentiate(positive, |x, _, labels| {
-                    model.forward(x, labels).sum_dim(2).squeeze_dim(2)
-                })
-            }
+        if config.output.is_quantile() {
+            let model = self.prepare(config.init_pixel_iqn(&device), positive);
+            self.differentiate(positive, |x, tau, labels| model.forward(x, tau, labels))
+        } else {
+            let model = self.prepare(config.init_gated_pixel_cnn(&device), positive);
+            self.differentiate(positive, |x, _, labels| {
+                model.forward(x, labels).sum_dim(2).squeeze_dim(2)
+            })
         }
     }
 
@@ -129,47 +126,37 @@ fn cases() -> impl Strategy<Value = Case> {
         prop::sample::select(vec![3usize, 5, 7]),
         prop::sample::select(vec![1usize, 3, 5]),
     );
-    let head = prop::sample::select(vec![
-        (Head::Quantile, TauInjection::Gates),
-        (Head::Quantile, TauInjection::Head),
-        (Head::Categorical, TauInjection::Gates),
-    ]);
+    let output = prop_oneof![
+        Just(Output::gates(16, 8)),
+        (1..=3usize).prop_map(|blocks| Output::head(blocks, 16, 8)),
+        Just(Output::categorical(3)),
+    ];
     let classes = prop::sample::select(vec![0usize, 3]);
     (
         1..=4usize,
-        (1..=3usize, 1..=3usize),
+        1..=3usize,
         kernels,
         classes,
-        head,
+        output,
         1..=5usize,
         1..=5usize,
         any::<u64>(),
     )
         .prop_map(
-            |(
-                channels,
-                (layers, head_blocks),
-                (input_kernel, kernel),
-                classes,
-                head,
-                height,
-                width,
-                seed,
-            )| Case {
-                config: ModelConfig::tiny()
-                    .with_channels(channels)
-                    .with_features(4 * channels)
-                    .with_layers(layers)
-                    .with_head_blocks(head_blocks)
-                    .with_input_kernel(input_kernel)
-                    .with_kernel(kernel)
-                    .with_classes(classes)
-                    .with_head(head.0)
-                    .with_tau_injection(head.1)
-                    .with_levels(3),
-                height,
-                width,
-                seed,
+            |(channels, layers, (input_kernel, kernel), classes, output, height, width, seed)| {
+                Case {
+                    config: ModelConfig::tiny()
+                        .with_channels(channels)
+                        .with_features(4 * channels)
+                        .with_layers(layers)
+                        .with_input_kernel(input_kernel)
+                        .with_kernel(kernel)
+                        .with_classes(classes)
+                        .with_output(output),
+                    height,
+                    width,
+                    seed,
+                }
             },
         )
 }
@@ -181,7 +168,7 @@ proptest! {
     fn nothing_depends_on_itself_or_on_what_comes_later(case in cases()) {
         let n = case.values();
         let (by_x, by_tau) = case.jacobians(false);
-        let strict = case.config.tau_injection == TauInjection::Head;
+        let strict = matches!(case.config.output, Output::Head { .. });
         for (output, input) in (0..n).flat_map(|o| (0..n).map(move |i| (o, i))) {
             let (o, i) = (case.place(output), case.place(input));
             // Raster order: row, column, channel.
@@ -198,7 +185,7 @@ proptest! {
     fn everything_in_the_receptive_field_counts(case in cases()) {
         let n = case.values();
         let (by_x, by_tau) = case.jacobians(true);
-        let quantile = case.config.head == Head::Quantile;
+        let quantile = case.config.output.is_quantile();
         for (output, input) in (0..n).flat_map(|o| (0..n).map(move |i| (o, i))) {
             let (o, i) = (case.place(output), case.place(input));
             let grad = by_x[output * n + input];

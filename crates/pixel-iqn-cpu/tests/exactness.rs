@@ -5,16 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use pixel_iqn_core::{
-    Head, IncrementalSampler, KnownValues, ModelConfig, NaiveSampler, Noise, PixelModel, RowDone,
-    SampleBatch, Sampler, TauInjection,
+    Cancelled, IncrementalSampler, KnownValues, ModelConfig, NaiveSampler, NoProgress, Noise,
+    Output, PixelModel, SampleBatch, Sampler,
 };
 use pixel_iqn_cpu::CpuSampler;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-
-fn keep_going(_: RowDone<'_>) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
 
 /// Burn draws the weights of the whole process from one generator: this gives it to one test at a
 /// time, so that the seed decides the weights.
@@ -38,30 +34,30 @@ fn cases() -> impl Strategy<Value = Case> {
         prop::sample::select(vec![1usize, 3, 5, 7]),
         prop::sample::select(vec![1usize, 3, 5]),
     );
-    let head = prop::sample::select(vec![
-        (Head::Quantile, TauInjection::Gates),
-        (Head::Quantile, TauInjection::Head),
-        (Head::Categorical, TauInjection::Gates),
-    ]);
+    let output = prop_oneof![
+        Just(Output::gates(16, 8)),
+        (0..=3usize).prop_map(|blocks| Output::head(blocks, 16, 8)),
+        Just(Output::categorical(16)),
+    ];
     let size = (1..=4usize, 1..=6usize, 1..=6usize);
     let channels = prop::sample::select(vec![1usize, 2, 3, 4]);
     let classes = prop::sample::select(vec![0usize, 3]);
     (
         channels,
-        (1..=3usize, 0..=3usize),
+        1..=3usize,
         kernels,
         classes,
-        head,
+        output,
         size,
         any::<u64>(),
     )
         .prop_map(
             |(
                 channels,
-                (layers, head_blocks),
+                layers,
                 (input_kernel, kernel),
                 classes,
-                head,
+                output,
                 (images, height, width),
                 seed,
             )| {
@@ -69,26 +65,24 @@ fn cases() -> impl Strategy<Value = Case> {
                     .with_channels(channels)
                     .with_features(24)
                     .with_layers(layers)
-                    .with_head_blocks(head_blocks)
                     .with_input_kernel(input_kernel)
                     .with_kernel(kernel)
                     .with_classes(classes)
-                    .with_head(head.0)
-                    .with_tau_injection(head.1);
+                    .with_output(output);
                 let count = images * channels * height * width;
                 let noise = Noise::new(seed);
-                // The number of classes stands for no class.
-                let labels = (0..images).map(|i| (seed as usize % 7 + i) % (classes + 1));
-                let batch = SampleBatch {
-                    dims: [images, channels, height, width],
-                    tau: noise.uniform(0, count),
-                    labels: (classes > 0).then(|| labels.collect()),
-                    known: Some(KnownValues {
+                let labels = (0..images).map(|i| {
+                    let label = (seed as usize % 7 + i) % (classes + 1);
+                    (label < classes).then_some(label)
+                });
+                let dims = [images, channels, height, width];
+                let batch = SampleBatch::new(dims, noise.uniform(0, count))
+                    .with_labels((classes > 0).then(|| labels.collect()))
+                    .with_known(Some(KnownValues {
                         values: noise.uniform(1, count),
                         mask: noise.uniform(2, count).iter().map(|&u| u < 0.3).collect(),
-                    }),
-                    levels: Some(256),
-                };
+                    }))
+                    .with_levels(Some(256));
                 Case {
                     seed,
                     config,
@@ -111,7 +105,9 @@ impl Case {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), dims), &device)
         };
         let labels = self.batch.labels.as_ref().map(|labels| {
-            let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+            // The number of classes stands for no class.
+            let none = self.config.classes;
+            let labels: Vec<i64> = labels.iter().map(|l| l.unwrap_or(none) as i64).collect();
             Tensor::<1, Int>::from_data(labels.as_slice(), &device)
         });
 
@@ -121,16 +117,13 @@ impl Case {
             .known
             .clone()
             .expect("every case has known values");
-        let forced = SampleBatch {
-            known: Some(KnownValues {
-                mask: vec![true; known.mask.len()],
-                ..known.clone()
-            }),
-            ..self.batch.clone()
-        };
+        let forced = self.batch.clone().with_known(Some(KnownValues {
+            mask: vec![true; known.mask.len()],
+            ..known.clone()
+        }));
         let results = [
-            compiled.predict(&forced, &keep_going).unwrap(),
-            incremental.predict(&forced, &keep_going).unwrap(),
+            compiled.predict(&forced, &NoProgress).unwrap(),
+            incremental.predict(&forced, &NoProgress).unwrap(),
         ];
         let expected = forward(
             &model,
@@ -149,11 +142,11 @@ impl Case {
         // Sampled, partly known, rounded. The seed of the test is fixed, as a quantile between two
         // levels to the last bit may round either way.
         let naive = NaiveSampler::new(model, &device)
-            .sample(&self.batch, &keep_going)
+            .sample(&self.batch, &NoProgress)
             .unwrap();
-        let sampled = compiled.sample(&self.batch, &keep_going).unwrap();
+        let sampled = compiled.sample(&self.batch, &NoProgress).unwrap();
         prop_assert_eq!(&sampled, &naive);
-        let sampled = incremental.sample(&self.batch, &keep_going).unwrap();
+        let sampled = incremental.sample(&self.batch, &NoProgress).unwrap();
         prop_assert_eq!(&sampled, &naive);
         Ok(())
     }
@@ -168,17 +161,14 @@ proptest! {
 
     #[test]
     fn equals_the_forward_pass_and_the_naive_sampler(case in cases()) {
-        match case.config.head {
-            Head::Quantile => {
-                let model = seeded(case.seed, |device| case.config.init_pixel_iqn(device));
-                let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
-                case.check(model, samplers, |model, x, tau, labels| model.forward(x, tau, labels))?;
-            }
-            Head::Categorical => {
-                let model = seeded(case.seed, |device| case.config.init_gated_pixel_cnn(device));
-                let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
-                case.check(model, samplers, |model, x, tau, labels| model.values(x, tau, labels))?;
-            }
+        if case.config.output.is_quantile() {
+            let model = seeded(case.seed, |device| case.config.init_pixel_iqn(device));
+            let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
+            case.check(model, samplers, |model, x, tau, labels| model.forward(x, tau, labels))?;
+        } else {
+            let model = seeded(case.seed, |device| case.config.init_gated_pixel_cnn(device));
+            let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
+            case.check(model, samplers, |model, x, tau, labels| model.values(x, tau, labels))?;
         }
     }
 }
@@ -187,18 +177,13 @@ proptest! {
 fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
     let config = ModelConfig::quick();
     let fast = CpuSampler::from(&seeded(0, |device| config.init_pixel_iqn(device)));
-    let batch = |first: u64, images: usize| SampleBatch {
-        dims: [images, 3, 4, 5],
-        tau: (first..first + images as u64)
-            .flat_map(|image| Noise::new(3).uniform(image, 60))
-            .collect(),
-        labels: None,
-        known: None,
-        levels: Some(256),
+    let batch = |first: u64, images: usize| {
+        let tau = (first..first + images as u64).flat_map(|image| Noise::new(3).uniform(image, 60));
+        SampleBatch::new([images, 3, 4, 5], tau.collect()).with_levels(Some(256))
     };
-    let whole = fast.sample(&batch(0, 5), &keep_going).unwrap();
+    let whole = fast.sample(&batch(0, 5), &NoProgress).unwrap();
     for image in 0..5 {
-        let alone = fast.sample(&batch(image as u64, 1), &keep_going).unwrap();
+        let alone = fast.sample(&batch(image as u64, 1), &NoProgress).unwrap();
         assert_eq!(alone, whole[image * 60..(image + 1) * 60], "image {image}");
     }
     let pool = rayon::ThreadPoolBuilder::new()
@@ -206,29 +191,26 @@ fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
         .build()
         .unwrap();
     assert_eq!(
-        pool.install(|| fast.sample(&batch(0, 5), &keep_going))
+        pool.install(|| fast.sample(&batch(0, 5), &NoProgress))
             .unwrap(),
         whole
     );
 }
 
 #[test]
-fn a_callback_can_cancel() {
+fn progress_can_cancel() {
     let config = ModelConfig::tiny();
     let fast = CpuSampler::from(&seeded(0, |device| config.init_pixel_iqn(device)));
-    let batch = SampleBatch {
-        dims: [2, 3, 3, 3],
-        tau: Noise::new(0).uniform(0, 54),
-        labels: None,
-        known: None,
-        levels: None,
-    };
-    let result = fast.sample(&batch, &|done| match done.row {
-        1 => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
+    let batch = SampleBatch::new([2, 3, 3, 3], Noise::new(0).uniform(0, 54));
+    let result = fast.sample(&batch, &|done, total| {
+        assert_eq!(total, 6);
+        match done {
+            2.. => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
     });
     assert!(matches!(
         result,
-        Err(pixel_iqn_core::SampleError::Cancelled)
+        Err(pixel_iqn_core::SampleError::Cancelled(Cancelled))
     ));
 }

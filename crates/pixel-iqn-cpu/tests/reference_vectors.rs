@@ -1,11 +1,10 @@
 //! The compiled sampler against the images of the reference implementation, which
 //! `pixel-iqn-core/tests/fixtures/reference/make_vectors.py` wrote.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::tensor::Device;
-use pixel_iqn_core::{ModelConfig, SampleBatch, Sampler, weights::load_safetensors};
+use pixel_iqn_core::{ModelConfig, NoProgress, SampleBatch, Sampler, weights::load_safetensors};
 use pixel_iqn_cpu::CpuSampler;
 use safetensors::SafeTensors;
 
@@ -35,16 +34,12 @@ fn check(name: &str) {
     let dims: [usize; 4] = tensors.tensor("x").unwrap().shape().try_into().unwrap();
     let labels = tensors.tensor("labels").ok().map(|labels| {
         let labels = labels.data().chunks_exact(8);
-        labels.map(|x| u64::from_le_bytes(x.try_into().unwrap()) as usize)
+        labels.map(|x| Some(u64::from_le_bytes(x.try_into().unwrap()) as usize))
     });
-    let batch = SampleBatch {
-        dims,
-        tau: bytes("tau").map(f32::from_le_bytes).collect(),
-        labels: labels.map(Iterator::collect),
-        known: None,
-        levels: Some(256),
-    };
-    let sampled = CpuSampler::from(&model).sample(&batch, &|_| ControlFlow::Continue(()));
+    let batch = SampleBatch::new(dims, bytes("tau").map(f32::from_le_bytes).collect())
+        .with_labels(labels.map(Iterator::collect))
+        .with_levels(Some(256));
+    let sampled = CpuSampler::from(&model).sample(&batch, &NoProgress);
     let expected: Vec<f32> = bytes("sample").map(f32::from_le_bytes).collect();
     // The reference rounds in double precision: a level is the same, its number to one part in
     // 10^7.

@@ -1,7 +1,9 @@
 use core::ops::ControlFlow;
 
 use burn::tensor::activation::softmax;
-use pixel_iqn_core::{GatedPixelCnn, Noise, PixelIqn, PixelModel, TauInjection, TauPlacement};
+use pixel_iqn_core::{
+    Conditions, GatedPixelCnn, Noise, PixelIqn, PixelModel, QuantileOutput, TauPlacement,
+};
 use pixel_iqn_data::{ImageBatch, ImageDataset};
 
 use crate::error::EvalError;
@@ -83,16 +85,21 @@ impl Forecaster for PixelIqn {
         let shape = images.dims();
         let device = images.device();
         let labels = batch.labels_of(self.config().classes);
-        let context = (self.config().tau_injection == TauInjection::Head)
-            .then(|| self.trunk.forward(images.clone(), None, labels));
+        let shared = match &self.output {
+            QuantileOutput::Head(output) => {
+                let context = self.trunk.forward(images.clone(), Conditions::new(labels));
+                Some((output, context))
+            }
+            QuantileOutput::Gates(_) => None,
+        };
         let [_, image @ ..] = shape;
         let noise = Noise::new(seed ^ PLACEMENT);
         let placement = TauPlacement::new(&noise, &batch.indices, image.iter().product(), taus);
         let mut quantiles = vec![0.0; placement.values() * taus];
         for pass in 0..taus {
             let tau = placement.tau(pass, shape, &device);
-            let values = match &context {
-                Some(context) => self.quantiles(context.clone(), tau),
+            let values = match &shared {
+                Some((output, context)) => output.quantiles(context.clone(), tau),
                 None => self.forward(images.clone(), tau, labels),
             };
             let values = values.clamp(0.0, 1.0).try_into_data();
@@ -119,7 +126,7 @@ impl Forecaster for GatedPixelCnn {
         let probabilities = softmax(logits.permute([0, 1, 3, 4, 2]), 4).try_into_data();
         let probabilities = probabilities.map_err(|error| EvalError::Device(error.to_string()))?;
         let forecasts = Forecasts::Levels {
-            levels: self.config().levels,
+            levels: self.levels(),
             probabilities: probabilities.iter().collect(),
         };
         Ok(on_pass().is_continue().then_some(forecasts))

@@ -54,6 +54,11 @@ impl<M: Module> Ema<M> {
         (self.average, self.updates) = (average, updates);
     }
 
+    /// The same, to change what is no weight.
+    pub(crate) fn model_mut(&mut self) -> &mut M {
+        &mut self.average
+    }
+
     /// The model with the average weights, without autodiff.
     pub fn model(&self) -> &M {
         &self.average

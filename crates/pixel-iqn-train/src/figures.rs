@@ -1,7 +1,7 @@
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
 use std::path::Path;
 
-use pixel_iqn_core::{KnownValues, Labels, OnRow, SampleOptions, Sampler};
+use pixel_iqn_core::{FinishedRow, KnownValues, Labels, Progress, SampleOptions, Sampler};
 use pixel_iqn_data::{ImageDataset, save_sheet};
 
 use crate::error::RunError;
@@ -16,18 +16,46 @@ const UNKNOWN: u8 = 128;
 ///
 /// # Errors
 ///
-/// [`RunError::Sample`] where the options do not fit the model, or `on_row` broke off.
+/// [`RunError::Sample`] where the options do not fit the model, or the progress broke off. A unit of
+/// the progress is one row of one image.
 pub fn sample_levels(
     sampler: &dyn Sampler,
     options: &SampleOptions,
-    on_row: OnRow<'_>,
+    progress: &dyn Progress,
 ) -> Result<Vec<u8>, RunError> {
     let mut levels = Vec::new();
+    let [height, _] = options.size;
+    let mut rows = 0;
     for batch in options.batches(sampler.config())? {
-        let values = sampler.sample(&batch, on_row)?;
+        let batch_progress = BatchProgress {
+            progress,
+            before: rows,
+            total: options.count * height,
+        };
+        let values = sampler.sample(&batch, &batch_progress)?;
+        rows += batch.dims[0] * height;
         levels.extend(values.iter().map(|value| (value * 255.0).round() as u8));
     }
     Ok(levels)
+}
+
+/// Passes the progress of one batch on as that of all.
+struct BatchProgress<'a> {
+    progress: &'a dyn Progress,
+    /// Rows of the batches before.
+    before: usize,
+    /// Rows of all batches.
+    total: usize,
+}
+
+impl Progress for BatchProgress<'_> {
+    fn advance(&self, done: usize, _: usize) -> ControlFlow<()> {
+        self.progress.advance(self.before + done, self.total)
+    }
+
+    fn row(&self, row: &FinishedRow<'_>) {
+        self.progress.row(row);
+    }
 }
 
 /// Samples `count` images of a size and writes them as a sheet: a square, or with a column for each
@@ -42,7 +70,7 @@ pub fn save_samples(
     count: usize,
     size: [usize; 2],
     seed: u64,
-    on_row: OnRow<'_>,
+    progress: &dyn Progress,
 ) -> Result<(), RunError> {
     let config = sampler.config();
     // Spread labels go round the classes.
@@ -50,11 +78,8 @@ pub fn save_samples(
         0 => (Labels::None, count.isqrt().max(1)),
         classes => (Labels::Spread, classes.min(count)),
     };
-    let options = SampleOptions {
-        labels,
-        ..SampleOptions::new(count, size, seed)
-    };
-    let levels = sample_levels(sampler, &options, on_row)?;
+    let options = SampleOptions::new(count, size, seed).with_labels(labels);
+    let levels = sample_levels(sampler, &options, progress)?;
     let shape = [count, config.channels, size[0], size[1]];
     Ok(save_sheet(path, &levels, shape, columns, SHEET_SCALE)?)
 }
@@ -102,12 +127,16 @@ impl Inpainting<'_> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Sample`] where the images do not fit the model, or `on_row` broke off.
+    /// [`RunError::Sample`] where the images do not fit the model, or the progress broke off.
     ///
     /// # Panics
     ///
     /// Panics if the range leaves the set.
-    pub fn draw(&self, sampler: &dyn Sampler, on_row: OnRow<'_>) -> Result<Vec<u8>, RunError> {
+    pub fn draw(
+        &self,
+        sampler: &dyn Sampler,
+        progress: &dyn Progress,
+    ) -> Result<Vec<u8>, RunError> {
         let [_, height, width] = self.images.shape();
         let is_known = |value: usize| value / width % height < self.known_rows;
         let image = |i: usize| self.images.image(i);
@@ -121,21 +150,19 @@ impl Inpainting<'_> {
             .collect();
         let labels = if sampler.config().classes > 0 {
             let labels = repeated().filter_map(|i| self.images.label(i));
-            Labels::PerImage(labels.map(|label| label as usize).collect())
+            Labels::PerImage(labels.map(|label| Some(label as usize)).collect())
         } else {
             Labels::None
         };
         let count = self.range.len() * self.completions;
-        let options = SampleOptions {
-            known: Some(KnownValues {
+        let options = SampleOptions::new(count, [height, width], self.seed)
+            .with_labels(labels)
+            .with_known(Some(KnownValues {
                 // A plane is `height * width` values, so this holds in every image and channel.
                 mask: (0..values.len()).map(is_known).collect(),
                 values,
-            }),
-            labels,
-            ..SampleOptions::new(count, [height, width], self.seed)
-        };
-        let completions = sample_levels(sampler, &options, on_row)?;
+            }));
+        let completions = sample_levels(sampler, &options, progress)?;
 
         let mut figure = Vec::new();
         let len = image(self.range.start).len();
@@ -154,7 +181,6 @@ impl Inpainting<'_> {
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use core::ops::ControlFlow;
     use pixel_iqn_core::{ModelConfig, NaiveSampler};
     use pixel_iqn_data::builtin;
 
@@ -166,7 +192,7 @@ mod tests {
         let set = builtin::generate(0, 0..3, 6, 3).unwrap();
         let inpainting = Inpainting::lower_half(&set, 1..3, 2, 0);
         let figure = inpainting
-            .draw(&sampler, &|_| ControlFlow::Continue(()))
+            .draw(&sampler, &pixel_iqn_core::NoProgress)
             .unwrap();
 
         let cells: Vec<&[u8]> = figure.chunks_exact(3 * 36).collect();

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
-use pixel_iqn_core::{GatedPixelCnn, PixelIqn, PixelModel};
+use pixel_iqn_core::{AnyModel, GatedPixelCnn, PixelIqn, PixelModel};
 use pixel_iqn_loss::QuantileHuberLossConfig;
 
 use crate::metrics::Metrics;
@@ -16,7 +16,7 @@ use crate::train_batch::TrainBatch;
 /// A model that knows what it is trained to minimise.
 pub trait TrainModel: PixelModel + ModuleDisplay + Sync + 'static {
     /// The name of the loss with its unit, for reports.
-    const LOSS: &'static str;
+    fn loss_name(&self) -> &'static str;
 
     /// The mean loss of a batch, `[1]`.
     ///
@@ -30,7 +30,9 @@ pub trait TrainModel: PixelModel + ModuleDisplay + Sync + 'static {
 }
 
 impl TrainModel for PixelIqn {
-    const LOSS: &'static str = "quantile Huber loss";
+    fn loss_name(&self) -> &'static str {
+        "quantile Huber loss"
+    }
 
     fn loss(&self, batch: &TrainBatch, kappa: f64) -> Tensor<1> {
         let labels = batch.labels.as_ref();
@@ -42,16 +44,41 @@ impl TrainModel for PixelIqn {
 }
 
 impl TrainModel for GatedPixelCnn {
-    const LOSS: &'static str = "bits per value";
+    fn loss_name(&self) -> &'static str {
+        "bits per value"
+    }
 
     fn loss(&self, batch: &TrainBatch, _kappa: f64) -> Tensor<1> {
-        let top = self.config().levels - 1;
+        let top = self.levels() - 1;
         let logits = self.forward(batch.images.clone(), batch.labels.as_ref());
         let logarithms = log_softmax(logits.permute([0, 1, 3, 4, 2]), 4);
         let levels = batch.images.clone().mul_scalar(top as f32).round().int();
         let chosen = logarithms.gather(4, levels.unsqueeze_dim(4));
         chosen.mean().div_scalar(-LN_2)
     }
+}
+
+impl TrainModel for AnyModel {
+    fn loss_name(&self) -> &'static str {
+        match self {
+            Self::PixelIqn(model) => model.loss_name(),
+            Self::GatedPixelCnn(model) => model.loss_name(),
+            _ => unknown_model(),
+        }
+    }
+
+    fn loss(&self, batch: &TrainBatch, kappa: f64) -> Tensor<1> {
+        match self {
+            Self::PixelIqn(model) => model.loss(batch, kappa),
+            Self::GatedPixelCnn(model) => model.loss(batch, kappa),
+            _ => unknown_model(),
+        }
+    }
+}
+
+/// Ends the program: a model came that a later version of pixel-iqn-core added.
+fn unknown_model() -> ! {
+    panic!("pixel-iqn-train is older than the model: use one version of all crates")
 }
 
 /// A model with its loss: what Burn's [`SupervisedTraining`](burn::train::SupervisedTraining)
@@ -131,7 +158,7 @@ impl<M: TrainModel> InferenceStep for Objective<M> {
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use pixel_iqn_core::{Head, ModelConfig, TauInjection};
+    use pixel_iqn_core::{ModelConfig, Output};
 
     fn batch(images: Tensor<4>) -> TrainBatch {
         TrainBatch {
@@ -148,10 +175,10 @@ mod tests {
     fn cross_entropy_is_in_bits() {
         // Uniform over 16 levels: 4 bits, whatever the image.
         let device = Device::flex();
-        let config = ModelConfig::tiny().with_head(Head::Categorical);
+        let config = ModelConfig::tiny().with_output(Output::categorical(16));
         let mut model = config.init_gated_pixel_cnn(&device);
-        model.out.weight = model.out.weight.map(|weight| weight.zeros_like());
-        model.out.bias = model.out.bias.map(|bias| bias.zeros_like());
+        model.output.out.weight = model.output.out.weight.map(|weight| weight.zeros_like());
+        model.output.out.bias = model.output.out.bias.map(|bias| bias.zeros_like());
         let images = Tensor::<4>::full([2, 3, 4, 5], 0.3, &device);
         let loss = model.loss(&batch(images), 0.0);
         assert!((loss.into_scalar::<f32>() - 4.0).abs() < 1e-5);
@@ -162,13 +189,12 @@ mod tests {
         let device = Device::flex();
         let config = ModelConfig::tiny()
             .with_channels(1)
-            .with_head(Head::Categorical)
-            .with_levels(4);
+            .with_output(Output::categorical(4));
         let mut model = config.init_gated_pixel_cnn(&device);
-        model.out.weight = model.out.weight.map(|weight| weight.zeros_like());
+        model.output.out.weight = model.output.out.weight.map(|weight| weight.zeros_like());
         // Level 2 of 0 to 3 has almost all of the probability.
         let bias = Tensor::from_floats([0.0, 0.0, 30.0, 0.0], &device);
-        model.out.bias = model.out.bias.map(|_| bias);
+        model.output.out.bias = model.output.out.bias.map(|_| bias);
         let bits = |value: f32| {
             let images = Tensor::<4>::full([1, 1, 2, 2], value, &device);
             model.loss(&batch(images), 0.0).into_scalar::<f32>()
@@ -181,10 +207,8 @@ mod tests {
     fn the_loss_of_many_tau_is_the_mean_of_their_losses() {
         let device = Device::flex();
         let image = |value| Tensor::<4>::full([2, 3, 4, 4], value, &device);
-        for injection in [TauInjection::Gates, TauInjection::Head] {
-            let config = ModelConfig::tiny()
-                .with_tau_injection(injection)
-                .with_classes(2);
+        for output in [Output::gates(16, 8), Output::head(2, 16, 8)] {
+            let config = ModelConfig::tiny().with_output(output).with_classes(2);
             let model = config.init_pixel_iqn(&device);
             let labels = Some(Tensor::from_data([0, 1], &device));
             let one = |tau| {

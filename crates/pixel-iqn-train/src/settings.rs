@@ -1,6 +1,6 @@
 //! [`RunConfig`] as TOML: written in full, read in part.
 
-use pixel_iqn_core::ModelConfig;
+use pixel_iqn_core::{ConfigError, ModelConfig};
 use toml::{Table, Value};
 
 use crate::error::SettingsError;
@@ -58,24 +58,40 @@ impl RunConfig {
     /// This config with some keys changed: those of a TOML file, which may leave out what stays.
     /// The result is to be [validated](Self::validate).
     ///
+    /// A `kind` in `model.output`, or a name in its place, changes the output to that kind and keeps
+    /// the sizes that both have.
+    ///
     /// `preset` in the section `model` stands for all of a [preset](ModelConfig::preset) but its
-    /// channels, classes and head; other keys of the section change it further.
+    /// channels, classes and output; other keys of the section change it further.
     ///
     /// # Errors
     ///
     /// [`SettingsError`]; a key that is not known comes with the nearest one that is.
     pub fn with_toml(&self, text: &str) -> Result<Self, SettingsError> {
+        let invalid = |error: ConfigError| SettingsError::Invalid(error.into());
         let mut changes: Table = text.parse()?;
         let mut base = self.clone();
         if let Some(Value::Table(model)) = changes.get_mut("model")
             && let Some(preset) = model.remove("preset")
         {
             let name = preset.as_str().unwrap_or_default();
-            base.model = ModelConfig::preset(name)
-                .map_err(|error| SettingsError::Invalid(error.into()))?
+            let preset = ModelConfig::preset(name).map_err(invalid)?;
+            let output = preset.output.to_kind(self.model.output.kind());
+            base.model = preset
                 .with_channels(self.model.channels)
                 .with_classes(self.model.classes)
-                .with_head(self.model.head);
+                .with_output(output.map_err(invalid)?);
+        }
+        if let Some(Value::Table(model)) = changes.get_mut("model")
+            && let Some(output) = model.get_mut("output")
+        {
+            if let Value::String(kind) = output {
+                let kind = Value::from(kind.as_str());
+                *output = Table::from_iter([("kind".to_owned(), kind)]).into();
+            }
+            if let Some(kind) = output.get("kind").and_then(Value::as_str) {
+                base.model.output = base.model.output.to_kind(kind).map_err(invalid)?;
+            }
         }
         let mut table = base.to_table();
         merge(&mut table, changes, "")?;

@@ -6,7 +6,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, Transaction};
 use burn::train::TrainStep;
 use burn::train::train::MultiDevicesTrainStep;
-use pixel_iqn_core::{ModelConfig, weights};
+use pixel_iqn_core::{Lowering, ModelConfig, weights};
 use pixel_iqn_data::ImageBatch;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,12 @@ impl<M: TrainModel> Trainer<M> {
             step: 0,
             bad_in_a_row: 0,
         })
+    }
+
+    /// Chooses how the convolutions of the model become operations of the backend.
+    pub fn set_lowering(&mut self, lowering: Lowering) {
+        self.objective.model.set_lowering(lowering);
+        self.average.model_mut().set_lowering(lowering);
     }
 
     /// Trains on one batch.
@@ -384,7 +390,7 @@ fn read<const N: usize>(scalars: [Tensor<1>; N]) -> Result<[f32; N], TrainError>
 mod tests {
     use super::*;
     use burn::module::Param;
-    use pixel_iqn_core::{GatedPixelCnn, Head, PixelIqn};
+    use pixel_iqn_core::{GatedPixelCnn, Output, PixelIqn};
     use pixel_iqn_data::builtin;
 
     fn batch(device: &Device) -> ImageBatch {
@@ -412,7 +418,7 @@ mod tests {
         let config = ModelConfig::tiny().with_classes(10);
         let (first, last) = overfit::<PixelIqn>(&config);
         assert!(last < 0.7 * first, "{first} {last}");
-        let (first, last) = overfit::<GatedPixelCnn>(&config.with_head(Head::Categorical));
+        let (first, last) = overfit::<GatedPixelCnn>(&config.with_output(Output::categorical(16)));
         assert!(last < 0.8 * first, "{first} {last}");
     }
 

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use pixel_iqn_core::{GatedPixelCnn, Head, ModelConfig, NaiveSampler, PixelIqn};
+use pixel_iqn_core::{GatedPixelCnn, ModelConfig, NaiveSampler, Output, PixelIqn};
 use pixel_iqn_train::{
     End, Interrupter, ResumeFrom, RunConfig, RunDir, RunError, Schedule, Session, TrainConfig,
     TrainError,
@@ -243,7 +243,7 @@ fn a_gated_pixel_cnn_trains_in_a_session_too() {
     let run = RunDir::create(folder.path()).unwrap();
     let (train, held_out) = images();
     let mut config = config(4);
-    config.model = config.model.with_head(Head::Categorical);
+    config.model = config.model.with_output(Output::categorical(16));
     let devices = [Device::flex()];
     let session = Session::<GatedPixelCnn>::start(run, config, train, held_out, &devices).unwrap();
     let finished = session.train().unwrap();

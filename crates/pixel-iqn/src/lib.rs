@@ -9,8 +9,9 @@
 //! Train for three steps on the built-in pictures, and draw two samples:
 //!
 //! ```
-//! use std::{ops::ControlFlow, sync::Arc};
+//! use std::sync::Arc;
 //!
+//! use pixel_iqn::core::NoProgress;
 //! use pixel_iqn::data::{Loader, LoaderConfig, builtin};
 //! use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, TrainConfig, Trainer};
 //!
@@ -24,9 +25,7 @@
 //!
 //! let sampler = pixel_iqn::sampler(trainer.averaged().clone(), &device);
 //! let options = SampleOptions::new(2, [6, 6], 0);
-//! let levels = pixel_iqn::train::sample_levels(&*sampler, &options, &|_row| {
-//!     ControlFlow::Continue(())
-//! })?;
+//! let levels = pixel_iqn::train::sample_levels(&*sampler, &options, &NoProgress)?;
 //! assert_eq!(levels.len(), 2 * 3 * 6 * 6);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -69,8 +68,8 @@ mod sampler;
 
 pub use device::{DEFAULT_DEVICE, DeviceError, Runner, device, runner};
 pub use pixel_iqn_core::{
-    GatedPixelCnn, Head, Labels, ModelConfig, NaiveSampler, PixelIqn, PixelModel, SampleOptions,
-    Sampler, TauInjection, TauSource,
+    AnyModel, GatedPixelCnn, Labels, ModelConfig, NaiveSampler, Output, PixelIqn, PixelModel,
+    SampleOptions, Sampler, TauSource,
 };
 #[cfg(feature = "cpu")]
 pub use pixel_iqn_cpu::keep_freed_memory;

@@ -1,10 +1,9 @@
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use anyhow::ensure;
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::ValueEnum;
-use pixel_iqn::core::{IncrementalSampler, PixelModel};
+use pixel_iqn::core::{IncrementalSampler, NoProgress, PixelModel};
 use pixel_iqn::train::product_rate;
 use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, Sampler};
 use serde_json::json;
@@ -55,7 +54,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     let lowerings = lowerings(&args.lowering, &args.device);
     if let ([batch], [lowering]) = (&args.batch[..], &lowerings[..]) {
-        lowering.set();
         return one(args, *batch, *lowering);
     }
     for batch in &args.batch {
@@ -81,7 +79,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> {
     let config = ModelConfig::preset(&args.preset)?;
     let device = pixel_iqn::device(&args.device)?;
-    let model: PixelIqn = config.init_pixel_iqn(&device);
+    let model: PixelIqn = config
+        .init_pixel_iqn(&device)
+        .with_lowering(lowering.lowering());
     let sampler: Box<dyn Sampler> = match args.sampler {
         Which::Fastest => pixel_iqn::sampler(model.clone(), &device),
         Which::Incremental => Box::new(IncrementalSampler::from(&model)),
@@ -127,15 +127,12 @@ fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> 
 
 /// Seconds for a batch: the better of two, of which the first also compiles kernels.
 fn sampling(sampler: &dyn Sampler, batch: usize, size: usize) -> anyhow::Result<f64> {
-    let options = SampleOptions {
-        batch,
-        ..SampleOptions::new(batch, [size, size], 0)
-    };
+    let options = SampleOptions::new(batch, [size, size], 0).with_batch(batch);
     let mut best = f64::INFINITY;
     for _ in 0..2 {
         for batch in options.batches(sampler.config())? {
             let start = Instant::now();
-            sampler.sample(&batch, &|_| ControlFlow::Continue(()))?;
+            sampler.sample(&batch, &NoProgress)?;
             best = best.min(start.elapsed().as_secs_f64());
         }
     }

@@ -14,6 +14,7 @@ folder, config, mode, batch, size, threads, budget, device = sys.argv[1:9]
 sys.path.insert(0, folder)
 
 import torch
+import pixel_iqn
 from pixel_iqn import Config, PixelModel, quantile_huber
 
 batch, size, budget = int(batch), int(size), float(budget)
@@ -23,7 +24,10 @@ options = mode.split("-")
 torch.set_float32_matmul_precision("high" if "tf32" in options else "highest")
 torch.backends.cudnn.allow_tf32 = "tf32" in options
 torch.backends.cudnn.benchmark = True
-c = Config(**json.loads(config))
+config = json.loads(config)
+output = config.pop("output")
+kind = getattr(pixel_iqn, output.pop("kind").capitalize())
+c = Config(**config, output=kind(**output))
 model = PixelModel(c).to(device)
 x = torch.rand(batch, c.channels, size, size, device=device)
 if "channels" in options:

@@ -106,7 +106,6 @@ impl Case {
     }
 
     fn config_json(&self) -> anyhow::Result<String> {
-        // The reference has the same fields, but the categorical ones under the same names too.
         let config: Value = serde_json::from_str(&self.model.to_json())?;
         Ok(config.to_string())
     }
@@ -117,9 +116,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let [case] = &args.cases[..] else {
             bail!("--alone takes one case");
         };
-        if let [lowering] = &args.lowering[..] {
-            lowering.set();
-        }
         println!("{}", measure(args, &Case::parse(case, args.size)?)?);
         return Ok(());
     }
@@ -211,6 +207,9 @@ fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
     let loader = Loader::new(images, LoaderConfig::new(case.batch), device.clone(), 0)?;
     let config = TrainConfig::new(1_000_000, case.batch);
     let mut trainer = Trainer::<PixelIqn>::new(&case.model, config, &device)?;
+    if let [lowering] = &args.lowering[..] {
+        trainer.set_lowering(lowering.lowering());
+    }
     let mut seconds = Vec::new();
     let start = Instant::now();
     for (step, batch) in loader.enumerate() {

@@ -3,24 +3,32 @@
 use core::f64::consts::PI;
 
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Int, Tensor, ops::PadMode};
+use burn::tensor::{Int, Tensor};
 
-use super::{Lowering, Window, convolution, padding};
+use super::{KernelMask, Lowering, ReceptiveField, convolution, padding};
 
 pub(super) fn convolve(
     x: Tensor<4>,
     weight: Tensor<4>,
-    window: Window,
+    mask: Option<&KernelMask>,
+    field: ReceptiveField,
     bias: Option<Tensor<2>>,
     base: Option<Tensor<4>>,
     lowering: Lowering,
 ) -> Tensor<4> {
     let [outputs, ..] = weight.dims();
     let [_, height, ..] = x.dims();
-    let mut y = if lowering == Lowering::Convolution && window != Window::POINT {
-        convolution::convolve(x, weight, window, padding(window.rows), height)
+    let mut y = if lowering == Lowering::Convolution && field != ReceptiveField::POINT {
+        let weight = KernelMask::apply(mask, weight);
+        convolution::convolve(x, weight, field, padding(field.rows), height)
     } else {
-        product(gather_taps(x, window), tap_matrix(weight, window))
+        // The mask comes last: with fusion, the gradient of a product that meets an elementwise one
+        // after the permutation is read with the wrong strides (docs/devices.md).
+        let mut matrix = tap_matrix(weight);
+        if let Some(mask) = mask {
+            matrix = matrix * mask.matrix.clone();
+        }
+        product(gather_taps(x, field), matrix)
     };
     if let Some(bias) = bias {
         let [images, _] = bias.dims();
@@ -35,19 +43,16 @@ pub(super) fn convolve(
 pub(super) fn convolve_last_row(
     x: Tensor<4>,
     weight: Tensor<4>,
-    window: Window,
+    field: ReceptiveField,
     lowering: Lowering,
 ) -> Tensor<4> {
     if lowering == Lowering::Convolution {
-        return convolution::convolve(x, weight, window, (0, 0), 1);
+        return convolution::convolve(x, weight, field, (0, 0), 1);
     }
     let [_, _, width, _] = x.dims();
-    let (left, right) = padding(window.columns);
-    let x = x.pad(
-        [(0, 0), (0, 0), (left, right), (0, 0)],
-        PadMode::Constant(0.0),
-    );
-    product(cut_taps(x, window, [1, width]), tap_matrix(weight, window))
+    let (left, right) = padding(field.columns);
+    let x = pad(x, (0, 0), (left, right));
+    product(cut_taps(x, field, [1, width]), tap_matrix(weight))
 }
 
 pub(super) fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -85,28 +90,36 @@ pub(super) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
 ///
 /// - `x`: `[batch, height, width, features]`
 /// - output: `[batch, height, width, taps * features]`, taps in row-major order
-fn gather_taps(x: Tensor<4>, window: Window) -> Tensor<4> {
+fn gather_taps(x: Tensor<4>, field: ReceptiveField) -> Tensor<4> {
     let [_, height, width, _] = x.dims();
-    if window == Window::POINT {
+    if field == ReceptiveField::POINT {
         return x;
     }
-    let padding = [
-        (0, 0),
-        padding(window.rows),
-        padding(window.columns),
-        (0, 0),
-    ];
-    let x = x.pad(padding, PadMode::Constant(0.0));
-    cut_taps(x, window, [height, width])
+    let x = pad(x, padding(field.rows), padding(field.columns));
+    cut_taps(x, field, [height, width])
+}
+
+/// Zeros around an image. Burn's `pad` builds its constant on the host under autodiff, and uploads
+/// a tensor of the padded size at every call; this fills one on the device.
+fn pad(x: Tensor<4>, (top, bottom): (usize, usize), (left, right): (usize, usize)) -> Tensor<4> {
+    let [batch, height, width, features] = x.dims();
+    let padded = [batch, top + height + bottom, left + width + right, features];
+    if padded == x.dims() {
+        return x;
+    }
+    Tensor::zeros(padded, &x.device()).slice_assign(
+        [0..batch, top..top + height, left..left + width, 0..features],
+        x,
+    )
 }
 
 /// The taps of an image that was padded: those of `size` positions.
-fn cut_taps(x: Tensor<4>, window: Window, [height, width]: [usize; 2]) -> Tensor<4> {
+fn cut_taps(x: Tensor<4>, field: ReceptiveField, [height, width]: [usize; 2]) -> Tensor<4> {
     let [batch, _, _, features] = x.dims();
     // The offset -1 reads padded row 0 where the padding is one row, and so on.
     let start = |(first, _): (isize, isize)| first.max(0) as usize;
-    let (top, left) = (start(window.rows), start(window.columns));
-    let [rows, columns] = window.size();
+    let (top, left) = (start(field.rows), start(field.columns));
+    let [rows, columns] = field.size();
     let taps = (top..top + rows)
         .flat_map(|row| (left..left + columns).map(move |column| (row, column)))
         .map(|(row, column)| {
@@ -122,11 +135,11 @@ fn cut_taps(x: Tensor<4>, window: Window, [height, width]: [usize; 2]) -> Tensor
 }
 
 /// `[features_out, features_in, rows, columns]` to `[taps * features_in, features_out]`.
-fn tap_matrix(weight: Tensor<4>, window: Window) -> Tensor<2> {
-    let [out, features, ..] = weight.dims();
+pub(super) fn tap_matrix(weight: Tensor<4>) -> Tensor<2> {
+    let [out, features, rows, columns] = weight.dims();
     weight
         .permute([0, 2, 3, 1])
-        .reshape([out, window.taps() * features])
+        .reshape([out, rows * columns * features])
         .transpose()
 }
 

@@ -1,12 +1,12 @@
-//! A causal convolution by the convolution of the backend, with the kernel cropped to the window.
+//! A causal convolution by the convolution of the backend, with the kernel cropped to the field.
 
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
-use super::{Window, padding, to_channels_first, to_channels_last};
+use super::{ReceptiveField, padding, to_channels_first, to_channels_last};
 
-/// The window's convolution, zero outside of the image, of `height` rows.
+/// The field's convolution, zero outside of the image, of `height` rows.
 ///
 /// # Shapes
 ///
@@ -15,13 +15,13 @@ use super::{Window, padding, to_channels_first, to_channels_last};
 pub(super) fn convolve(
     x: Tensor<4>,
     weight: Tensor<4>,
-    window: Window,
+    field: ReceptiveField,
     padding_rows: (usize, usize),
     height: usize,
 ) -> Tensor<4> {
     let [batch, _, width, _] = x.dims();
     let [outputs, ..] = weight.dims();
-    let padding = [padding_rows, padding(window.columns)];
+    let padding = [padding_rows, padding(field.columns)];
     let options = ConvOptions::new_with_padding([1, 1], padding, [1, 1], 1);
     // A permuted view: backends that convolve channels-last take it as it lies.
     let y = conv2d(to_channels_first(x), weight, None, options);

@@ -13,12 +13,13 @@ mod convolution;
 #[cfg(feature = "flex")]
 mod flex;
 
-use core::sync::atomic::{AtomicU8, Ordering};
-
+use burn::module::Module;
 use burn::tensor::Tensor;
 
-/// How causal convolutions become operations of a backend. All give the same up to rounding.
+/// How the causal convolutions of a model become operations of a backend. All give the same up to
+/// rounding. [`PixelModel::with_lowering`](crate::PixelModel::with_lowering) chooses one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Lowering {
     /// What was measured to be the fastest on the backend: kernels of our own on Burn's Flex,
     /// [`Product`](Self::Product) everywhere else.
@@ -31,33 +32,15 @@ pub enum Lowering {
     Convolution,
 }
 
-static LOWERING: AtomicU8 = AtomicU8::new(Lowering::Fastest as u8);
-
-/// Changes the lowering of all models of this process: for measurements, and for backends on which
-/// another one is faster.
-pub fn set_lowering(lowering: Lowering) {
-    LOWERING.store(lowering as u8, Ordering::Relaxed);
-}
-
-fn lowering() -> Lowering {
-    const PRODUCT: u8 = Lowering::Product as u8;
-    const CONVOLUTION: u8 = Lowering::Convolution as u8;
-    match LOWERING.load(Ordering::Relaxed) {
-        PRODUCT => Lowering::Product,
-        CONVOLUTION => Lowering::Convolution,
-        _ => Lowering::Fastest,
-    }
-}
-
 /// The rectangle of inputs that a position reads: rows and columns from the first to the last
 /// offset, both included. `(0, 0)` is the position itself, negative is above or left of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
+pub(crate) struct ReceptiveField {
     pub rows: (isize, isize),
     pub columns: (isize, isize),
 }
 
-impl Window {
+impl ReceptiveField {
     /// The position itself.
     pub(crate) const POINT: Self = Self {
         rows: (0, 0),
@@ -76,8 +59,34 @@ impl Window {
     }
 
     /// Inputs that a position reads.
+    #[cfg(feature = "flex")]
     fn taps(&self) -> usize {
         self.size().iter().product()
+    }
+}
+
+/// Which weights of a convolution are used, in both layouts that a lowering may want.
+#[derive(Module, Debug)]
+pub(crate) struct KernelMask {
+    /// `[features_out, features_in, rows, columns]`, 1 where the weight is used, else 0.
+    kernel: Tensor<4>,
+    /// `[rows * columns * features_in, features_out]`, the same as the matrix of a product.
+    matrix: Tensor<2>,
+}
+
+impl KernelMask {
+    /// The mask of a kernel, `[features_out, features_in, rows, columns]`.
+    pub(crate) fn new(kernel: Tensor<4>) -> Self {
+        let matrix = composed::tap_matrix(kernel.clone());
+        Self { kernel, matrix }
+    }
+
+    /// The weight with zeros where the mask is; all of it without a mask.
+    pub(crate) fn apply(mask: Option<&Self>, weight: Tensor<4>) -> Tensor<4> {
+        match mask {
+            Some(mask) => weight * mask.kernel.clone(),
+            None => weight,
+        }
     }
 }
 
@@ -87,25 +96,28 @@ impl Window {
 /// # Shapes
 ///
 /// - `x`: `[batch, height, width, features_in]`
-/// - `weight`: `[features_out, features_in, rows, columns]` of the window
+/// - `weight`: `[features_out, features_in, rows, columns]` of the field
+/// - `mask`: that of the weight, where some of it is not used
 /// - `bias`: `[1, features_out]` or `[batch, features_out]`
 /// - `base`: `[batch, height, width, features_out]`
 /// - output: `[batch, height, width, features_out]`
 pub(crate) fn convolve(
     x: Tensor<4>,
     weight: Tensor<4>,
-    window: Window,
+    mask: Option<&KernelMask>,
+    field: ReceptiveField,
     bias: Option<Tensor<2>>,
     base: Option<Tensor<4>>,
+    lowering: Lowering,
 ) -> Tensor<4> {
     let [_, _, rows, columns] = weight.dims();
-    debug_assert_eq!(window.size(), [rows, columns]);
-    let lowering = lowering();
+    debug_assert_eq!(field.size(), [rows, columns]);
     #[cfg(feature = "flex")]
     if lowering == Lowering::Fastest && flex::handles([&x, &weight]) {
-        return flex::convolve(x, weight, window, bias, base);
+        let weight = KernelMask::apply(mask, weight);
+        return flex::convolve(x, weight, field, bias, base);
     }
-    composed::convolve(x, weight, window, bias, base, lowering)
+    composed::convolve(x, weight, mask, field, bias, base, lowering)
 }
 
 /// `tanh(a) * sigmoid(b)` of the two halves of the last axis.
@@ -152,19 +164,24 @@ pub(crate) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
     composed::cosines(tau, n)
 }
 
-/// The last row of a [`convolve`] whose window ends at the position's own row, from the rows that
+/// The last row of a [`convolve`] whose field ends at the position's own row, from the rows that
 /// it reads.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, rows, width, features_in]`
-/// - `weight`: `[features_out, features_in, rows, columns]` of the window
+/// - `weight`: `[features_out, features_in, rows, columns]` of the field
 /// - output: `[batch, 1, width, features_out]`
-pub(crate) fn convolve_last_row(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
-    composed::convolve_last_row(x, weight, window, lowering())
+pub(crate) fn convolve_last_row(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    field: ReceptiveField,
+    lowering: Lowering,
+) -> Tensor<4> {
+    composed::convolve_last_row(x, weight, field, lowering)
 }
 
-/// Zeros before and after an axis for the offsets of a window.
+/// Zeros before and after an axis for the offsets of a field.
 fn padding((first, last): (isize, isize)) -> (usize, usize) {
     ((-first).max(0) as usize, last.max(0) as usize)
 }
@@ -216,7 +233,7 @@ mod tests {
     use burn::tensor::{Device, Distribution, Tolerance};
 
     /// The definition, value by value.
-    fn direct(x: &Tensor<4>, weight: &Tensor<4>, window: Window) -> Tensor<4> {
+    fn direct(x: &Tensor<4>, weight: &Tensor<4>, field: ReceptiveField) -> Tensor<4> {
         let [batch, height, width, features] = x.dims();
         let [out, _, rows, columns] = weight.dims();
         let xs: Vec<f32> = x.to_data().try_to_vec().unwrap();
@@ -228,8 +245,8 @@ mod tests {
             for (dr, dc, f) in (0..rows * columns * features)
                 .map(|t| (t / features / columns, t / features % columns, t % features))
             {
-                let r = row as isize + dr as isize + window.rows.0;
-                let c = column as isize + dc as isize + window.columns.0;
+                let r = row as isize + dr as isize + field.rows.0;
+                let c = column as isize + dc as isize + field.columns.0;
                 if r >= 0 && c >= 0 && c < width as isize {
                     let at = ((b * height + r as usize) * width + c as usize) * features + f;
                     *y += xs[at] * ws[((o * features + f) * rows + dr) * columns + dc];
@@ -251,16 +268,16 @@ mod tests {
             ((-3, 0), (-3, 3)),
             ((0, 0), (0, 0)),
         ] {
-            let window = Window { rows, columns };
+            let field = ReceptiveField { rows, columns };
             for size in [[2, 4, 5], [1, 1, 3], [1, 3, 1], [1, 1, 1]] {
                 let x = Tensor::<4>::random([size[0], size[1], size[2], 2], uniform, &device);
-                let [rows, columns] = window.size();
+                let [rows, columns] = field.size();
                 let kernel = [3, 2, rows, columns];
                 let weight = Tensor::<4>::random(kernel, uniform, &device);
-                let expected = direct(&x, &weight, window).to_data();
+                let expected = direct(&x, &weight, field).to_data();
                 for lowering in [Lowering::Product, Lowering::Convolution] {
                     let (x, weight) = (x.clone(), weight.clone());
-                    let y = composed::convolve(x, weight, window, None, None, lowering);
+                    let y = composed::convolve(x, weight, None, field, None, None, lowering);
                     y.to_data()
                         .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
                 }
@@ -272,16 +289,16 @@ mod tests {
     fn the_last_row_is_that_of_a_convolution() {
         let device = Device::flex();
         let uniform = Distribution::Uniform(-1.0, 1.0);
-        let window = Window {
+        let field = ReceptiveField {
             rows: (-2, 0),
             columns: (-2, 2),
         };
         let x = Tensor::<4>::random([2, 3, 4, 3], uniform, &device);
         let weight = Tensor::<4>::random([5, 3, 3, 5], uniform, &device);
-        let expected = direct(&x, &weight, window).slice([0..2, 2..3]).to_data();
+        let expected = direct(&x, &weight, field).slice([0..2, 2..3]).to_data();
         for lowering in [Lowering::Product, Lowering::Convolution] {
             let (x, weight) = (x.clone(), weight.clone());
-            composed::convolve_last_row(x, weight, window, lowering)
+            composed::convolve_last_row(x, weight, field, lowering)
                 .to_data()
                 .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
         }

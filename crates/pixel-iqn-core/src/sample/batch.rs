@@ -1,16 +1,20 @@
+use burn::tensor::{Device, Int, Tensor};
+
 use crate::config::ModelConfig;
+use crate::progress::Cancelled;
 
 /// One batch of images to sample, on the host.
 ///
 /// All images are `[batch, channels, height, width]` in row-major order.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SampleBatch {
     /// `[batch, channels, height, width]`.
     pub dims: [usize; 4],
     /// The quantile level of each value, in (0, 1).
     pub tau: Vec<f32>,
-    /// The class of each image, for a class-conditional model; the number of classes for none.
-    pub labels: Option<Vec<usize>>,
+    /// The class of each image, or none, for a class-conditional model.
+    pub labels: Option<Vec<Option<usize>>>,
     /// Values that are given, for inpainting.
     pub known: Option<KnownValues>,
     /// Intensity levels to round each value to before the next ones read it.
@@ -27,6 +31,32 @@ pub struct KnownValues {
 }
 
 impl SampleBatch {
+    /// A batch of a shape at given quantile levels: without labels and known values, and not rounded.
+    pub fn new(dims: [usize; 4], tau: Vec<f32>) -> Self {
+        Self {
+            dims,
+            tau,
+            labels: None,
+            known: None,
+            levels: None,
+        }
+    }
+
+    /// Sets the class of each image, or none.
+    pub fn with_labels(self, labels: Option<Vec<Option<usize>>>) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// Sets the values that are given.
+    pub fn with_known(self, known: Option<KnownValues>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// Sets the intensity levels to round to.
+    pub fn with_levels(self, levels: Option<usize>) -> Self {
+        Self { levels, ..self }
+    }
+
     /// Checks the batch against a model.
     ///
     /// # Errors
@@ -65,24 +95,34 @@ impl SampleBatch {
             )),
             (Some(_), 0) => invalid("the model takes no labels".into()),
             (Some(labels), classes) => {
-                if labels.len() == batch && labels.iter().all(|&label| label <= classes) {
+                if labels.len() == batch && labels.iter().flatten().all(|&label| label < classes) {
                     Ok(())
                 } else {
                     invalid(format!(
-                        "there must be {batch} labels, each below {classes}, or {classes} for no class"
+                        "there must be {batch} labels, each below {classes} or none"
                     ))
                 }
             }
         }
     }
 
-    /// The value at `index` once the model gave `value`: that of the known mask, else `value`
-    /// clamped and rounded to a level.
-    pub fn settle(&self, index: usize, value: f32) -> f32 {
+    /// The final value at `index` where the model predicted `value`: the known one, else `value`
+    /// clamped to [0, 1] and rounded to a level.
+    pub fn final_value(&self, index: usize, value: f32) -> f32 {
         match &self.known {
             Some(known) if known.mask[index] => known.values[index],
             _ => round_to_level(value.clamp(0.0, 1.0), self.levels),
         }
+    }
+
+    /// The labels as a model takes them, `[batch]`: the number of classes stands for no class.
+    pub(crate) fn label_tensor(&self, classes: usize, device: &Device) -> Option<Tensor<1, Int>> {
+        let labels = self.labels.as_ref()?;
+        let labels: Vec<i64> = labels
+            .iter()
+            .map(|label| label.unwrap_or(classes) as i64)
+            .collect();
+        Some(Tensor::from_data(labels.as_slice(), device))
     }
 }
 
@@ -97,21 +137,6 @@ pub fn round_to_level(value: f32, levels: Option<usize>) -> f32 {
     }
 }
 
-/// A finished row of some images of a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct RowDone<'a> {
-    /// The first of these images in the batch.
-    pub first_image: usize,
-    /// How many images they are.
-    pub images: usize,
-    /// The row.
-    pub row: usize,
-    /// Rows in all.
-    pub height: usize,
-    /// The row's values, `[images, channels, width]`.
-    pub values: &'a [f32],
-}
-
 /// Why images were not sampled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -119,9 +144,9 @@ pub enum SampleError {
     /// The request does not fit the model; the text says why.
     #[error("cannot sample: {0}")]
     Invalid(String),
-    /// The callback broke off.
+    /// The progress broke off.
     #[error("sampling was cancelled")]
-    Cancelled,
+    Cancelled(#[from] Cancelled),
 }
 
 #[cfg(test)]
@@ -138,13 +163,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let config = ModelConfig::tiny().with_channels(1).with_classes(3);
-        let good = SampleBatch {
-            dims: [2, 1, 1, 2],
-            tau: vec![0.5; 4],
-            labels: Some(vec![0, 2]),
-            known: None,
-            levels: Some(256),
-        };
+        let good = SampleBatch::new([2, 1, 1, 2], vec![0.5; 4])
+            .with_labels(Some(vec![Some(0), None]))
+            .with_levels(Some(256));
         good.validate(&config).unwrap();
         let known = KnownValues {
             values: vec![0.0; 3],
@@ -202,7 +223,7 @@ mod tests {
             ),
             (
                 SampleBatch {
-                    labels: Some(vec![0, 4]),
+                    labels: Some(vec![Some(0), Some(3)]),
                     ..good.clone()
                 },
                 "below 3",

@@ -1,8 +1,9 @@
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::ModelConfig;
 use crate::model::PixelModel;
-use crate::sample::{OnRow, RowDone, SampleBatch, SampleError, Sampler};
+use crate::progress::{Progress, RowProgress};
+use crate::sample::{SampleBatch, SampleError, Sampler};
 
 /// Samples value by value with one whole forward pass each: slow, simple, and the oracle of every
 /// faster sampler.
@@ -27,17 +28,19 @@ impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
         self.model.config()
     }
 
-    fn sample(&self, batch: &SampleBatch, on_row: OnRow<'_>) -> Result<Vec<f32>, SampleError> {
+    fn sample(
+        &self,
+        batch: &SampleBatch,
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>, SampleError> {
         batch.validate(self.config())?;
         let dims @ [images, channels, height, width] = batch.dims;
         let tensor = |values: &[f32]| -> Tensor<4> {
             Tensor::from_data(TensorData::new(values.to_vec(), dims), &self.device)
         };
         let tau = tensor(&batch.tau);
-        let labels = batch.labels.as_ref().map(|labels| {
-            let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
-            Tensor::<1, Int>::from_data(labels.as_slice(), &self.device)
-        });
+        let labels = batch.label_tensor(self.config().classes, &self.device);
+        let rows = RowProgress::new(batch, progress);
         let mut x = vec![0.0f32; batch.tau.len()];
         // Known values further on are read by no one before their turn, so zeros will do.
         for row in 0..height {
@@ -48,24 +51,11 @@ impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
                     let values = values.as_slice::<f32>().expect("converted to f32");
                     for image in 0..images {
                         let at = ((image * channels + channel) * height + row) * width + column;
-                        x[at] = batch.settle(at, values[at]);
+                        x[at] = batch.final_value(at, values[at]);
                     }
                 }
             }
-            let values: Vec<f32> = (0..images * channels)
-                .flat_map(|plane| &x[(plane * height + row) * width..][..width])
-                .copied()
-                .collect();
-            let done = RowDone {
-                first_image: 0,
-                images,
-                row,
-                height,
-                values: &values,
-            };
-            if on_row(done).is_break() {
-                return Err(SampleError::Cancelled);
-            }
+            rows.finish(row, 0, &x)?;
         }
         Ok(x)
     }
@@ -74,21 +64,12 @@ impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Head, KnownValues, Noise};
+    use crate::{Cancelled, FinishedRow, KnownValues, ModelConfig, NoProgress, Noise, Output};
     use core::ops::ControlFlow;
 
     fn batch(dims: [usize; 4]) -> SampleBatch {
-        SampleBatch {
-            dims,
-            tau: Noise::new(1).uniform(0, dims.iter().product()),
-            labels: None,
-            known: None,
-            levels: Some(256),
-        }
-    }
-
-    fn keep_going(_: RowDone<'_>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
+        SampleBatch::new(dims, Noise::new(1).uniform(0, dims.iter().product()))
+            .with_levels(Some(256))
     }
 
     #[test]
@@ -97,8 +78,7 @@ mod tests {
         let device = Device::flex();
         let config = ModelConfig::tiny()
             .with_channels(1)
-            .with_head(Head::Categorical)
-            .with_levels(4);
+            .with_output(Output::categorical(4));
         let model = config.init_gated_pixel_cnn(&device);
         let logits = model.forward(Tensor::zeros([1, 1, 1, 1], &device), None);
         let logits: Vec<f32> = logits.to_data().try_to_vec().unwrap();
@@ -111,7 +91,7 @@ mod tests {
             ..batch([n, 1, 1, 1])
         };
         let sampler = NaiveSampler::new(model, &device);
-        let sample = sampler.sample(&batch, &keep_going).unwrap();
+        let sample = sampler.sample(&batch, &NoProgress).unwrap();
         for (level, logit) in logits.iter().enumerate() {
             let hits = sample.iter().filter(|&&x| x == level as f32 / 3.0).count();
             let expected = logit.exp() / total * n as f32;
@@ -141,8 +121,8 @@ mod tests {
             }),
             ..free.clone()
         };
-        let free = sampler.sample(&free, &keep_going).unwrap();
-        let sample = sampler.sample(&known, &keep_going).unwrap();
+        let free = sampler.sample(&free, &NoProgress).unwrap();
+        let sample = sampler.sample(&known, &NoProgress).unwrap();
         for (i, (&kept, &free)) in sample.iter().zip(&free).enumerate() {
             match i / 4 % 4 {
                 2 => assert_eq!(kept, 0.1234),
@@ -154,24 +134,38 @@ mod tests {
         assert_ne!(sample[12..16], free[12..16]);
     }
 
+    /// Keeps the rows, and cancels after the second.
+    #[derive(Default)]
+    struct TwoRows(std::sync::Mutex<Vec<Vec<f32>>>);
+
+    impl Progress for TwoRows {
+        fn advance(&self, done: usize, total: usize) -> ControlFlow<()> {
+            // Rows of two images.
+            let rows = self.0.lock().unwrap().len();
+            assert_eq!((done, total), (2 * rows, 6));
+            match rows {
+                2 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+
+        fn row(&self, row: &FinishedRow<'_>) {
+            let mut rows = self.0.lock().unwrap();
+            assert_eq!((row.row, row.images, row.height), (rows.len(), 2, 3));
+            rows.push(row.values.to_vec());
+        }
+    }
+
     #[test]
-    fn the_callback_sees_rows_and_cancels() {
+    fn progress_sees_rows_and_cancels() {
         let device = Device::flex();
         let sampler = NaiveSampler::new(ModelConfig::tiny().init_pixel_iqn(&device), &device);
         let batch = batch([2, 3, 3, 2]);
-        let whole = sampler.sample(&batch, &keep_going).unwrap();
-        let rows = std::sync::Mutex::new(Vec::new());
-        let cancelled = sampler.sample(&batch, &|done| {
-            let mut rows = rows.lock().unwrap();
-            rows.push(done.values.to_vec());
-            if rows.len() == 2 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        assert!(matches!(cancelled, Err(SampleError::Cancelled)));
-        let rows = rows.into_inner().unwrap();
+        let whole = sampler.sample(&batch, &NoProgress).unwrap();
+        let progress = TwoRows::default();
+        let cancelled = sampler.sample(&batch, &progress);
+        assert!(matches!(cancelled, Err(SampleError::Cancelled(Cancelled))));
+        let rows = progress.0.into_inner().unwrap();
         for (row, values) in rows.iter().enumerate() {
             let expected: Vec<f32> = (0..6)
                 .flat_map(|plane| &whole[(plane * 3 + row) * 2..][..2])

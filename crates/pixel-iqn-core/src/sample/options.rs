@@ -6,6 +6,7 @@ use crate::sample::{KnownValues, SampleBatch, SampleError};
 
 /// Where tau comes from.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum TauSource {
     /// Uniform in (0, 1): a sample of the model.
     Uniform,
@@ -19,13 +20,14 @@ pub enum TauSource {
 
 /// The classes of sampled images.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Labels {
     /// None, for an unconditional model.
     None,
     /// The same for all.
     One(usize),
-    /// One per image, `[count]`.
-    PerImage(Vec<usize>),
+    /// One per image, `[count]`, or none for an image without a class.
+    PerImage(Vec<Option<usize>>),
     /// Image `i` has class `i` modulo the number of classes.
     Spread,
     /// No class, from a class-conditional model that was trained with label dropout.
@@ -37,6 +39,7 @@ pub enum Labels {
 /// The image with index `i` under a seed depends on the seed and `i` alone, not on the batch it
 /// is sampled in: `first` and `count` cut one long sequence of images into pieces.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SampleOptions {
     /// Index of the first image.
     pub first: usize,
@@ -72,6 +75,36 @@ impl SampleOptions {
             levels: Some(256),
             batch: 64,
         }
+    }
+
+    /// Begins with another image of the seed's sequence.
+    pub fn with_first(self, first: usize) -> Self {
+        Self { first, ..self }
+    }
+
+    /// Sets where tau comes from.
+    pub fn with_tau(self, tau: TauSource) -> Self {
+        Self { tau, ..self }
+    }
+
+    /// Sets the classes.
+    pub fn with_labels(self, labels: Labels) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// Sets the values that are given.
+    pub fn with_known(self, known: Option<KnownValues>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// Sets the intensity levels to round to.
+    pub fn with_levels(self, levels: Option<usize>) -> Self {
+        Self { levels, ..self }
+    }
+
+    /// Sets the images in a batch.
+    pub fn with_batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
     }
 
     /// The options of the images of `range` alone, which come out the same.
@@ -189,7 +222,11 @@ impl SampleOptions {
                 ))
             }
             Labels::PerImage(labels)
-                if config.classes > 0 && labels.iter().any(|&label| label >= config.classes) =>
+                if config.classes > 0
+                    && labels
+                        .iter()
+                        .flatten()
+                        .any(|&label| label >= config.classes) =>
             {
                 invalid(format!(
                     "a label is no class: the classes are 0 to {}",
@@ -223,13 +260,13 @@ impl SampleOptions {
         }
     }
 
-    fn labels_of(&self, images: Range<usize>, classes: usize) -> Option<Vec<usize>> {
+    fn labels_of(&self, images: Range<usize>, classes: usize) -> Option<Vec<Option<usize>>> {
         match &self.labels {
             Labels::None => None,
-            Labels::One(label) => Some(vec![*label; images.len()]),
+            Labels::One(label) => Some(vec![Some(*label); images.len()]),
             Labels::PerImage(labels) => Some(labels[images].to_vec()),
-            Labels::Spread => Some(images.map(|i| (self.first + i) % classes).collect()),
-            Labels::Unlabelled => Some(vec![classes; images.len()]),
+            Labels::Spread => Some(images.map(|i| Some((self.first + i) % classes)).collect()),
+            Labels::Unlabelled => Some(vec![None; images.len()]),
         }
     }
 }
@@ -248,7 +285,7 @@ mod tests {
                 (0..batch.dims[0])
                     .map(move |i| {
                         let tau = batch.tau[i * values..(i + 1) * values].to_vec();
-                        (tau, labels.as_ref().map(|labels| labels[i]))
+                        (tau, labels.as_ref().and_then(|labels| labels[i]))
                     })
                     .collect::<Vec<_>>()
             })
@@ -287,7 +324,7 @@ mod tests {
         images(&narrow, &ModelConfig::tiny());
         let given = SampleOptions {
             tau: TauSource::Given(expected.iter().flat_map(|(tau, _)| tau.clone()).collect()),
-            labels: Labels::PerImage(expected.iter().filter_map(|(_, label)| *label).collect()),
+            labels: Labels::PerImage(expected.iter().map(|(_, label)| *label).collect()),
             ..whole.clone()
         };
         for options in [&whole, &given] {
@@ -335,8 +372,8 @@ mod tests {
         let conditional = config.with_classes(2);
         assert!(good.batches(&conditional).is_err());
         for labels in [
-            Labels::PerImage(vec![0]),
-            Labels::PerImage(vec![0, 2]),
+            Labels::PerImage(vec![Some(0)]),
+            Labels::PerImage(vec![Some(0), Some(2)]),
             Labels::One(2),
         ] {
             let bad = SampleOptions {

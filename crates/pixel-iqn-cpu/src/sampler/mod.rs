@@ -4,7 +4,8 @@ mod plan;
 mod run;
 
 use pixel_iqn_core::{
-    GatedPixelCnn, ModelConfig, OnRow, PixelIqn, SampleBatch, SampleError, Sampler,
+    AnyModel, GatedPixelCnn, ModelConfig, PixelIqn, Progress, RowProgress, SampleBatch,
+    SampleError, Sampler,
 };
 use rayon::prelude::*;
 
@@ -26,7 +27,7 @@ use run::Run;
 /// (the image's channels in the first, then `F`), a batch holds
 /// `B * (sum over layers of ((K / 2 + 1) (W + 2 (K / 2)) I + (W + K / 2) I + 2 W F + F)
 /// + blocks * 2 W F + 2 W F + F)` numbers, where `blocks` are those after the trunk
-/// ([`TauInjection::Head`](pixel_iqn_core::TauInjection::Head)). The height of the images does not
+/// ([`Output::Head`](pixel_iqn_core::Output::Head)). The height of the images does not
 /// enter. [`cache_bytes`](Self::cache_bytes) reports it.
 #[derive(Debug)]
 pub struct CpuSampler {
@@ -45,6 +46,19 @@ impl From<&GatedPixelCnn> for CpuSampler {
     fn from(model: &GatedPixelCnn) -> Self {
         Self {
             plan: Plan::gated_pixel_cnn(model),
+        }
+    }
+}
+
+impl From<&AnyModel> for CpuSampler {
+    /// # Panics
+    ///
+    /// Panics for a model that this version does not know.
+    fn from(model: &AnyModel) -> Self {
+        match model {
+            AnyModel::PixelIqn(model) => model.into(),
+            AnyModel::GatedPixelCnn(model) => model.into(),
+            _ => panic!("pixel-iqn-cpu is older than the model: use one version of all crates"),
         }
     }
 }
@@ -74,9 +88,10 @@ impl CpuSampler {
     pub fn predict(
         &self,
         batch: &SampleBatch,
-        on_row: OnRow<'_>,
+        progress: &dyn Progress,
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.plan.config)?;
+        let rows = RowProgress::new(batch, progress);
         let [images, channels, height, width] = batch.dims;
         let values = channels * height * width;
         let chunk = images.div_ceil(rayon::current_num_threads());
@@ -89,7 +104,7 @@ impl CpuSampler {
             .try_for_each(|(i, (predictions, sampled))| {
                 let first = i * chunk;
                 let run = Run::new(&self.plan, batch, first, sampled.len() / values);
-                run.sample(predictions, sampled, on_row)
+                run.sample(predictions, sampled, &rows)
             })?;
         Ok((predictions, sampled))
     }
@@ -100,8 +115,12 @@ impl Sampler for CpuSampler {
         &self.plan.config
     }
 
-    fn sample(&self, batch: &SampleBatch, on_row: OnRow<'_>) -> Result<Vec<f32>, SampleError> {
-        Ok(self.predict(batch, on_row)?.1)
+    fn sample(
+        &self,
+        batch: &SampleBatch,
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>, SampleError> {
+        Ok(self.predict(batch, progress)?.1)
     }
 }
 
@@ -112,16 +131,11 @@ mod tests {
     #[test]
     fn cache_bytes_are_those_of_a_run() {
         let device = crate::flex();
-        let config = ModelConfig::tiny().with_tau_injection(pixel_iqn_core::TauInjection::Head);
+        let config = ModelConfig::tiny().with_output(pixel_iqn_core::Output::head(2, 16, 8));
         let sampler = CpuSampler::from(&config.init_pixel_iqn(&device));
         for height in [1, 4] {
-            let batch = SampleBatch {
-                dims: [3, 3, height, 5],
-                tau: vec![0.5; 3 * 3 * height * 5],
-                labels: None,
-                known: None,
-                levels: None,
-            };
+            let dims = [3, 3, height, 5];
+            let batch = SampleBatch::new(dims, vec![0.5; dims.iter().product()]);
             let run = Run::new(&sampler.plan, &batch, 0, 3);
             assert_eq!(run.numbers() * size_of::<f32>(), sampler.cache_bytes(3, 5));
         }

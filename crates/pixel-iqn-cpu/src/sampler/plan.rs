@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 use pixel_iqn_core::{
     GatedLayer, GatedPixelCnn, GroupedPointwise, LabelEmbedding, MaskedPointwise, ModelConfig,
-    OutputLayer, PixelIqn, TauProjection, Trunk,
+    PixelIqn, PixelModel, QuantileOutput, TauEmbedding, TauProjection, Trunk,
 };
 use pixel_iqn_kernels::Panels;
 
@@ -85,43 +85,35 @@ pub(super) enum Out {
 
 impl Plan {
     pub(super) fn pixel_iqn(model: &PixelIqn) -> Self {
-        let config = pixel_iqn_core::PixelModel::config(model).clone();
-        let group = config.features / config.channels;
-        let out = match &model.out {
-            OutputLayer::Masked(layer) => Out::Gates(masked(layer, config.channels)),
-            OutputLayer::Grouped(layer) => Out::Head(grouped(&[layer], config.channels)),
+        let config = model.config().clone();
+        let groups = config.channels;
+        let (tau, out) = match &model.output {
+            QuantileOutput::Gates(output) => (
+                TauWeights::new(&output.tau_embedding, Vec::new()),
+                Out::Gates(masked(&output.out, groups)),
+            ),
+            QuantileOutput::Head(output) => {
+                let blocks = output.head_blocks.iter().map(|block| Block {
+                    input: grouped(&block.input.iter().collect::<Vec<_>>(), groups),
+                    tau: tau_matrices(&block.tau),
+                    output: grouped(&[&block.output], groups),
+                });
+                (
+                    TauWeights::new(&output.tau_embedding, blocks.collect()),
+                    Out::Head(grouped(&[&output.out], groups)),
+                )
+            }
         };
-        let linear = &model.tau_embedding.linear;
-        let embedding = floats(linear.weight.val());
-        let blocks = model.head_blocks.iter().map(|block| Block {
-            input: grouped(&block.input.iter().collect::<Vec<_>>(), config.channels),
-            tau: tau_matrices(&block.tau),
-            output: grouped(&[&block.output], config.channels),
-        });
-        let tau = TauWeights {
-            weight: Panels::new([1, config.cosines, config.tau_features], |k, n| {
-                embedding[n * config.cosines + k]
-            }),
-            bias: floats(linear.bias.val()),
-            blocks: blocks.collect(),
-        };
-        Self::new(config, group, &model.trunk, Some(tau), out)
+        Self::new(config, &model.trunk, Some(tau), out)
     }
 
     pub(super) fn gated_pixel_cnn(model: &GatedPixelCnn) -> Self {
-        let config = pixel_iqn_core::PixelModel::config(model).clone();
-        let group = config.features / config.channels;
-        let out = Out::Categorical(masked(&model.out, config.channels));
-        Self::new(config, group, &model.trunk, None, out)
+        let config = model.config().clone();
+        let out = Out::Categorical(masked(&model.output.out, config.channels));
+        Self::new(config, &model.trunk, None, out)
     }
 
-    fn new(
-        config: ModelConfig,
-        group: usize,
-        trunk: &Trunk,
-        tau: Option<TauWeights>,
-        out: Out,
-    ) -> Self {
+    fn new(config: ModelConfig, trunk: &Trunk, tau: Option<TauWeights>, out: Out) -> Self {
         Self {
             layers: trunk
                 .layers
@@ -129,10 +121,23 @@ impl Plan {
                 .map(|layer| Layer::new(layer, &config))
                 .collect(),
             hidden: masked(&trunk.hidden, config.channels),
-            group,
+            group: config.features / config.channels,
             tau,
             out,
             config,
+        }
+    }
+}
+
+impl TauWeights {
+    fn new(embedding: &TauEmbedding, blocks: Vec<Block>) -> Self {
+        let linear = &embedding.linear;
+        let [features, cosines] = linear.weight.val().dims();
+        let weight = floats(linear.weight.val());
+        Self {
+            weight: Panels::new([1, cosines, features], |k, n| weight[n * cosines + k]),
+            bias: floats(linear.bias.val()),
+            blocks,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Rows of features are ordered by column, then by image, so that the images of one pixel are
 //! contiguous rows.
 
-use pixel_iqn_core::{OnRow, RowDone, SampleBatch, SampleError};
+use pixel_iqn_core::{RowProgress, SampleBatch, SampleError};
 use pixel_iqn_kernels::{Output, Rows, Start, cosines, gate};
 
 use super::plan::{Layer, Masked, Out, Plan};
@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
         mut self,
         predictions: &mut [f32],
         sampled: &mut [f32],
-        on_row: OnRow<'_>,
+        progress: &RowProgress<'_>,
     ) -> Result<(), SampleError> {
         let [_, channels, height, width] = self.batch.dims;
         for row in 0..height {
@@ -110,7 +110,7 @@ impl<'a> Run<'a> {
                         let at = ((image * channels + channel) * height + row) * width + column;
                         let offset = self.first * channels * height * width;
                         predictions[at] = value;
-                        sampled[at] = self.batch.settle(offset + at, value);
+                        sampled[at] = self.batch.final_value(offset + at, value);
                         let pixel = (self.plan.layers[0].radius + column) * self.images + image;
                         self.layers[0].horizontal[pixel * channels + channel] =
                             2.0 * sampled[at] - 1.0;
@@ -120,20 +120,7 @@ impl<'a> Run<'a> {
             if row + 1 < height {
                 self.vertical(row);
             }
-            let values: Vec<f32> = (0..self.images * channels)
-                .flat_map(|plane| &sampled[(plane * height + row) * width..][..width])
-                .copied()
-                .collect();
-            let done = RowDone {
-                first_image: self.first,
-                images: self.images,
-                row,
-                height,
-                values: &values,
-            };
-            if on_row(done).is_break() {
-                return Err(SampleError::Cancelled);
-            }
+            progress.finish(row, self.first, sampled)?;
         }
         Ok(())
     }
@@ -349,9 +336,8 @@ impl<'a> Run<'a> {
                 let tau = images.map(|image| {
                     self.batch.tau[((image * channels + channel) * height + row) * width + column]
                 });
-                let levels = self.plan.config.levels;
                 logits
-                    .chunks_exact(levels)
+                    .chunks_exact(out[channel].bias.len())
                     .zip(tau)
                     .map(|(l, tau)| inverse_cdf(l, tau))
                     .collect()
@@ -421,16 +407,21 @@ impl<'a> Run<'a> {
 }
 
 /// The labels of this run's images.
-fn labels(batch: &SampleBatch, first: usize, images: usize) -> Option<&[usize]> {
+fn labels(batch: &SampleBatch, first: usize, images: usize) -> Option<&[Option<usize>]> {
     Some(&batch.labels.as_ref()?[first..first + images])
 }
 
 /// Sets each row to the bias and the label's.
-fn fill(rows: &mut [f32], bias: &[f32], by_label: &[f32], labels: Option<&[usize]>, images: usize) {
+fn fill(
+    rows: &mut [f32],
+    bias: &[f32],
+    by_label: &[f32],
+    labels: Option<&[Option<usize>]>,
+    images: usize,
+) {
     for (position, row) in rows.chunks_exact_mut(bias.len()).enumerate() {
         row.copy_from_slice(bias);
-        if let Some(labels) = labels {
-            let label = labels[position % images];
+        if let Some(label) = labels.and_then(|labels| labels[position % images]) {
             for (value, bias) in row.iter_mut().zip(&by_label[label * bias.len()..]) {
                 *value += bias;
             }

@@ -6,7 +6,6 @@ use burn::tensor::Tensor;
 use burn::train::{
     EventProcessorTraining, LearnerEvent, SupervisedTrainingEventProcessor, TrainingItem,
 };
-use pixel_iqn_core::RowDone;
 use pixel_iqn_data::{Loader, LoaderConfig};
 
 use super::measure::Measure;
@@ -52,7 +51,7 @@ impl<M: TrainModel> Session<M> {
         }
         plot::save_curve(
             &self.run.file("curve.png"),
-            M::LOSS,
+            self.trainer.averaged().loss_name(),
             &self.history.losses,
             &self.history.held_out_losses(),
         )
@@ -224,7 +223,7 @@ impl<M: TrainModel> Session<M> {
         let sampler = make(self.trainer.averaged().clone(), &self.trainer.device());
         let count = self.config.report.sheet_samples;
         let (size, seed) = (self.config.data.size, self.config.train.seed ^ SHEETS);
-        let unless_stopped = |_: RowDone<'_>| match self.interrupter.should_stop() {
+        let unless_stopped = |_: usize, _: usize| match self.interrupter.should_stop() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };

@@ -11,7 +11,7 @@ use pixel_iqn_kernels as kernels;
 use pixel_iqn_kernels::{Panels, Rows, Tap};
 
 use super::{apply, contiguous, dims, floats, none, tensor};
-use crate::lower::Window;
+use crate::lower::ReceptiveField;
 
 #[derive(Debug)]
 struct Convolve;
@@ -21,14 +21,14 @@ struct Convolve;
 struct Convolution {
     x: FlexTensor,
     weight: FlexTensor,
-    window: Window,
+    field: ReceptiveField,
     /// The shape of the bias.
     bias: [usize; 2],
 }
 
 impl Convolution {
     fn taps(&self) -> Vec<Tap> {
-        let Window { rows, columns } = self.window;
+        let ReceptiveField { rows, columns } = self.field;
         (rows.0..=rows.1)
             .flat_map(|row| (columns.0..=columns.1).map(move |column| Tap { row, column }))
             .collect()
@@ -43,7 +43,7 @@ impl Convolution {
     /// From the layout of PyTorch, `[outputs, inputs, taps]`.
     fn packed(&self) -> Panels {
         let [outputs, inputs, _, _] = dims(&self.weight);
-        let (taps, weight) = (self.window.taps(), floats(&self.weight));
+        let (taps, weight) = (self.field.taps(), floats(&self.weight));
         Panels::new([taps, inputs, outputs], |k, output| {
             weight[(output * inputs + k % inputs) * taps + k / inputs]
         })
@@ -51,7 +51,7 @@ impl Convolution {
 
     fn packed_transposed(&self) -> Panels {
         let [outputs, inputs, _, _] = dims(&self.weight);
-        let (taps, weight) = (self.window.taps(), floats(&self.weight));
+        let (taps, weight) = (self.field.taps(), floats(&self.weight));
         Panels::new([taps, outputs, inputs], |k, input| {
             weight[(k % outputs * inputs + input) * taps + k / outputs]
         })
@@ -83,7 +83,7 @@ impl Convolution {
 pub(in crate::lower) fn convolve(
     x: Tensor<4>,
     weight: Tensor<4>,
-    window: Window,
+    field: ReceptiveField,
     bias: Option<Tensor<2>>,
     base: Option<Tensor<4>>,
 ) -> Tensor<4> {
@@ -98,7 +98,7 @@ pub(in crate::lower) fn convolve(
         let state = Convolution {
             x: contiguous(x),
             weight: contiguous(weight),
-            window,
+            field,
             bias: if bias.shape().num_elements() == 0 {
                 [0, 0]
             } else {

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Distribution, FloatDType, Gradients, Tensor, TensorDa
 use proptest::prelude::*;
 
 use super::{convolve, cosines, gate, handles, project_tau};
-use crate::lower::{self, Lowering, Window, composed};
+use crate::lower::{self, Lowering, ReceptiveField, composed};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     let device = Device::flex().autodiff();
@@ -82,7 +82,7 @@ proptest! {
         (groups, group, embedding) in (1..=3usize, 1..=5usize, 1..=9usize),
     ) {
         let features = 2 * groups * group;
-        let window = Window { rows: (-1, 0), columns: (-1, 1) };
+        let field = ReceptiveField { rows: (-1, 0), columns: (-1, 1) };
         check_by_difference(
             [
                 random([batch, height, width, 3]),
@@ -91,11 +91,11 @@ proptest! {
                 random([batch, height, width, features]),
             ],
             |[x, weight, bias, base]| {
-                convolve(x, weight, window, Some(bias.flatten(0, 2)), Some(base))
+                convolve(x, weight, field, Some(bias.flatten(0, 2)), Some(base))
             },
             |[x, weight, bias, base]| {
                 let bias = Some(bias.flatten(0, 2));
-                composed::convolve(x, weight, window, bias, Some(base), Lowering::Product)
+                composed::convolve(x, weight, None, field, bias, Some(base), Lowering::Product)
             },
         );
         let x = [random([batch, height, width, features])];
@@ -117,17 +117,17 @@ proptest! {
     fn convolutions_equal_composed_ones(
         (batch, height, width) in (1..=3usize, 1..=12usize, 1..=12usize),
         (inputs, outputs) in (1..=20usize, 1..=40usize),
-        window in prop::sample::select(vec![
-            Window::POINT,
-            Window::ABOVE,
-            Window { rows: (-1, 0), columns: (-1, 1) },
-            Window { rows: (-3, 0), columns: (-3, 3) },
-            Window { rows: (0, 0), columns: (-2, 0) },
-            Window { rows: (0, 0), columns: (-2, -1) },
+        field in prop::sample::select(vec![
+            ReceptiveField::POINT,
+            ReceptiveField::ABOVE,
+            ReceptiveField { rows: (-1, 0), columns: (-1, 1) },
+            ReceptiveField { rows: (-3, 0), columns: (-3, 3) },
+            ReceptiveField { rows: (0, 0), columns: (-2, 0) },
+            ReceptiveField { rows: (0, 0), columns: (-2, -1) },
         ]),
         (biased, by_image, based) in any::<(bool, bool, bool)>(),
     ) {
-        let [rows, columns] = window.size();
+        let [rows, columns] = field.size();
         let x = random([batch, height, width, inputs]);
         let weight = random([outputs, inputs, rows, columns]);
         let bias = biased.then(|| random([if by_image { batch } else { 1 }, outputs]));
@@ -135,9 +135,9 @@ proptest! {
         for lowering in [Lowering::Product, Lowering::Convolution] {
             let operands = || (x.clone(), weight.clone(), bias.clone(), base.clone());
             let (a, b, c, d) = operands();
-            let ours = convolve(a, b, window, c, d);
+            let ours = convolve(a, b, field, c, d);
             let (a, b, c, d) = operands();
-            check(ours, composed::convolve(a, b, window, c, d, lowering), |gradients| {
+            check(ours, composed::convolve(a, b, None, field, c, d, lowering), |gradients| {
                 let mut all = vec![
                     x.grad(gradients).unwrap().into_data(),
                     weight.grad(gradients).unwrap().into_data(),
@@ -215,7 +215,7 @@ fn a_base_that_is_used_twice_stays_as_it_is() {
     let base = Tensor::<4>::ones([1, 2, 2, 3], &device);
     let x = Tensor::ones([1, 2, 2, 1], &device);
     let weight = Tensor::ones([3, 1, 1, 1], &device);
-    let sum = convolve(x, weight, Window::POINT, None, Some(base.clone()));
+    let sum = convolve(x, weight, ReceptiveField::POINT, None, Some(base.clone()));
     assert_eq!(sum.sum().into_scalar::<f32>(), 24.0);
     assert_eq!(base.sum().into_scalar::<f32>(), 12.0);
 }

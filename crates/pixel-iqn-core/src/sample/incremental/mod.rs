@@ -5,10 +5,13 @@ mod weights;
 
 use burn::tensor::Device;
 
+use crate::any_model::AnyModel;
 use crate::config::ModelConfig;
 use crate::gated_pixel_cnn::GatedPixelCnn;
-use crate::pixel_iqn::{OutputLayer, PixelIqn};
-use crate::sample::{OnRow, SampleBatch, SampleError, Sampler};
+use crate::model::PixelModel;
+use crate::pixel_iqn::{PixelIqn, QuantileOutput};
+use crate::progress::{Progress, RowProgress};
+use crate::sample::{SampleBatch, SampleError, Sampler};
 use crate::tau::TauEmbedding;
 use crate::trunk::Trunk;
 
@@ -26,20 +29,20 @@ use weights::{BlockWeights, ByGroup, LayerWeights};
 /// For a batch of `B` images of width `W`, `F` features, and layers with kernel `K` and `I` inputs
 /// (the image's channels in the first, then `F`), the caches hold
 /// `B * (sum over layers of ((K / 2 + 1) W I + K / 2 I + 2 W F) + blocks * 2 W F)` numbers, where
-/// `blocks` are those after the trunk ([`TauInjection::Head`](crate::TauInjection::Head)). The
+/// `blocks` are those after the trunk ([`Output::Head`](crate::Output::Head)). The
 /// height of the images does not enter. [`cache_bytes`](Self::cache_bytes) reports it.
 #[derive(Debug)]
 pub struct IncrementalSampler {
     trunk: Trunk,
     layers: Vec<LayerWeights>,
     hidden: ByGroup,
-    head: HeadWeights,
+    output: OutputWeights,
     config: ModelConfig,
     device: Device,
 }
 
 #[derive(Debug)]
-enum HeadWeights {
+enum OutputWeights {
     /// Tau enters the gates; a channel reads the hidden features up to its own.
     Gates {
         embedding: TauEmbedding,
@@ -58,33 +61,44 @@ enum HeadWeights {
 
 impl From<&PixelIqn> for IncrementalSampler {
     fn from(model: &PixelIqn) -> Self {
-        let config = crate::PixelModel::config(model);
-        let embedding = model.tau_embedding.clone();
-        let head = match &model.out {
-            OutputLayer::Masked(out) => HeadWeights::Gates {
-                embedding,
-                out: ByGroup::masked(out, config.channels),
+        let config = model.config();
+        let output = match &model.output {
+            QuantileOutput::Gates(output) => OutputWeights::Gates {
+                embedding: output.tau_embedding.clone(),
+                out: ByGroup::masked(&output.out, config.channels),
             },
-            OutputLayer::Grouped(out) => HeadWeights::Head {
-                embedding,
-                blocks: model.head_blocks.iter().map(BlockWeights::from).collect(),
-                out: ByGroup::grouped(&[out]),
+            QuantileOutput::Head(output) => OutputWeights::Head {
+                embedding: output.tau_embedding.clone(),
+                blocks: output.head_blocks.iter().map(BlockWeights::from).collect(),
+                out: ByGroup::grouped(&[&output.out]),
             },
         };
-        Self::new(&model.trunk, head, config)
+        Self::new(&model.trunk, output, config)
     }
 }
 
 impl From<&GatedPixelCnn> for IncrementalSampler {
     fn from(model: &GatedPixelCnn) -> Self {
-        let config = crate::PixelModel::config(model);
-        let out = ByGroup::masked(&model.out, config.channels);
-        Self::new(&model.trunk, HeadWeights::Categorical { out }, config)
+        let out = ByGroup::masked(&model.output.out, model.config().channels);
+        Self::new(
+            &model.trunk,
+            OutputWeights::Categorical { out },
+            model.config(),
+        )
+    }
+}
+
+impl From<&AnyModel> for IncrementalSampler {
+    fn from(model: &AnyModel) -> Self {
+        match model {
+            AnyModel::PixelIqn(model) => model.into(),
+            AnyModel::GatedPixelCnn(model) => model.into(),
+        }
     }
 }
 
 impl IncrementalSampler {
-    fn new(trunk: &Trunk, head: HeadWeights, config: &ModelConfig) -> Self {
+    fn new(trunk: &Trunk, output: OutputWeights, config: &ModelConfig) -> Self {
         let layers = trunk.layers.iter();
         Self {
             trunk: trunk.clone(),
@@ -92,7 +106,7 @@ impl IncrementalSampler {
                 .map(|layer| LayerWeights::new(layer, config))
                 .collect(),
             hidden: ByGroup::masked(&trunk.hidden, config.channels),
-            head,
+            output,
             config: config.clone(),
             device: trunk.hidden.weight.val().device(),
         }
@@ -102,9 +116,9 @@ impl IncrementalSampler {
     /// of the type's documentation, in 32-bit numbers.
     pub fn cache_bytes(&self, batch: usize, width: usize) -> usize {
         let gates = 2 * width * self.config.features;
-        let blocks = match &self.head {
-            HeadWeights::Head { blocks, .. } => blocks.len(),
-            HeadWeights::Gates { .. } | HeadWeights::Categorical { .. } => 0,
+        let blocks = match &self.output {
+            OutputWeights::Head { blocks, .. } => blocks.len(),
+            OutputWeights::Gates { .. } | OutputWeights::Categorical { .. } => 0,
         };
         let layers = self.trunk.layers.iter().map(|layer| {
             let [_, input, rows, _] = layer.vertical.weight.val().dims();
@@ -123,10 +137,10 @@ impl IncrementalSampler {
     pub fn predict(
         &self,
         batch: &SampleBatch,
-        on_row: OnRow<'_>,
+        progress: &dyn Progress,
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.config)?;
-        Run::new(self, batch).sample(on_row)
+        Run::new(self, batch).sample(&RowProgress::new(batch, progress))
     }
 }
 
@@ -135,8 +149,12 @@ impl Sampler for IncrementalSampler {
         &self.config
     }
 
-    fn sample(&self, batch: &SampleBatch, on_row: OnRow<'_>) -> Result<Vec<f32>, SampleError> {
-        Ok(self.predict(batch, on_row)?.1)
+    fn sample(
+        &self,
+        batch: &SampleBatch,
+        progress: &dyn Progress,
+    ) -> Result<Vec<f32>, SampleError> {
+        Ok(self.predict(batch, progress)?.1)
     }
 }
 
@@ -146,17 +164,11 @@ mod tests {
 
     #[test]
     fn cache_bytes_are_those_of_the_caches() {
-        let config = ModelConfig::tiny().with_tau_injection(crate::TauInjection::Head);
+        let config = ModelConfig::tiny().with_output(crate::Output::head(2, 16, 8));
         let sampler = IncrementalSampler::from(&config.init_pixel_iqn(&Device::flex()));
         for height in [1, 4] {
-            let count = 2 * config.channels * height * 5;
-            let batch = SampleBatch {
-                dims: [2, config.channels, height, 5],
-                tau: vec![0.5; count],
-                labels: None,
-                known: None,
-                levels: None,
-            };
+            let dims = [2, config.channels, height, 5];
+            let batch = SampleBatch::new(dims, vec![0.5; dims.iter().product()]);
             let mut run = Run::new(&sampler, &batch);
             run.begin_row(0, None);
             let expected = sampler.cache_bytes(2, 5);

@@ -7,11 +7,12 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::gated_layer::{gate, with_label};
 use crate::gated_pixel_cnn::inverse_cdf;
-use crate::lower::{Window, gates_by_group};
-use crate::sample::{OnRow, RowDone, SampleBatch, SampleError};
+use crate::lower::{ReceptiveField, gates_by_group};
+use crate::progress::{RowProgress, row_values};
+use crate::sample::{SampleBatch, SampleError};
 use crate::tau::TauProjection;
 
-use super::{HeadWeights, IncrementalSampler};
+use super::{IncrementalSampler, OutputWeights};
 
 pub(super) struct Run<'a> {
     model: &'a IncrementalSampler,
@@ -63,10 +64,7 @@ impl<'a> Run<'a> {
         });
         Self {
             layers: layers.collect(),
-            labels: batch.labels.as_ref().map(|labels| {
-                let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
-                Tensor::from_data(labels.as_slice(), device)
-            }),
+            labels: batch.label_tensor(model.config.classes, device),
             blocks: Vec::new(),
             model,
             batch,
@@ -74,7 +72,10 @@ impl<'a> Run<'a> {
     }
 
     /// Samples all rows; returns the model's values and the images.
-    pub(super) fn sample(mut self, on_row: OnRow<'_>) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
+    pub(super) fn sample(
+        mut self,
+        progress: &RowProgress<'_>,
+    ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         let [images, channels, height, width] = self.batch.dims;
         let at = |image, channel, row, column| {
             ((image * channels + channel) * height + row) * width + column
@@ -90,15 +91,15 @@ impl<'a> Run<'a> {
                     let values = self.values(&mut pixel, row, channel);
                     let values = values.into_data().convert::<f32>();
                     let values = values.as_slice::<f32>().expect("converted to f32");
-                    let mut settled = Vec::with_capacity(images);
+                    let mut inputs = Vec::with_capacity(images);
                     for (image, &value) in values.iter().enumerate() {
                         let at = at(image, channel, row, column);
                         predictions[at] = value;
-                        sampled[at] = self.batch.settle(at, value);
-                        settled.push(2.0 * sampled[at] - 1.0);
+                        sampled[at] = self.batch.final_value(at, value);
+                        inputs.push(2.0 * sampled[at] - 1.0);
                     }
-                    let settled = tensor(settled, [images, 1], &self.model.device);
-                    pixel.inputs[0].push(settled);
+                    let inputs = tensor(inputs, [images, 1], &self.model.device);
+                    pixel.inputs[0].push(inputs);
                 }
                 for (cache, inputs) in self.layers.iter_mut().zip(pixel.inputs) {
                     if cache.left.pop_front().is_some() {
@@ -106,21 +107,8 @@ impl<'a> Run<'a> {
                     }
                 }
             }
-            let values: Vec<f32> = (0..images * channels)
-                .flat_map(|plane| &sampled[(plane * height + row) * width..][..width])
-                .copied()
-                .collect();
-            let done = RowDone {
-                first_image: 0,
-                images,
-                row,
-                height,
-                values: &values,
-            };
-            if on_row(done).is_break() {
-                return Err(SampleError::Cancelled);
-            }
-            above = Some(values);
+            progress.finish(row, 0, &sampled)?;
+            above = Some(row_values(&sampled, row, [channels, height, width]));
         }
         Ok((predictions, sampled))
     }
@@ -133,15 +121,15 @@ impl<'a> Run<'a> {
         let groups = self.model.config.channels;
         let features = self.model.config.features;
         let labels = self.labels.as_ref();
-        let phi = match &self.model.head {
-            HeadWeights::Gates { embedding, .. } | HeadWeights::Head { embedding, .. } => {
+        let phi = match &self.model.output {
+            OutputWeights::Gates { embedding, .. } | OutputWeights::Head { embedding, .. } => {
                 let planes = 0..images * channels;
                 let tau = planes
                     .flat_map(|plane| &self.batch.tau[(plane * height + row) * width..][..width]);
                 let tau = tensor(tau.copied().collect(), [images, channels, 1, width], device);
                 Some(embedding.forward_images(tau))
             }
-            HeadWeights::Categorical { .. } => None,
+            OutputWeights::Categorical { .. } => None,
         };
         let from_tau = |projection: &TauProjection| {
             let phi = phi
@@ -172,7 +160,7 @@ impl<'a> Run<'a> {
             let above = v_in.clone().unwrap_or_else(zeros);
             let projection = &layer.vertical_to_horizontal;
             let bias = with_label(projection.bias.val(), &layer.label_horizontal, labels);
-            let above = projection.forward_at(above, Window::POINT, bias);
+            let above = projection.forward_at(above, ReceptiveField::POINT, bias);
             let gates = gates_by_group(above, groups) + weights.bias.clone();
             cache.gates = match &layer.tau {
                 Some(projection) => gates + from_tau(projection),
@@ -183,7 +171,7 @@ impl<'a> Run<'a> {
             }
             v = v_in.map(gate);
         }
-        if let HeadWeights::Head { blocks, .. } = &self.model.head {
+        if let OutputWeights::Head { blocks, .. } = &self.model.output {
             self.blocks = blocks.iter().map(|block| from_tau(&block.tau)).collect();
         }
     }
@@ -235,9 +223,9 @@ impl<'a> Run<'a> {
         }
         let hidden = model.hidden.forward(channel, join(&pixel.top));
         pixel.hidden.push(relu(hidden));
-        match &model.head {
-            HeadWeights::Gates { out, .. } => out.forward(channel, join(&pixel.hidden)),
-            HeadWeights::Head { blocks, out, .. } => {
+        match &model.output {
+            OutputWeights::Gates { out, .. } => out.forward(channel, join(&pixel.hidden)),
+            OutputWeights::Head { blocks, out, .. } => {
                 let mut h = pixel.hidden[channel].clone();
                 for (block, gates) in blocks.iter().zip(&self.blocks) {
                     let [images, .., group] = gates.dims();
@@ -248,7 +236,7 @@ impl<'a> Run<'a> {
                 }
                 out.forward(channel, h)
             }
-            HeadWeights::Categorical { out } => {
+            OutputWeights::Categorical { out } => {
                 let [images, channels, height, width] = self.batch.dims;
                 let tau = (0..images).map(|image| {
                     self.batch.tau
