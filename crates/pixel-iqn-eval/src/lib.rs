@@ -31,12 +31,8 @@
 //! The pinball loss goes without a factor 2, the CRPS with it. `generated` is torch-fidelity's
 //! `input1`, `real` its `input2`. Statistics are in double precision.
 
-mod bootstrap;
-mod conditional;
-mod distribution;
 mod error;
 mod features;
-mod forecast;
 mod frechet;
 mod image_sets;
 mod inception;
@@ -46,14 +42,8 @@ mod precision_recall;
 mod shuffle;
 mod sliced_wasserstein;
 
-pub use bootstrap::Estimate;
-pub use conditional::{
-    ConditionalOptions, ConditionalScores, ImageScores, PIT_BINS, ValueMaps, conditional_scores,
-    value_maps,
-};
 pub use error::EvalError;
 pub use features::Features;
-pub use forecast::{ForecastOptions, Forecaster, Forecasts, MarginalForecaster};
 pub use frechet::{GaussianStatistics, frechet_distance};
 pub use image_sets::{
     FeatureSet, ImageSetOptions, ImageSetScores, Wanted, extract, image_set_scores,

@@ -6,12 +6,13 @@ const RESAMPLES: usize = 1000;
 
 /// A mean over images with its 95% bootstrap interval.
 ///
-/// The images are what is resampled, since the values of an image depend on each other (percentile
-/// bootstrap, Efron 1979; 1,000 resamples). The interval says how much the mean would differ on
-/// other images, not how much another training would change it.
+/// The bootstrap resamples whole images, since the values of an image depend on each other
+/// (percentile bootstrap, Efron 1979; 1,000 resamples). The interval says how much the mean would
+/// differ on other images, not how much another training would change it.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Estimate {
-    /// The mean.
+    /// The mean, in the unit of the numbers.
     pub mean: f64,
     /// The lower end of the interval.
     pub low: f64,
@@ -20,13 +21,13 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// That of one number for each image.
+    /// Estimates the mean of one number for each image; `seed` is that of the resampling.
     ///
     /// # Panics
     ///
-    /// Panics if there is no image.
+    /// Panics if there is no number.
     pub fn of(values: &[f64], seed: u64) -> Self {
-        assert!(!values.is_empty(), "no images have no mean");
+        assert!(!values.is_empty(), "a mean needs at least 1 image, not 0");
         let count = values.len();
         let noise = Noise::new(seed ^ u64::from_be_bytes(*b"resample"));
         let mut means: Vec<f64> = (0..RESAMPLES as u64)
@@ -46,14 +47,14 @@ impl Estimate {
         }
     }
 
-    /// That of the differences `a - b` on the same images. The same images are drawn for both, so
-    /// that what makes an image hard for any model cancels.
+    /// Estimates the mean of the differences `a - b` on the same images. Each resample draws the
+    /// same images for both, so that what makes an image hard for any model cancels.
     ///
     /// # Panics
     ///
-    /// Panics if there are not as many of both, or none.
+    /// Panics if the two are not equally long, or empty.
     pub fn of_differences(a: &[f64], b: &[f64], seed: u64) -> Self {
-        assert_eq!(a.len(), b.len(), "differences are between the same images");
+        assert_eq!(a.len(), b.len(), "differences need the same images on both sides");
         let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
         Self::of(&differences, seed)
     }

@@ -1,0 +1,55 @@
+use burn::config::Config;
+
+use crate::error::ScoreError;
+use crate::forecast::ForecastOptions;
+
+/// How [`conditional_scores`](crate::conditional_scores) evaluates a model.
+///
+/// ```
+/// let options = pixel_iqn_score::ConditionalOptions::new(256).with_quantile_levels(40);
+/// assert_eq!((options.images, options.batch), (256, 32));
+/// ```
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConditionalOptions {
+    /// Images to evaluate on, the first ones of the set; at least 1.
+    pub images: usize,
+    /// Images in a batch, at least 1; 32 by default. No score depends on it.
+    #[config(default = 32)]
+    pub batch: usize,
+    /// Quantile levels of the pinball loss, at least 2; 20 by default. They are the midpoints of
+    /// as many equal bins of [0, 1], and what a model by quantiles is asked for.
+    #[config(default = 20)]
+    pub quantile_levels: usize,
+    /// Seed of everything random, 0 by default: the placement of tau, and where the probability
+    /// integral transform falls inside a level.
+    #[config(default = 0)]
+    pub seed: u64,
+}
+
+impl ConditionalOptions {
+    pub(super) fn forecast(&self) -> ForecastOptions {
+        ForecastOptions {
+            quantile_levels: self.quantile_levels,
+            seed: self.seed,
+        }
+    }
+
+    /// Checks the ranges for a set of `available` images.
+    pub(super) fn check(&self, available: usize) -> Result<(), ScoreError> {
+        for (ok, name, range) in [
+            (self.batch > 0, "batch", "at least 1"),
+            (self.quantile_levels >= 2, "quantile_levels", "at least 2"),
+            (
+                (1..=available).contains(&self.images),
+                "images",
+                "from 1 to the images of the set",
+            ),
+        ] {
+            if !ok {
+                return Err(ScoreError::Option { name, range });
+            }
+        }
+        Ok(())
+    }
+}

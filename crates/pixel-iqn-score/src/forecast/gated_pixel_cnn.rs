@@ -1,0 +1,26 @@
+use burn::tensor::activation::softmax;
+use pixel_iqn_core::{GatedPixelCnn, PixelModel};
+use pixel_iqn_data::ImageBatch;
+
+use super::{ForecastOptions, Forecaster, Forecasts};
+use crate::error::ScoreError;
+use crate::progress::{Progress, check};
+
+/// A Gated PixelCNN predicts the probabilities of all levels in one pass.
+impl Forecaster for GatedPixelCnn {
+    fn forecast(
+        &self,
+        batch: &ImageBatch,
+        _: &ForecastOptions,
+        progress: &dyn Progress,
+    ) -> Result<Forecasts, ScoreError> {
+        let labels = batch.labels_of(self.config().classes);
+        let logits = self.forward(batch.images.clone(), labels);
+        let probabilities = softmax(logits.permute([0, 1, 3, 4, 2]), 4).try_into_data()?;
+        check(progress, 1, 1)?;
+        Ok(Forecasts::Levels {
+            levels: self.config().levels,
+            probabilities: probabilities.iter().collect(),
+        })
+    }
+}
