@@ -15,12 +15,15 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
-use common::judging::{ESTIMATES, crps_difference, features, inception_on};
+use common::judging::{ESTIMATES, features, inception_on, with_intervals};
 use pixel_iqn::data::{ImageDataset, NpzWriter, save_sheet};
 use pixel_iqn::eval::{
-    ConditionalOptions, ConditionalScores, Estimate, FeatureSet, Forecaster, ImageSetOptions,
-    ImageSetScores, InceptionV3, KidOptions, LevelDistance, MarginalForecaster,
-    SlicedWassersteinOptions, conditional_scores, image_set_scores, sliced_wasserstein,
+    FeatureSet, ImageSetOptions, ImageSetScores, InceptionV3, KidOptions, LevelDistance,
+    SlicedWassersteinOptions, image_set_scores, sliced_wasserstein,
+};
+use pixel_iqn::score::{
+    ConditionalOptions, ConditionalScores, Estimate, MarginalForecaster, ScoreError,
+    conditional_scores,
 };
 use pixel_iqn::train::plot::{self, Chart, Mark, Series, color};
 use pixel_iqn::train::{
@@ -283,8 +286,11 @@ fn interrupted(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Seed of the scores, the same for all models and all seeds of training.
+const SCORE_SEED: u64 = 0;
+
 /// None where Ctrl-C came first.
-fn train_and_judge<M: TrainModel + Forecaster + Into<pixel_iqn::AnyModel>>(
+fn train_and_judge<M: TrainModel + Into<pixel_iqn::AnyModel>>(
     job: &Job<'_>,
     contender: Contender,
     config: RunConfig,
@@ -317,18 +323,16 @@ fn train_and_judge<M: TrainModel + Forecaster + Into<pixel_iqn::AnyModel>>(
     }
     let model = finished.trainer.averaged().clone();
 
-    let options = ConditionalOptions {
-        images: args.images,
-        batch: 32,
-        taus: args.taus,
-        seed: 0,
-    };
-    let scores = common::with_pass_progress(&format!("scoring {name}"), |on_pass| {
+    let options = ConditionalOptions::new(args.images)
+        .with_quantile_levels(args.taus)
+        .with_seed(SCORE_SEED);
+    let scores = common::with_pass_progress(&format!("scoring {name}"), |progress| {
         let (held_out, marginal) = (&job.held_out, &job.marginal);
-        conditional_scores(&model, held_out, marginal, &options, &job.device, on_pass)
-    })?;
-    let Some(conditional) = scores else {
-        return Ok(None);
+        conditional_scores(&model, held_out, marginal, &options, &job.device, progress)
+    });
+    let conditional = match scores {
+        Err(ScoreError::Cancelled(_)) => return Ok(None),
+        scores => scores?,
     };
     let sampler = pixel_iqn::sampler(model, &job.device);
     let options = SampleOptions::new(args.samples, size, seed);
@@ -402,15 +406,15 @@ fn report(job: &Job<'_>, about: &RunConfig, judged: &[Judged]) -> anyhow::Result
     let table = table(job.args, about, judged, &chance);
     print!("{table}");
     write("comparison.md", &table)?;
-    let models = judged.iter().map(|judged| {
-        json!({
+    let models = judged.iter().map(|judged| -> anyhow::Result<_> {
+        Ok(json!({
             "model": judged.contender.name(),
             "seed": judged.seed,
             "train_seconds": judged.train_seconds,
-            "conditional": judged.conditional,
+            "conditional": with_intervals(&judged.conditional, SCORE_SEED)?,
             "sliced_wasserstein": judged.sliced_wasserstein,
             "image_sets": judged.image_sets,
-        })
+        }))
     });
     let json = json!({
         "data": about.data.dataset,
@@ -418,7 +422,7 @@ fn report(job: &Job<'_>, about: &RunConfig, judged: &[Judged]) -> anyhow::Result
         "steps": about.train.steps,
         "samples": job.args.samples,
         "sliced_wasserstein_of_training_images": chance,
-        "models": models.collect::<Vec<_>>(),
+        "models": models.collect::<Result<Vec<_>, _>>()?,
     });
     write("comparison.json", &format!("{json:#}\n"))?;
     draw_curves(&out.join("curves.png"), judged)?;
@@ -438,7 +442,9 @@ fn table(args: &Args, about: &RunConfig, all: &[Judged], chance: &[LevelDistance
         rows.push((name.to_owned(), all.iter().map(cell).collect()));
     };
     for (name, part) in ESTIMATES {
-        row(name, &|judged| with_interval(part(&judged.conditional)));
+        row(name, &|judged| {
+            with_interval(part(&judged.conditional.estimates(SCORE_SEED)))
+        });
     }
     row("calibration error", &|judged| {
         format!("{:.5}", judged.conditional.calibration_error)
@@ -452,7 +458,8 @@ fn table(args: &Args, about: &RunConfig, all: &[Judged], chance: &[LevelDistance
             let is_base = |other: &&Judged| other.contender == *first && other.seed == judged.seed;
             match all.iter().find(is_base) {
                 Some(base) if judged.contender != *first => {
-                    with_interval(crps_difference(&judged.conditional, &base.conditional, 0))
+                    let [model, base] = [judged, base].map(|judged| &judged.conditional);
+                    with_interval(model.difference(base, |image| image.crps, SCORE_SEED))
                 }
                 _ => "-".to_owned(),
             }

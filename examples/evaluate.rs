@@ -13,14 +13,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use common::judging::{ESTIMATES, crps_difference, features, inception_on};
+use common::judging::{ESTIMATES, features, inception_on, with_intervals};
 use pixel_iqn::core::PixelModel;
 use pixel_iqn::data::{ImageDataset, OpenOptions, folder, load_npz, save_sheet};
 use pixel_iqn::eval::{
-    ConditionalOptions, ConditionalScores, Estimate, FeatureSet, ForecastOptions, Forecaster,
-    ImageSetOptions, InceptionScoreOptions, InceptionV3, KidOptions, MarginalForecaster,
-    Preprocessing, SlicedWassersteinOptions, Wanted, conditional_scores, image_set_scores,
-    sliced_wasserstein, value_maps,
+    FeatureSet, ImageSetOptions, InceptionScoreOptions, InceptionV3, KidOptions, Preprocessing,
+    SlicedWassersteinOptions, Wanted, image_set_scores, sliced_wasserstein,
+};
+use pixel_iqn::score::{
+    ConditionalOptions, ConditionalScores, Estimate, ForecastOptions, Forecaster,
+    MarginalForecaster, NoProgress, ScoreError, conditional_scores, value_maps,
 };
 use pixel_iqn::train::{DataConfig, Weights};
 use pixel_iqn::{DatasetKind, GatedPixelCnn, PixelIqn, RunConfig, RunDir};
@@ -153,7 +155,7 @@ fn judge_models(args: &Args) -> anyhow::Result<Option<serde_json::Value>> {
     print_table(&judged, args.seed);
     let mut object = serde_json::Map::new();
     for (name, scores) in judged {
-        object.insert(name, serde_json::to_value(scores)?);
+        object.insert(name, with_intervals(&scores, args.seed)?);
     }
     Ok(Some(object.into()))
 }
@@ -192,19 +194,21 @@ fn judge_model<M: PixelModel + Forecaster>(
 ) -> anyhow::Result<Option<ConditionalScores>> {
     let device = pixel_iqn::device(&args.device.device)?;
     let model: M = run.load_weights(Weights::Averaged, config, &device)?;
-    let options = ConditionalOptions {
-        images: args.images.min(held_out.len()),
-        batch: args.batch,
-        taus: args.taus,
-        seed: args.seed,
+    let options = ConditionalOptions::new(args.images.min(held_out.len()))
+        .with_batch(args.batch)
+        .with_quantile_levels(args.taus)
+        .with_seed(args.seed);
+    let scores = common::with_pass_progress(&run.path().display().to_string(), |progress| {
+        conditional_scores(&model, held_out, marginal, &options, &device, progress)
+    });
+    let scores = match scores {
+        Err(ScoreError::Cancelled(_)) => return Ok(None),
+        scores => scores?,
     };
-    let scores = common::with_pass_progress(&run.path().display().to_string(), |on_pass| {
-        conditional_scores(&model, held_out, marginal, &options, &device, on_pass)
-    })?;
-    if let (Some(path), true, true) = (&args.maps, draw, scores.is_some()) {
+    if let (Some(path), true) = (&args.maps, draw) {
         draw_maps(args, &model, held_out, &device, path)?;
     }
-    Ok(scores)
+    Ok(Some(scores))
 }
 
 /// Rows of images, of the widths of their 90% intervals, and of their PIT.
@@ -217,11 +221,10 @@ fn draw_maps(
 ) -> anyhow::Result<()> {
     const COLUMNS: usize = 8;
     let indices: Vec<usize> = (0..COLUMNS.min(held_out.len())).collect();
-    let forecast = ForecastOptions {
-        taus: args.taus,
-        seed: args.seed,
-    };
-    let maps = value_maps(model, held_out, &indices, &forecast, device)?;
+    let forecast = ForecastOptions::new()
+        .with_quantile_levels(args.taus)
+        .with_seed(args.seed);
+    let maps = value_maps(model, held_out, &indices, &forecast, device, &NoProgress)?;
     let widest = maps
         .iter()
         .flat_map(|map| &map.width_90)
@@ -250,9 +253,15 @@ fn draw_maps(
 
 fn print_table(judged: &[(String, ConditionalScores)], seed: u64) {
     for (name, scores) in judged {
-        println!("{name}: {} images, {} tau", scores.images, scores.taus);
+        println!(
+            "{name}: {} images, {} quantile levels",
+            scores.images, scores.quantile_levels
+        );
+        let estimates = scores.estimates(seed);
         for (row, part) in ESTIMATES {
-            let Estimate { mean, low, high } = part(scores);
+            let Estimate {
+                mean, low, high, ..
+            } = part(&estimates);
             println!("  {row:<18} {mean:.5}  [{low:.5}, {high:.5}]");
         }
         println!("  {:<18} {:.5}", "skill", scores.skill);
@@ -265,7 +274,7 @@ fn print_table(judged: &[(String, ConditionalScores)], seed: u64) {
         return;
     };
     for (name, scores) in others {
-        let d = crps_difference(scores, base, seed);
+        let d = scores.difference(base, |image| image.crps, seed);
         println!(
             "CRPS of {name} less that of {first}: {:+.5} [{:+.5}, {:+.5}]",
             d.mean, d.low, d.high

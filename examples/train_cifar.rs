@@ -17,9 +17,10 @@ use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use common::training::Arithmetic;
 use pixel_iqn::data::{DataError, ImageDataset, Splits, download, save_sheet};
+use pixel_iqn::score::{ConditionalOptions, MarginalForecaster, ScoreError, conditional_scores};
 use pixel_iqn::train::{
-    Display, End, Inpainting, Interrupter, MarginalQuantiles, ReportConfig, ResumeFrom,
-    ScoreOptions, Session, save_samples, score,
+    Display, End, Inpainting, Interrupter, QUANTILE_LEVELS, ReportConfig, ResumeFrom, Session,
+    save_samples,
 };
 use pixel_iqn::{
     AnyModel, DatasetKind, ModelConfig, RunConfig, RunDir, Runner, TrainConfig, TrainModel, Trainer,
@@ -434,34 +435,30 @@ fn train_steps<M: TrainModel + Into<AnyModel>>(
     Ok(Some(finished.trainer))
 }
 
-/// Scores the averaged weights on held-out images, unless Ctrl-C ends that.
+/// Evaluates the averaged weights on held-out images, unless Ctrl-C ends that.
 fn save_scores<M: TrainModel>(job: &Job<'_>, trainer: &Trainer<M>) -> anyhow::Result<()> {
     let runner = &job.runners[0];
-    let options = ScoreOptions {
-        images: job.config.report.eval_images.min(job.held_out.len()),
-        batch: job.config.train.batch,
-        seed: job.config.train.seed,
+    let options = ConditionalOptions::new(job.config.report.eval_images.min(job.held_out.len()))
+        .with_batch(job.config.train.batch)
+        .with_quantile_levels(QUANTILE_LEVELS)
+        .with_seed(job.config.train.seed);
+    let (model, marginal) = (trainer.averaged(), MarginalForecaster::of(&job.train));
+    let scores = common::with_pass_progress("scoring", |progress| {
+        let device = &runner.device;
+        conditional_scores(model, &job.held_out, &marginal, &options, device, progress)
+    });
+    let scores = match scores {
+        Err(ScoreError::Cancelled(_)) => return Ok(()),
+        scores => scores?,
     };
-    let marginal = MarginalQuantiles::of(&job.train);
-    let scores = common::with_pass_progress("scoring", |on_pass| {
-        score(
-            trainer.averaged(),
-            &job.held_out,
-            &marginal,
-            &options,
-            &runner.device,
-            on_pass,
-        )
-    })?;
-    let Some(scores) = scores else { return Ok(()) };
     job.run.save_json("scores.json", &scores)?;
     println!("wrote  scores.json");
     println!(
         "scores of {} held-out images: mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
         scores.images,
-        scores.mean_pinball,
+        scores.mean.pinball,
         scores.skill,
-        100.0 * scores.crossing_rate
+        100.0 * scores.mean.crossing_rate
     );
     Ok(())
 }

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use pixel_iqn::data::ImageDataset;
-use pixel_iqn::eval::{
-    ConditionalScores, Estimate, FeatureSet, InceptionV3, InceptionWeights, Wanted, extract,
-};
+use pixel_iqn::eval::{FeatureSet, InceptionV3, InceptionWeights, Wanted, extract};
+use pixel_iqn::score::{ConditionalScores, Estimate, Scores};
 
 use super::{Progress, unless_interrupted};
 
-/// A score with an interval.
-pub type Part = fn(&ConditionalScores) -> Estimate;
+/// Reads one score with its interval.
+pub type Part = fn(&Scores<Estimate>) -> Estimate;
 
 /// The scores with intervals, in the order of tables.
 pub const ESTIMATES: [(&str, Part); 8] = [
@@ -24,12 +23,16 @@ pub const ESTIMATES: [(&str, Part); 8] = [
     ("crossing rate", |s| s.crossing_rate),
 ];
 
-/// The CRPS of one model less that of another on the same images.
-pub fn crps_difference(a: &ConditionalScores, b: &ConditionalScores, seed: u64) -> Estimate {
-    let by_image = |scores: &ConditionalScores| -> Vec<f64> {
-        scores.by_image.iter().map(|image| image.crps).collect()
-    };
-    Estimate::of_differences(&by_image(a), &by_image(b), seed)
+/// The scores as a JSON object in which the means have their intervals.
+pub fn with_intervals(scores: &ConditionalScores, seed: u64) -> anyhow::Result<serde_json::Value> {
+    let mut object = serde_json::to_value(scores)?;
+    if let (Some(object), serde_json::Value::Object(estimates)) = (
+        object.as_object_mut(),
+        serde_json::to_value(scores.estimates(seed))?,
+    ) {
+        object.extend(estimates);
+    }
+    Ok(object)
 }
 
 /// Opens the weights of Inception v3; downloads them first, where the file is missing and has the

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why images or models could not be judged.
+/// Why sets of images could not be evaluated.
 ///
 /// The message of an underlying error is not repeated here: it is the
 /// [`source`](std::error::Error::source), which reporters such as `anyhow` print after a colon.

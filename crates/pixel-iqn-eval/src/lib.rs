@@ -1,13 +1,11 @@
-//! Scores of generative models of images, and of any quantile model.
+//! Scores of generative models from the sets of images that they generate, as published.
 //!
-//! * Over sets of images, as published: [FID](frechet_distance), [Inception
-//!   score](inception_score()), [KID](kernel_inception_distance), [precision and
-//!   recall](precision_recall()) over [Inception v3](InceptionV3) features, by the conventions of
-//!   torch-fidelity and pytorch-fid; and the [sliced Wasserstein distance](sliced_wasserstein()),
-//!   which needs no network. The [Fréchet distance](frechet_distance) takes any features.
-//! * Of conditional distributions, for models by quantiles and by levels on the same footing:
-//!   [`conditional_scores`] has CRPS, pinball loss, skill, bits per dimension, coverage, PIT
-//!   histogram, sharpness and crossings, with bootstrap intervals.
+//! [FID](frechet_distance), [Inception score](inception_score()),
+//! [KID](kernel_inception_distance), [precision and recall](precision_recall()) are computed over
+//! features of [Inception v3](InceptionV3), by the conventions of torch-fidelity and pytorch-fid. The
+//! [sliced Wasserstein distance](sliced_wasserstein()) needs no network, and the [Fréchet
+//! distance](frechet_distance) takes any features. The scores of predicted distributions, which need
+//! no samples, are in `pixel-iqn-score`.
 //!
 //! # Example
 //!
@@ -28,8 +26,8 @@
 //!
 //! # Conventions
 //!
-//! The pinball loss goes without a factor 2, the CRPS with it. `generated` is torch-fidelity's
-//! `input1`, `real` its `input2`. Statistics are in double precision.
+//! `generated` is torch-fidelity's `input1`, `real` its `input2`. Statistics are in double
+//! precision.
 
 mod error;
 mod features;

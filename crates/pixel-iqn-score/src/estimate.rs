@@ -54,7 +54,11 @@ impl Estimate {
     ///
     /// Panics if the two are not equally long, or empty.
     pub fn of_differences(a: &[f64], b: &[f64], seed: u64) -> Self {
-        assert_eq!(a.len(), b.len(), "differences need the same images on both sides");
+        assert_eq!(
+            a.len(),
+            b.len(),
+            "differences need the same images on both sides"
+        );
         let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
         Self::of(&differences, seed)
     }

@@ -65,7 +65,15 @@ fn options(images: usize) -> ConditionalOptions {
 fn scores(model: &impl Forecaster, set: &ImageDataset) -> ConditionalScores {
     let marginal = MarginalForecaster::of(set);
     let options = options(set.len());
-    conditional_scores(model, set, &marginal, &options, &Device::flex(), &NoProgress).unwrap()
+    conditional_scores(
+        model,
+        set,
+        &marginal,
+        &options,
+        &Device::flex(),
+        &NoProgress,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -124,7 +132,10 @@ fn certainty_is_scored_by_the_absolute_error() {
 fn falling_quantiles_cross_everywhere() {
     let set = builtin::generate(0, 0..3, 4, 3).unwrap();
     let scores = scores(&Everywhere(|tau| 1.0 - tau), &set);
-    assert!((scores.mean.crossing_rate - 1.0).abs() < 1e-12, "{scores:?}");
+    assert!(
+        (scores.mean.crossing_rate - 1.0).abs() < 1e-12,
+        "{scores:?}"
+    );
 }
 
 #[test]

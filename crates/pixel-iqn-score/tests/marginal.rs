@@ -31,9 +31,19 @@ fn the_score_from_the_counts_of_levels_is_that_of_the_values() {
     let marginal = MarginalForecaster::of(&train);
     let options = ConditionalOptions::new(5).with_batch(2);
     let device = Device::flex();
-    let scores = conditional_scores(&marginal, &held_out, &marginal, &options, &device, &NoProgress);
+    let scores = conditional_scores(
+        &marginal,
+        &held_out,
+        &marginal,
+        &options,
+        &device,
+        &NoProgress,
+    );
     let scores = scores.unwrap();
-    assert!((scores.mean.crps - scores.reference_crps).abs() < 1e-12, "{scores:?}");
+    assert!(
+        (scores.mean.crps - scores.reference_crps).abs() < 1e-12,
+        "{scores:?}"
+    );
     assert_eq!(scores.reference_crps, marginal.crps(&held_out, 5));
     assert!(marginal.crps(&held_out, 5) != marginal.crps(&held_out, 7));
 }

@@ -29,7 +29,15 @@ fn options() -> ConditionalOptions {
 fn scores(model: &impl Forecaster) -> ConditionalScores {
     let marginal = MarginalForecaster::of(&builtin::generate(0, 0..16, 6, 3).unwrap());
     let device = Device::flex();
-    conditional_scores(model, &held_out(), &marginal, &options(), &device, &NoProgress).unwrap()
+    conditional_scores(
+        model,
+        &held_out(),
+        &marginal,
+        &options(),
+        &device,
+        &NoProgress,
+    )
+    .unwrap()
 }
 
 /// The mean pinball loss by tensors, one pass of the model for each quantile level, and the crossing
@@ -62,13 +70,19 @@ fn check<M: PixelModel + Forecaster>(config: ModelConfig, factor_of_crps: Option
     let model = M::init(&config, &device);
     let scores = scores(&model);
     let (loss, crossing_rate) = by_tensors(&model);
-    assert!((scores.mean.pinball - loss).abs() < 1e-6, "{scores:?} {loss}");
+    assert!(
+        (scores.mean.pinball - loss).abs() < 1e-6,
+        "{scores:?} {loss}"
+    );
     assert!(
         (scores.mean.crossing_rate - crossing_rate).abs() < 1e-12,
         "{scores:?} {crossing_rate}"
     );
     if let Some(factor) = factor_of_crps {
-        assert!((scores.mean.crps - factor * loss).abs() < 1e-5, "{scores:?}");
+        assert!(
+            (scores.mean.crps - factor * loss).abs() < 1e-5,
+            "{scores:?}"
+        );
     }
 }
 

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use pixel_iqn_core::weights::WeightsError;
 use pixel_iqn_core::{ConfigError, SampleError};
+use pixel_iqn_score::ScoreError;
 use safetensors::SafeTensorError;
 
 /// Why training cannot start or go on.
@@ -195,6 +196,9 @@ pub enum RunError {
     /// An image could not be written.
     #[error(transparent)]
     Data(#[from] pixel_iqn_data::DataError),
+    /// The model could not be evaluated on held-out images.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
     /// Images could not be sampled.
     #[error(transparent)]
     Sample(#[from] SampleError),

@@ -7,6 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::atomic;
 use crate::error::{RunError, at};
 
+/// Quantile levels at which training measures the pinball loss: the midpoints of as many equal bins
+/// of [0, 1].
+pub const QUANTILE_LEVELS: usize = 20;
+
 /// What one step did.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
@@ -39,19 +43,20 @@ pub struct Metrics {
     pub held_out: Option<HeldOut>,
 }
 
-/// How the averaged weights do on held-out images. What is no number is `null` in JSON.
+/// How the averaged weights do on held-out images, by the scores of [`pixel_iqn_score`]. A score
+/// that is infinite or not a number is `null` in JSON.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 pub struct HeldOut {
     /// The loss that is trained, at tau that are the same every time.
     #[serde(deserialize_with = "number_or_null")]
     pub loss: f32,
-    /// The mean pinball loss over all values and [`LEVELS`](crate::LEVELS) quantiles of each.
+    /// The mean pinball loss over all values and [`QUANTILE_LEVELS`] of each.
     #[serde(deserialize_with = "number_or_null")]
     pub mean_pinball: f64,
-    /// 1 less the part of the CRPS of the marginal distribution that is left.
+    /// 1 less the fraction of the CRPS of the marginal distribution that is left.
     #[serde(deserialize_with = "number_or_null")]
     pub skill: f64,
-    /// The part of neighbouring quantiles that are in the wrong order.
+    /// The fraction of neighbouring quantiles in the wrong order.
     #[serde(deserialize_with = "number_or_null")]
     pub crossing_rate: f64,
 }

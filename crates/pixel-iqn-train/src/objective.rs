@@ -9,12 +9,13 @@ use burn::train::metric::{Adaptor, LossInput};
 use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use pixel_iqn_core::{AnyModel, GatedPixelCnn, PixelIqn, PixelModel};
 use pixel_iqn_loss::QuantileHuberLossConfig;
+use pixel_iqn_score::Forecaster;
 
 use crate::metrics::Metrics;
 use crate::train_batch::TrainBatch;
 
-/// A model that knows what it is trained to minimise.
-pub trait TrainModel: PixelModel + ModuleDisplay + Sync + 'static {
+/// A model that knows what it is trained to minimise, and predicts distributions to be scored.
+pub trait TrainModel: PixelModel + Forecaster + ModuleDisplay + Sync + 'static {
     /// The name of the loss with its unit, for reports.
     fn loss_name(&self) -> &'static str;
 

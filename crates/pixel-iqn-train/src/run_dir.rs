@@ -22,7 +22,7 @@ use crate::run_config::RunConfig;
 /// | `averaged.safetensors` | the average of the weights then: use this one |
 /// | `sheets/` | a sheet of samples every few minutes, named after the steps done |
 /// | `tensorboard/`, `burn/` | event files for TensorBoard, metric files of Burn |
-/// | `scores.json` | the [`Scores`](crate::Scores) on held-out images |
+/// | `scores.json` | the [`ConditionalScores`](pixel_iqn_score::ConditionalScores) on held-out images |
 /// | `curve.png`, `samples.png`, `inpainting.png` | pictures |
 /// | `lock` | held by the process that trains |
 ///

@@ -46,6 +46,7 @@ pub use pixel_iqn_core as core;
 pub use pixel_iqn_data as data;
 pub use pixel_iqn_eval as eval;
 pub use pixel_iqn_loss as loss;
+pub use pixel_iqn_score as score;
 pub use pixel_iqn_train as train;
 
 /// The examples of the README, as doctests.

@@ -55,8 +55,7 @@ pub fn conditional_scores(
     for (number, start) in (0..images).step_by(batch).enumerate() {
         let indices: Vec<usize> = (start..images.min(start + batch)).collect();
         let batch = held_out.batch(&indices, None, device);
-        let of_all =
-            |done, _: usize| progress.advance(number * passes_of_batch + done, passes);
+        let of_all = |done, _: usize| progress.advance(number * passes_of_batch + done, passes);
         let forecasts = model.forecast(&batch, &forecast, &of_all)?;
         for image in evaluate_batch(&forecasts, &batch, held_out, &forecast)? {
             by_image.push(image.scores);

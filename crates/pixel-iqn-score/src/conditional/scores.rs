@@ -58,12 +58,7 @@ impl ConditionalScores {
     /// # Panics
     ///
     /// Panics if the two were evaluated on different numbers of images.
-    pub fn difference(
-        &self,
-        base: &Self,
-        score: impl Fn(&Scores) -> f64,
-        seed: u64,
-    ) -> Estimate {
+    pub fn difference(&self, base: &Self, score: impl Fn(&Scores) -> f64, seed: u64) -> Estimate {
         let [a, b] = [self, base].map(|scores| scores.score_by_image(&score));
         Estimate::of_differences(&a, &b, seed)
     }

@@ -1,15 +1,15 @@
-use core::ops::ControlFlow;
+use pixel_iqn_score::{
+    ConditionalOptions, MarginalForecaster, NoProgress, ScoreError, conditional_scores,
+};
 
 use super::Session;
 use crate::error::RunError;
-use crate::marginal::MarginalQuantiles;
-use crate::metrics::HeldOut;
+use crate::metrics::{HeldOut, QUANTILE_LEVELS};
 use crate::objective::TrainModel;
-use crate::score::{ScoreOptions, score};
 
 /// Measures on held-out images, always the same ones.
 pub(super) struct Measure {
-    marginal: MarginalQuantiles,
+    marginal: MarginalForecaster,
     indices: Vec<usize>,
 }
 
@@ -17,7 +17,7 @@ impl Measure {
     pub fn new<M: TrainModel>(session: &Session<M>) -> Self {
         let images = session.config.report.held_out_images;
         Self {
-            marginal: MarginalQuantiles::of(&session.train),
+            marginal: MarginalForecaster::of(&session.train),
             indices: (0..images.min(session.held_out.len())).collect(),
         }
     }
@@ -27,15 +27,18 @@ impl Measure {
         let (trainer, set) = (&session.trainer, &session.held_out);
         let device = trainer.device();
         let batch = session.config.train.batch;
-        let options = ScoreOptions {
-            images: self.indices.len(),
-            batch,
-            seed: session.config.train.seed,
+        let options = ConditionalOptions::new(self.indices.len())
+            .with_batch(batch)
+            .with_quantile_levels(QUANTILE_LEVELS)
+            .with_seed(session.config.train.seed);
+        let (model, marginal) = (trainer.averaged(), &self.marginal);
+        let scores = conditional_scores(model, set, marginal, &options, &device, &NoProgress);
+        let [mean_pinball, skill, crossing_rate] = match scores {
+            Ok(scores) => [scores.mean.pinball, scores.skill, scores.mean.crossing_rate],
+            // The run goes on, and its log says that there is no number.
+            Err(ScoreError::NotFinite) => [f64::NAN; 3],
+            Err(error) => return Err(error.into()),
         };
-        let go_on = |_, _| ControlFlow::Continue(());
-        let model = trainer.averaged();
-        let scores = score(model, set, &self.marginal, &options, &device, go_on)?
-            .expect("nothing breaks it off");
         let mut loss = 0.0;
         for indices in self.indices.chunks(batch) {
             let mean = trainer.held_out_loss(&set.batch(indices, None, &device))?;
@@ -43,9 +46,9 @@ impl Measure {
         }
         Ok(HeldOut {
             loss: (loss / self.indices.len() as f64) as f32,
-            mean_pinball: scores.mean_pinball,
-            skill: scores.skill,
-            crossing_rate: scores.crossing_rate,
+            mean_pinball,
+            skill,
+            crossing_rate,
         })
     }
 }
