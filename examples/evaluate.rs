@@ -17,8 +17,8 @@ use common::judging::{ESTIMATES, features, inception_on, with_intervals};
 use pixel_iqn::core::PixelModel;
 use pixel_iqn::data::{ImageDataset, OpenOptions, folder, load_npz, save_sheet};
 use pixel_iqn::eval::{
-    FeatureSet, ImageSetOptions, InceptionScoreOptions, InceptionV3, KidOptions, Preprocessing,
-    SlicedWassersteinOptions, Wanted, image_set_scores, sliced_wasserstein,
+    FeatureSet, ImageSetOptions, InceptionScoreOptions, InceptionV3, KeptFeatures, KidOptions,
+    Preprocessing, SlicedWassersteinOptions, image_set_scores, sliced_wasserstein,
 };
 use pixel_iqn::score::{
     ConditionalOptions, ConditionalScores, Estimate, ForecastOptions, Forecaster,
@@ -351,11 +351,11 @@ fn judge_images(args: &Args, generated: &Path) -> anyhow::Result<Option<serde_js
             ..Default::default()
         };
         // Features are kept to be held against others.
-        let wanted = Wanted {
+        let keep = KeptFeatures {
             pool: b.is_some(),
             ..options.of_generated()
         };
-        let Some(first) = features(network, &a, wanted, args.batch, "generated")? else {
+        let Some(first) = features(network, &a, keep, args.batch, "generated")? else {
             return Ok(None);
         };
         if let Some(path) = &args.save_statistics {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pixel_iqn::data::ImageDataset;
-use pixel_iqn::eval::{FeatureSet, InceptionV3, InceptionWeights, Wanted, extract};
+use pixel_iqn::eval::{FeatureSet, InceptionV3, InceptionWeights, KeptFeatures, extract};
 use pixel_iqn::score::{ConditionalScores, Estimate, Scores};
 
 use super::{Progress, unless_interrupted};
@@ -67,12 +67,12 @@ pub fn inception_on(path: &Path, device: &str) -> anyhow::Result<InceptionV3> {
 pub fn features(
     network: &InceptionV3,
     set: &ImageDataset,
-    wanted: Wanted,
+    keep: KeptFeatures,
     batch: usize,
     task: &str,
 ) -> anyhow::Result<Option<FeatureSet>> {
     let progress = Progress::new(task, set.len());
-    let extracted = extract(network, set, wanted, batch, |done| {
+    let extracted = extract(network, set, keep, batch, |done| {
         progress.set(done, "images");
         unless_interrupted()
     })?;

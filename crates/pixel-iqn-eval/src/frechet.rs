@@ -16,7 +16,7 @@ use crate::features::Features;
 /// memory, and the statistics of parts of a set [merge](Self::merge) into those of the whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaussianStatistics {
-    /// Images behind them; none where a file did not say.
+    /// The number of images; `None` where a file did not say.
     count: Option<usize>,
     /// `[dims]`
     mean: Vec<f64>,
@@ -26,7 +26,7 @@ pub struct GaussianStatistics {
 }
 
 impl GaussianStatistics {
-    /// Those of no image, of `dims` features.
+    /// The statistics of no image, with `dims` features.
     pub fn new(dims: usize) -> Self {
         Self {
             count: Some(0),
@@ -35,7 +35,7 @@ impl GaussianStatistics {
         }
     }
 
-    /// Those of features.
+    /// The statistics of the images behind `features`.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl GaussianStatistics {
         Ok(statistics)
     }
 
-    /// Those with this mean, `[dims]`, and covariance, `[dims, dims]` in rows.
+    /// Takes a mean, `[dims]`, and a covariance, `[dims, dims]` in rows, that are known.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl GaussianStatistics {
         })
     }
 
-    /// The images behind them; none where a file did not say.
+    /// The number of images behind the statistics; `None` where a file did not say.
     pub fn count(&self) -> Option<usize> {
         self.count
     }

@@ -14,13 +14,13 @@ use crate::precision_recall::precision_recall;
 /// Which scores to compute, and how. The defaults are torch-fidelity's.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 pub struct ImageSetOptions {
-    /// FID.
+    /// Whether to compute FID.
     pub fid: bool,
-    /// Inception score, of the generated images alone.
+    /// Options of the Inception score, which is of the generated images alone; `None` leaves it out.
     pub isc: Option<InceptionScoreOptions>,
-    /// KID.
+    /// Options of KID; `None` leaves it out.
     pub kid: Option<KidOptions>,
-    /// Precision and recall with so many neighbours.
+    /// The number of neighbours of precision and recall; `None` leaves them out.
     pub prc: Option<usize>,
 }
 
@@ -35,23 +35,23 @@ impl Default for ImageSetOptions {
     }
 }
 
-/// What to keep of the features of a set.
+/// Which features of a set to keep image by image, besides their statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Wanted {
-    /// The features of each image, 8 KiB an image: for KID, precision and recall.
+pub struct KeptFeatures {
+    /// Whether to keep the features of the last pool, 8 KiB an image: for KID, precision and recall.
     pub pool: bool,
-    /// The logits of each image, 4 KiB an image: for the Inception score.
+    /// Whether to keep the logits, 4 KiB an image: for the Inception score.
     pub logits: bool,
 }
 
-/// What was extracted from a set of images.
+/// The features that were extracted from a set of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureSet {
     /// Mean and covariance of the features: 34 MB, whatever the number of images.
     pub statistics: GaussianStatistics,
-    /// The features, where wanted.
+    /// The features, where they were to be kept.
     pub pool: Option<Features>,
-    /// The logits, where wanted.
+    /// The logits, where they were to be kept.
     pub logits: Option<Features>,
 }
 
@@ -60,28 +60,28 @@ pub struct FeatureSet {
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Default)]
 #[serde(default)]
 pub struct ImageSetScores {
-    /// Higher is better.
+    /// The mean Inception score over the splits. Higher is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inception_score_mean: Option<f64>,
-    /// Over the splits.
+    /// The standard deviation of the Inception score over the splits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inception_score_std: Option<f64>,
-    /// Lower is better.
+    /// FID. Lower is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frechet_inception_distance: Option<f64>,
-    /// Lower is better.
+    /// The mean KID over the subsets. Lower is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_inception_distance_mean: Option<f64>,
-    /// Over the subsets.
+    /// The standard deviation of KID over the subsets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_inception_distance_std: Option<f64>,
-    /// Higher is better.
+    /// The [precision](crate::PrecisionRecall::precision). Higher is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<f64>,
-    /// Higher is better.
+    /// The [recall](crate::PrecisionRecall::recall). Higher is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recall: Option<f64>,
-    /// Of precision and recall.
+    /// The harmonic mean of precision and recall. Higher is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub f_score: Option<f64>,
 }
@@ -97,7 +97,7 @@ pub struct ImageSetScores {
 pub fn extract(
     network: &InceptionV3,
     set: &ImageDataset,
-    wanted: Wanted,
+    keep: KeptFeatures,
     batch: usize,
     mut progress: impl FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Option<FeatureSet>, EvalError> {
@@ -117,8 +117,8 @@ pub fn extract(
             None => {
                 extracted = Some(FeatureSet {
                     statistics: GaussianStatistics::of(&features.pool)?,
-                    pool: wanted.pool.then_some(features.pool),
-                    logits: wanted.logits.then_some(features.logits),
+                    pool: keep.pool.then_some(features.pool),
+                    logits: keep.logits.then_some(features.logits),
                 });
             }
             Some(extracted) => {
@@ -139,30 +139,30 @@ pub fn extract(
 }
 
 impl ImageSetOptions {
-    /// What these scores need of the generated images.
-    pub fn of_generated(&self) -> Wanted {
-        Wanted {
+    /// The features of the generated images that these scores need.
+    pub fn of_generated(&self) -> KeptFeatures {
+        KeptFeatures {
             logits: self.isc.is_some(),
             ..self.of_real()
         }
     }
 
-    /// What these scores need of the real images.
-    pub fn of_real(&self) -> Wanted {
-        Wanted {
+    /// The features of the real images that these scores need.
+    pub fn of_real(&self) -> KeptFeatures {
+        KeptFeatures {
             pool: self.kid.is_some() || self.prc.is_some(),
             logits: false,
         }
     }
 }
 
-/// The scores of generated images against real ones. Those that need features of a set of which
-/// only statistics are there are left out, and the Inception score stands alone where there are no
+/// Computes the scores of generated images against real ones. Scores that need features of a set of
+/// which there are only statistics are left out, and the Inception score stands alone where there are no
 /// real images.
 ///
 /// # Errors
 ///
-/// As the scores themselves.
+/// The errors of the scores themselves.
 pub fn image_set_scores(
     generated: &FeatureSet,
     real: Option<&FeatureSet>,

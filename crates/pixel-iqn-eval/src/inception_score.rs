@@ -7,9 +7,9 @@ use crate::shuffle::Permutations;
 /// How an [`inception_score`] is computed. The defaults are torch-fidelity's.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InceptionScoreOptions {
-    /// Parts of the set whose scores are averaged, at least 1.
+    /// The number of splits of the set whose scores are averaged, at least 1.
     pub splits: usize,
-    /// Whether the images are shuffled before they are parted.
+    /// Whether the images are shuffled before they are split.
     pub shuffle: bool,
     /// Seed of the shuffling, which is NumPy's.
     pub seed: u32,
@@ -25,17 +25,17 @@ impl Default for InceptionScoreOptions {
     }
 }
 
-/// Mean and standard deviation over parts of a set or over subsets.
+/// The mean and standard deviation of a score over splits of a set or over subsets.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 pub struct MeanAndStd {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation, of the population.
+    /// The standard deviation, without Bessel's correction.
     pub std: f64,
 }
 
 impl MeanAndStd {
-    /// Those of values.
+    /// Computes the mean and standard deviation of `values`.
     ///
     /// # Panics
     ///

@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 use crate::error::EvalError;
 use crate::features::Features;
 
-/// Images that are compared with all others at a time.
+/// The number of images that are compared with all others at a time.
 const BLOCK: usize = 256;
 
-/// What part of one set lies in the support of the other.
+/// The fractions of each of two sets that lie in the support of the other.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 pub struct PrecisionRecall {
-    /// The part of the generated images that lie among the real ones.
+    /// The fraction of the generated images that lie in the support of the real ones, in [0, 1].
     pub precision: f64,
-    /// The part of the real images that lie among the generated ones.
+    /// The fraction of the real images that lie in the support of the generated ones, in [0, 1].
     pub recall: f64,
-    /// Their harmonic mean.
+    /// The harmonic mean of precision and recall.
     pub f_score: f64,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Support<'a> {
     }
 }
 
-/// The part of the images that lie in a ball.
+/// The fraction of the images that lie in a ball.
 fn covered(features: &Features, support: &Support<'_>) -> f64 {
     let inside = over_blocks(features, support.features, |row| {
         row.iter()
@@ -90,11 +90,11 @@ fn covered(features: &Features, support: &Support<'_>) -> f64 {
     inside.iter().filter(|inside| **inside).count() as f64 / features.len() as f64
 }
 
-/// What `judge` makes of the squared distances from each image of `a` to all of `b`.
+/// Gives `evaluate` the squared distances from each image of `a` to all of `b`.
 fn over_blocks<T: Send>(
     a: &Features,
     b: &Features,
-    judge: impl Fn(&mut [f64]) -> T + Sync,
+    evaluate: impl Fn(&mut [f64]) -> T + Sync,
 ) -> Vec<T> {
     let norms = |features: &Features| -> Vec<f64> {
         let square = |x: &f32| f64::from(*x).powi(2);
@@ -103,7 +103,7 @@ fn over_blocks<T: Send>(
     };
     let (a_norms, b_norms) = (norms(a), norms(b));
     let blocks: Vec<usize> = (0..a.len()).step_by(BLOCK).collect();
-    let judged: Vec<Vec<T>> = blocks
+    let evaluated: Vec<Vec<T>> = blocks
         .into_par_iter()
         .map(|start| {
             let count = BLOCK.min(a.len() - start);
@@ -130,12 +130,12 @@ fn over_blocks<T: Send>(
                     for (d, other) in column.iter_mut().zip(&b_norms) {
                         *d += norm + other;
                     }
-                    judge(column)
+                    evaluate(column)
                 })
                 .collect()
         })
         .collect();
-    judged.into_iter().flatten().collect()
+    evaluated.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

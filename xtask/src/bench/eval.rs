@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use pixel_iqn::data::load_npz;
-use pixel_iqn::eval::{InceptionV3, InceptionWeights, Wanted, extract};
+use pixel_iqn::eval::{InceptionV3, InceptionWeights, KeptFeatures, extract};
 use serde_json::{Value, json};
 
 use super::{output_of_this_program, peak_bytes};
@@ -89,7 +89,7 @@ fn measure(args: &Args, folder: &Path) -> anyhow::Result<Value> {
     network.features(first.images(), first.shape())?;
     let start = Instant::now();
     let go_on = |_| std::ops::ControlFlow::Continue(());
-    extract(&network, &set, Wanted::default(), args.batch, go_on)?;
+    extract(&network, &set, KeptFeatures::default(), args.batch, go_on)?;
     Ok(json!({
         "images_per_second": set.len() as f64 / start.elapsed().as_secs_f64(),
         "peak_bytes": peak_bytes(),

@@ -24,15 +24,15 @@ const DIMS: usize = 2048;
 /// Outputs of the classifier.
 const CLASSES: usize = 1008;
 
-/// How images are brought to 299 x 299 and scaled. Figures of the two are not comparable.
+/// How images are resized to 299 x 299 and scaled. Scores under the two are not comparable.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preprocessing {
-    /// As torch-fidelity and the original TensorFlow code: bilinear without aligned corners or
+    /// Does as torch-fidelity and the original TensorFlow code: bilinear without aligned corners or
     /// pixel centres, then `(x - 128) / 128`.
     #[default]
     TorchFidelity,
-    /// As pytorch-fid: bilinear by pixel centres, then `2 x / 255 - 1`.
+    /// Does as pytorch-fid: bilinear by pixel centres, then `2 x / 255 - 1`.
     PytorchFid,
 }
 
@@ -62,10 +62,10 @@ enum Hardware {
     Device(TensorEngine),
 }
 
-/// What [`InceptionV3`] makes of images.
+/// The outputs of an [`InceptionV3`] for some images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InceptionFeatures {
-    /// Of the last pool, 2048 an image: for FID, KID, precision and recall.
+    /// The features of the last pool, 2048 an image: for FID, KID, precision and recall.
     pub pool: Features,
     /// The logits of 1008 classes without their bias ("logits_unbiased" of torch-fidelity): for
     /// the Inception score.
