@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::ExecutionError;
+
 /// Why sets of images could not be evaluated.
 ///
 /// The message of an underlying error is not repeated here: it is the
@@ -78,9 +80,9 @@ pub enum EvalError {
     #[error(transparent)]
     Data(#[from] pixel_iqn_data::DataError),
 
-    /// The device failed.
-    #[error("the device failed: {0}")]
-    Device(String),
+    /// The device failed while it ran the network.
+    #[error("the device failed")]
+    Device(#[from] ExecutionError),
 }
 
 impl EvalError {

@@ -144,8 +144,7 @@ impl InceptionV3 {
                 let shape = [images.len() / length, SIDE, SIDE, 3];
                 let x = Tensor::<4>::from_data(TensorData::new(data, shape), &engine.device);
                 let maps = inception_v3(engine, &x.permute([0, 3, 1, 2]));
-                let pool = maps.mean_dim(3).mean_dim(2).try_into_data();
-                let pool = pool.map_err(|error| EvalError::Device(error.to_string()))?;
+                let pool = maps.mean_dim(3).mean_dim(2).try_into_data()?;
                 pool.iter().collect()
             }
         };
