@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use common::judging::{ESTIMATES, features, inception_on, with_intervals};
-use pixel_iqn::core::PixelModel;
+use pixel_iqn::core::{NoProgress, PixelModel};
 use pixel_iqn::data::{ImageDataset, OpenOptions, folder, load_npz, save_sheet};
 use pixel_iqn::eval::{
     FeatureSet, ImageSetOptions, InceptionScoreOptions, InceptionV3, KeptFeatures, KidOptions,
@@ -22,7 +22,7 @@ use pixel_iqn::eval::{
 };
 use pixel_iqn::score::{
     ConditionalOptions, ConditionalScores, Estimate, ForecastOptions, Forecaster,
-    MarginalForecaster, NoProgress, ScoreError, conditional_scores, value_maps,
+    MarginalForecaster, ScoreError, conditional_scores, value_maps,
 };
 use pixel_iqn::train::{DataConfig, Weights};
 use pixel_iqn::{DatasetKind, GatedPixelCnn, PixelIqn, RunConfig, RunDir};

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use pixel_iqn::data::ImageDataset;
-use pixel_iqn::eval::{FeatureSet, InceptionV3, InceptionWeights, KeptFeatures, extract};
+use pixel_iqn::eval::{
+    EvalError, FeatureSet, InceptionV3, InceptionWeights, KeptFeatures, extract,
+};
 use pixel_iqn::score::{ConditionalScores, Estimate, Scores};
 
 use super::{Progress, unless_interrupted};
@@ -72,10 +74,13 @@ pub fn features(
     task: &str,
 ) -> anyhow::Result<Option<FeatureSet>> {
     let progress = Progress::new(task, set.len());
-    let extracted = extract(network, set, keep, batch, |done| {
+    let extracted = extract(network, set, keep, batch, &|done: usize, _: usize| {
         progress.set(done, "images");
         unless_interrupted()
-    })?;
+    });
     progress.finish();
-    Ok(extracted)
+    match extracted {
+        Err(EvalError::Cancelled(_)) => Ok(None),
+        extracted => Ok(Some(extracted?)),
+    }
 }

@@ -193,12 +193,9 @@ impl Drop for Progress {
 }
 
 /// Calls `work` with a callback that shows how many of how many passes are done and heeds Ctrl-C.
-pub fn with_pass_progress<T>(
-    task: &str,
-    work: impl FnOnce(&dyn pixel_iqn::score::Progress) -> T,
-) -> T {
+pub fn with_pass_progress<T>(task: &str, work: impl FnOnce(&dyn WorkProgress) -> T) -> T {
     let progress = Progress::new(task, 1);
-    let result = work(&|done, of| {
+    let result = work(&|done: usize, of: usize| {
         progress.set_total(of);
         progress.set(done, "passes");
         unless_interrupted()

@@ -2,6 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::ExecutionError;
+use pixel_iqn_core::Cancelled;
 
 /// Why sets of images could not be evaluated.
 ///
@@ -83,6 +84,10 @@ pub enum EvalError {
     /// The device failed while it ran the network.
     #[error("the device failed")]
     Device(#[from] ExecutionError),
+
+    /// The caller cancelled the work by its [`Progress`](pixel_iqn_core::Progress).
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }
 
 impl EvalError {

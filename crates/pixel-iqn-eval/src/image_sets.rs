@@ -1,5 +1,4 @@
-use core::ops::ControlFlow;
-
+use pixel_iqn_core::{Progress, report};
 use pixel_iqn_data::ImageDataset;
 use serde::{Deserialize, Serialize};
 
@@ -88,19 +87,19 @@ pub struct ImageSetScores {
 
 /// Extracts the features of a set in batches, so that no more than a batch of images is in work.
 ///
-/// `progress` is told how many images are done; [`ControlFlow::Break`] from it ends the work with
-/// `None`.
+/// `progress` is told after each batch how many of how many images are done.
 ///
 /// # Errors
 ///
-/// [`EvalError::Option`] for an empty batch, and as [`InceptionV3::features`].
+/// [`EvalError::Option`] for an empty batch, [`EvalError::Cancelled`], and the errors of
+/// [`InceptionV3::features`].
 pub fn extract(
     network: &InceptionV3,
     set: &ImageDataset,
     keep: KeptFeatures,
     batch: usize,
-    mut progress: impl FnMut(usize) -> ControlFlow<()>,
-) -> Result<Option<FeatureSet>, EvalError> {
+    progress: &dyn Progress,
+) -> Result<FeatureSet, EvalError> {
     if batch == 0 {
         return Err(EvalError::Option {
             name: "batch",
@@ -131,11 +130,9 @@ pub fn extract(
                 }
             }
         }
-        if progress(end).is_break() {
-            return Ok(None);
-        }
+        report(progress, end, set.len())?;
     }
-    Ok(extracted)
+    Ok(extracted.expect("a set is never empty"))
 }
 
 impl ImageSetOptions {

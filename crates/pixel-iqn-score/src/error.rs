@@ -1,6 +1,5 @@
 use burn::tensor::ExecutionError;
-
-use crate::progress::Cancelled;
+use pixel_iqn_core::Cancelled;
 
 /// Why predicted distributions could not be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +22,7 @@ pub enum ScoreError {
     #[error("the device failed")]
     Device(#[from] ExecutionError),
 
-    /// The caller's progress callback cancelled the work.
+    /// The caller cancelled the work by its [`Progress`](pixel_iqn_core::Progress).
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
 }

@@ -16,9 +16,9 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use pixel_iqn_core::ModelConfig;
+//! use pixel_iqn_core::{ModelConfig, NoProgress};
 //! use pixel_iqn_data::builtin;
-//! use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, NoProgress, conditional_scores};
+//! use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 //!
 //! let device = Device::flex();
 //! let train = builtin::generate(0, 0..32, 8, 3)?;
@@ -102,7 +102,6 @@ mod distribution;
 mod error;
 mod estimate;
 mod forecast;
-mod progress;
 mod scores;
 
 pub use conditional::{
@@ -111,5 +110,4 @@ pub use conditional::{
 pub use error::ScoreError;
 pub use estimate::Estimate;
 pub use forecast::{ForecastOptions, Forecaster, Forecasts, MarginalForecaster};
-pub use progress::{Cancelled, NoProgress, Progress, check};
 pub use scores::Scores;

@@ -3,11 +3,11 @@
 use core::ops::ControlFlow;
 
 use burn::tensor::Device;
+use pixel_iqn_core::{NoProgress, Progress, report};
 use pixel_iqn_data::{ImageBatch, ImageDataset, builtin};
 use pixel_iqn_score::{
     ConditionalOptions, ConditionalScores, ForecastOptions, Forecaster, Forecasts,
-    MarginalForecaster, NoProgress, PIT_BINS, Progress, ScoreError, check, conditional_scores,
-    value_maps,
+    MarginalForecaster, PIT_BINS, ScoreError, conditional_scores, value_maps,
 };
 
 /// The same quantile function for every value.
@@ -22,7 +22,7 @@ impl<F: Fn(f64) -> f64> Forecaster for Everywhere<F> {
     ) -> Result<Forecasts, ScoreError> {
         let levels = pixel_iqn_loss::tau_midpoints(options.quantile_levels).into_iter();
         let row: Vec<f32> = levels.map(|tau| self.0(tau) as f32).collect();
-        check(progress, 1, 1)?;
+        report(progress, 1, 1)?;
         Ok(Forecasts::Quantiles {
             quantile_levels: options.quantile_levels,
             quantiles: row.repeat(batch.images.dims().iter().product()),
@@ -41,7 +41,7 @@ impl Forecaster for Coarse {
         progress: &dyn Progress,
     ) -> Result<Forecasts, ScoreError> {
         let values: usize = batch.images.dims().iter().product();
-        check(progress, 1, 1)?;
+        report(progress, 1, 1)?;
         Ok(Forecasts::Levels {
             levels: 16,
             probabilities: vec![1.0 / 16.0; 16 * values],

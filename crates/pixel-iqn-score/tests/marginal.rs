@@ -1,8 +1,9 @@
 //! The reference of skill.
 
 use burn::tensor::Device;
+use pixel_iqn_core::NoProgress;
 use pixel_iqn_data::{ImageDataset, builtin};
-use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, NoProgress, conditional_scores};
+use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 
 #[test]
 fn a_constant_set_has_hardly_an_error_against_itself() {

@@ -4,11 +4,14 @@ use core::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Device;
-use pixel_iqn_core::{Head, ModelConfig, Noise, PixelModel, TauInjection, TauPlacement};
+use pixel_iqn_core::{
+    AnyModel, GatedPixelCnn, ModelConfig, NoProgress, Noise, Output, PixelIqn, PixelModel,
+    TauPlacement,
+};
 use pixel_iqn_data::{ImageDataset, builtin};
 use pixel_iqn_loss::pinball;
 use pixel_iqn_score::{
-    ConditionalOptions, ConditionalScores, Forecaster, MarginalForecaster, NoProgress, ScoreError,
+    ConditionalOptions, ConditionalScores, Forecaster, MarginalForecaster, ScoreError,
     conditional_scores,
 };
 
@@ -88,22 +91,35 @@ fn check<M: PixelModel + Forecaster>(config: ModelConfig, factor_of_crps: Option
 
 #[test]
 fn quantiles_through_the_gates_score_as_by_tensors() {
-    check::<pixel_iqn_core::PixelIqn>(ModelConfig::tiny(), Some(2.0));
+    check::<PixelIqn>(ModelConfig::tiny(), Some(2.0));
 }
 
 #[test]
 fn quantiles_of_a_head_score_as_by_tensors() {
-    let config = ModelConfig::tiny().with_tau_injection(TauInjection::Head);
-    check::<pixel_iqn_core::PixelIqn>(config, Some(2.0));
+    let config = ModelConfig::tiny().with_output(Output::head(1, 16, 8));
+    check::<PixelIqn>(config, Some(2.0));
 }
 
 #[test]
 fn levels_score_as_by_tensors() {
     // Their CRPS is exact, not twice the loss at the quantile levels.
-    let config = ModelConfig::tiny()
-        .with_head(Head::Categorical)
-        .with_levels(16);
-    check::<pixel_iqn_core::GatedPixelCnn>(config, None);
+    let config = ModelConfig::tiny().with_output(Output::categorical(16));
+    check::<GatedPixelCnn>(config, None);
+}
+
+#[test]
+fn any_model_scores_as_the_model_inside() {
+    let device = Device::flex();
+    for output in [Output::gates(16, 8), Output::categorical(16)] {
+        let config = ModelConfig::tiny().with_output(output);
+        let model = AnyModel::init(&config, &device);
+        let inside = match &model {
+            AnyModel::PixelIqn(model) => scores(model),
+            AnyModel::GatedPixelCnn(model) => scores(model),
+            _ => unreachable!("there is no other"),
+        };
+        assert_eq!(scores(&model), inside);
+    }
 }
 
 #[test]

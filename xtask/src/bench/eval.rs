@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use pixel_iqn::core::NoProgress;
 use pixel_iqn::data::load_npz;
 use pixel_iqn::eval::{InceptionV3, InceptionWeights, KeptFeatures, extract};
 use serde_json::{Value, json};
@@ -88,8 +89,8 @@ fn measure(args: &Args, folder: &Path) -> anyhow::Result<Value> {
     let first = set.clone().take(args.batch.min(set.len()))?;
     network.features(first.images(), first.shape())?;
     let start = Instant::now();
-    let go_on = |_| std::ops::ControlFlow::Continue(());
-    extract(&network, &set, KeptFeatures::default(), args.batch, go_on)?;
+    let keep = KeptFeatures::default();
+    extract(&network, &set, keep, args.batch, &NoProgress)?;
     Ok(json!({
         "images_per_second": set.len() as f64 / start.elapsed().as_secs_f64(),
         "peak_bytes": peak_bytes(),

@@ -1,10 +1,10 @@
 use burn::tensor::Device;
+use pixel_iqn_core::Progress;
 use pixel_iqn_data::ImageDataset;
 
 use super::image::evaluate_batch;
 use crate::error::ScoreError;
 use crate::forecast::{ForecastOptions, Forecaster};
-use crate::progress::Progress;
 
 /// The sharpness and calibration of the predicted distribution of each value of one image, in the
 /// order `[channels, height, width]`.

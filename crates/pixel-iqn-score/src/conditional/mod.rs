@@ -8,13 +8,13 @@ pub use options::ConditionalOptions;
 pub use scores::{ConditionalScores, PIT_BINS};
 
 use burn::tensor::Device;
+use pixel_iqn_core::Progress;
 use pixel_iqn_data::ImageDataset;
 use pixel_iqn_loss::skill_score;
 
 use self::image::evaluate_batch;
 use crate::error::ScoreError;
 use crate::forecast::{Forecaster, MarginalForecaster};
-use crate::progress::Progress;
 use crate::scores::Scores;
 
 /// Evaluates the predicted distributions of held-out images.

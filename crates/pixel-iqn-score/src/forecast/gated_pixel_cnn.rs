@@ -1,10 +1,9 @@
 use burn::tensor::activation::softmax;
-use pixel_iqn_core::{GatedPixelCnn, PixelModel};
+use pixel_iqn_core::{GatedPixelCnn, PixelModel, Progress, report};
 use pixel_iqn_data::ImageBatch;
 
 use super::{ForecastOptions, Forecaster, Forecasts};
 use crate::error::ScoreError;
-use crate::progress::{Progress, check};
 
 /// A Gated PixelCNN predicts the probabilities of all levels in one pass.
 impl Forecaster for GatedPixelCnn {
@@ -17,9 +16,9 @@ impl Forecaster for GatedPixelCnn {
         let labels = batch.labels_of(self.config().classes);
         let logits = self.forward(batch.images.clone(), labels);
         let probabilities = softmax(logits.permute([0, 1, 3, 4, 2]), 4).try_into_data()?;
-        check(progress, 1, 1)?;
+        report(progress, 1, 1)?;
         Ok(Forecasts::Levels {
-            levels: self.config().levels,
+            levels: self.levels(),
             probabilities: probabilities.iter().collect(),
         })
     }

@@ -1,9 +1,9 @@
+use pixel_iqn_core::{Progress, report};
 use pixel_iqn_data::{ImageBatch, ImageDataset};
 
 use super::{ForecastOptions, Forecaster, Forecasts};
 use crate::distribution::{INTENSITY_LEVELS, Levels};
 use crate::error::ScoreError;
-use crate::progress::{Progress, check};
 
 /// The distribution of the intensity of each channel over all positions and images of a set: the
 /// forecast that knows nothing of an image, and the reference of the skill score.
@@ -71,7 +71,7 @@ impl Forecaster for MarginalForecaster {
         let image = self.probabilities.iter();
         let image = image.flat_map(|levels| levels.repeat(height * width));
         let probabilities = image.collect::<Vec<f32>>().repeat(count);
-        check(progress, 1, 1)?;
+        report(progress, 1, 1)?;
         Ok(Forecasts::Levels {
             levels: INTENSITY_LEVELS,
             probabilities,

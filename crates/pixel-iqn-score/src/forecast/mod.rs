@@ -1,3 +1,4 @@
+mod any_model;
 mod forecasts;
 mod gated_pixel_cnn;
 mod marginal;
@@ -8,15 +9,15 @@ pub use forecasts::Forecasts;
 pub use marginal::MarginalForecaster;
 pub use options::ForecastOptions;
 
+use pixel_iqn_core::Progress;
 use pixel_iqn_data::ImageBatch;
 
 use crate::error::ScoreError;
-use crate::progress::Progress;
 
 /// A model that predicts the distribution of each value of an image given the values before it.
 ///
-/// [`PixelIqn`](pixel_iqn_core::PixelIqn) and [`GatedPixelCnn`](pixel_iqn_core::GatedPixelCnn)
-/// implement it, [`MarginalForecaster`] is the reference of the skill score, and any other model
+/// [`PixelIqn`](pixel_iqn_core::PixelIqn), [`GatedPixelCnn`](pixel_iqn_core::GatedPixelCnn) and
+/// [`AnyModel`](pixel_iqn_core::AnyModel) implement it, [`MarginalForecaster`] is the reference of the skill score, and any other model
 /// that implements it is evaluated by the same rules.
 pub trait Forecaster {
     /// The number of passes that [`forecast`](Self::forecast) takes over a batch and reports, 1 by

@@ -1,9 +1,10 @@
-use pixel_iqn_core::{Noise, PixelIqn, PixelModel, TauInjection, TauPlacement};
+use pixel_iqn_core::{
+    Conditions, Noise, PixelIqn, PixelModel, Progress, QuantileOutput, TauPlacement, report,
+};
 use pixel_iqn_data::ImageBatch;
 
 use super::{ForecastOptions, Forecaster, Forecasts};
 use crate::error::ScoreError;
-use crate::progress::{Progress, check};
 
 const PLACEMENT: u64 = u64::from_be_bytes(*b"placing ");
 
@@ -31,8 +32,13 @@ impl Forecaster for PixelIqn {
         let shape = images.dims();
         let device = images.device();
         let labels = batch.labels_of(self.config().classes);
-        let context = (self.config().tau_injection == TauInjection::Head)
-            .then(|| self.trunk.forward(images.clone(), None, labels));
+        let shared = match &self.output {
+            QuantileOutput::Head(output) => {
+                let context = self.trunk.forward(images.clone(), Conditions::new(labels));
+                Some((output, context))
+            }
+            QuantileOutput::Gates(_) => None,
+        };
         let [_, image @ ..] = shape;
         let noise = Noise::new(seed ^ PLACEMENT);
         let values = image.iter().product();
@@ -40,13 +46,13 @@ impl Forecaster for PixelIqn {
         let mut quantiles = vec![0.0; placement.values() * quantile_levels];
         for pass in 0..quantile_levels {
             let tau = placement.tau(pass, shape, &device);
-            let values = match &context {
-                Some(context) => self.quantiles(context.clone(), tau),
+            let values = match &shared {
+                Some((output, context)) => output.quantiles(context.clone(), tau),
                 None => self.forward(images.clone(), tau, labels),
             };
             let values = values.clamp(0.0, 1.0).try_into_data()?;
             placement.store(pass, values.iter::<f32>(), &mut quantiles);
-            check(progress, pass + 1, quantile_levels)?;
+            report(progress, pass + 1, quantile_levels)?;
         }
         Ok(Forecasts::Quantiles {
             quantile_levels,

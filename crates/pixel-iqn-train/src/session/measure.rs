@@ -1,6 +1,5 @@
-use pixel_iqn_score::{
-    ConditionalOptions, MarginalForecaster, NoProgress, ScoreError, conditional_scores,
-};
+use pixel_iqn_core::NoProgress;
+use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, ScoreError, conditional_scores};
 
 use super::Session;
 use crate::error::RunError;
