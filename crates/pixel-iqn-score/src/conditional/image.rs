@@ -94,8 +94,8 @@ fn evaluate_image<D: Distribution>(
         scores.pinball += losses.iter().sum::<f64>() / levels as f64 / count;
         scores.crps += distribution.crps(y, &losses) / count;
         let (below, at) = distribution.below_and_at(y);
-        // What single precision rounds to zero is still possible. A level of a coarser grid
-        // spreads over the levels of 256 that it covers.
+        // A probability that single precision rounds to zero still counts as possible. A level of
+        // a coarser grid spreads over the levels of 256 that it covers.
         let at_level = at.max(f64::from(f32::MIN_POSITIVE)) / distribution.coarseness();
         scores.bits_per_dim -= at_level.log2() / count;
         pit.push((below + f64::from(*u) * at).clamp(0.0, 1.0));
