@@ -8,8 +8,9 @@ use pixel_iqn_data::md5;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic;
+use crate::best::Best;
 use crate::error::{RunError, at};
-use crate::metrics::HeldOut;
+use crate::metrics::HeldOutScores;
 use crate::run_config::RunConfig;
 use crate::trainer::Counters;
 
@@ -38,7 +39,7 @@ pub struct Manifest {
     /// Where training stood.
     pub counters: Counters,
     /// The held-out scores at this step, where they were measured then.
-    pub held_out: Option<HeldOut>,
+    pub held_out: Option<HeldOutScores>,
     /// The best held-out loss so far and the steps done when it was measured.
     pub best: Option<Best>,
     /// Seconds of training so far.
@@ -54,18 +55,6 @@ pub struct Checkpoint {
     pub manifest: Manifest,
     /// The tensors of [`Trainer::state`](crate::Trainer::state), as a safetensors file.
     pub tensors: Vec<u8>,
-}
-
-/// The lowest held-out loss of a run.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Best {
-    /// Steps done.
-    pub step: usize,
-    /// The held-out loss then.
-    pub loss: f32,
-    /// Measurements since, all of them worse.
-    pub worse_since: usize,
 }
 
 impl Manifest {

@@ -178,9 +178,6 @@ pub enum RunError {
     /// Training cannot start or go on.
     #[error("cannot train")]
     Train(#[from] TrainError),
-    /// Burn's training failed.
-    #[error("Burn's training stopped: {0}")]
-    Burn(String),
     /// Signals cannot be listened to.
     #[error("cannot listen for Ctrl-C")]
     Signals(#[source] io::Error),

@@ -10,7 +10,6 @@ use burn::train::{InferenceStep, ItemLazy, TrainOutput, TrainStep};
 use pixel_iqn_core::{AnyModel, GatedPixelCnn, PixelIqn, PixelModel};
 use pixel_iqn_loss::QuantileHuberLossConfig;
 
-use crate::metrics::Metrics;
 use crate::train_batch::TrainBatch;
 
 /// A model that knows what it is trained to minimise.
@@ -104,8 +103,6 @@ pub struct StepOutput {
     pub loss: Tensor<1>,
     /// [`TrainBatch::part`].
     pub part: usize,
-    /// What a [`Session`](crate::Session) reports of the step.
-    pub(crate) metrics: Option<Metrics>,
 }
 
 impl ItemLazy for StepOutput {
@@ -135,7 +132,6 @@ impl<M: TrainModel> TrainStep for Objective<M> {
         let output = StepOutput {
             loss: loss.inner(),
             part: batch.part,
-            metrics: None,
         };
         TrainOutput::new(self, gradients, output)
     }
@@ -149,7 +145,6 @@ impl<M: TrainModel> InferenceStep for Objective<M> {
         StepOutput {
             loss: self.model.loss(&batch, self.kappa),
             part: batch.part,
-            metrics: None,
         }
     }
 }

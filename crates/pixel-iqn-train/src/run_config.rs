@@ -77,10 +77,10 @@ pub struct ReportConfig {
     pub patience: usize,
     /// Minutes from one sheet of samples to the next; 0 for none.
     #[config(default = 10.0)]
-    pub sheet_minutes: f64,
+    pub grid_minutes: f64,
     /// Samples on a sheet, at least 1, always at the same tau.
     #[config(default = 16)]
-    pub sheet_samples: usize,
+    pub grid_samples: usize,
     /// Held-out images that a program scores when the run is complete.
     #[config(default = 256)]
     pub eval_images: usize,
@@ -174,13 +174,13 @@ impl RunConfig {
                 "at least 1",
             ),
             (
-                minutes(self.report.sheet_minutes),
-                "report.sheet_minutes",
+                minutes(self.report.grid_minutes),
+                "report.grid_minutes",
                 "at least 0",
             ),
             (
-                self.report.sheet_samples > 0,
-                "report.sheet_samples",
+                self.report.grid_samples > 0,
+                "report.grid_samples",
                 "at least 1",
             ),
             (
@@ -234,8 +234,8 @@ pub(crate) mod tests {
             (|c| c.checkpoint.every_minutes = -1.0, "every_minutes"),
             (|c| c.checkpoint.keep = 0, "keep"),
             (|c| c.report.held_out_images = 0, "held_out_images"),
-            (|c| c.report.sheet_minutes = f64::NAN, "sheet_minutes"),
-            (|c| c.report.sheet_samples = 0, "sheet_samples"),
+            (|c| c.report.grid_minutes = f64::NAN, "grid_minutes"),
+            (|c| c.report.grid_samples = 0, "grid_samples"),
         ];
         for (change, name) in changes {
             let mut config = config();

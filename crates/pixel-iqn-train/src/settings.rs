@@ -266,7 +266,7 @@ mod tests {
             ("[train]\nlearningrate = 1", "train.learning_rate"),
             ("[train]\nwarmpu = 1", "train.warmup"),
             ("[trian]\nsteps = 1", "train"),
-            ("[report]\nsheet_minute = 1", "report.sheet_minutes"),
+            ("[report]\ngrid_minute = 1", "report.grid_minutes"),
         ] {
             let error = config().with_toml(text).unwrap_err();
             assert!(
@@ -307,7 +307,7 @@ mod tests {
     fn conflicts_name_the_fields_that_losses_depend_on() {
         let mut other = config();
         other.train.learning_rate = 0.5;
-        other.report.sheet_minutes = 1.0;
+        other.report.grid_minutes = 1.0;
         other.checkpoint.keep = 9;
         other.data.path = Some("elsewhere".into());
         let conflicts = config().conflicts(&other);

@@ -260,10 +260,6 @@ impl<M: TrainModel> Trainer<M> {
         self.step
     }
 
-    pub(crate) fn objective(&self) -> &Objective<M> {
-        &self.objective
-    }
-
     /// All that the rest of the training depends on: counters, and a safetensors file of the
     /// weights (`model.*`), their average (`average.*`) and the moments of the optimizer
     /// (`moment_1.*`, `moment_2.*`).
