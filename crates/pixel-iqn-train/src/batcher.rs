@@ -7,7 +7,8 @@ use pixel_iqn_core::{ModelConfig, Noise};
 use pixel_iqn_data::ImageDataset;
 
 use crate::config::TrainConfig;
-use crate::train_batch::{Draws, TrainBatch};
+use crate::step_batches::StepBatches;
+use crate::train_batch::TrainBatch;
 
 const FLIPS: u64 = u64::from_be_bytes(*b"flipping");
 
@@ -20,7 +21,7 @@ const FLIPS: u64 = u64::from_be_bytes(*b"flipping");
 #[derive(Debug)]
 pub struct TrainBatcher {
     images: Arc<ImageDataset>,
-    draws: Draws,
+    batches: StepBatches,
     flips: Option<Noise>,
     taken: AtomicU64,
 }
@@ -30,7 +31,7 @@ impl TrainBatcher {
     pub fn new(images: Arc<ImageDataset>, config: &TrainConfig, model: &ModelConfig) -> Self {
         Self {
             images,
-            draws: Draws::new(config, model),
+            batches: StepBatches::new(config, model),
             flips: config.flip.then(|| Noise::new(config.seed ^ FLIPS)),
             taken: AtomicU64::new(0),
         }
@@ -40,7 +41,7 @@ impl TrainBatcher {
     pub fn held_out(images: Arc<ImageDataset>, config: &TrainConfig, model: &ModelConfig) -> Self {
         Self {
             images,
-            draws: Draws::held_out(config, model),
+            batches: StepBatches::held_out(config, model),
             flips: None,
             taken: AtomicU64::new(0),
         }
@@ -62,7 +63,7 @@ impl Batcher<usize, TrainBatch> for TrainBatcher {
             numbers.map(|n| noise.uniform(n, 1)[0] < 0.5).collect()
         });
         let batch = self.images.batch(&indices, flips.as_deref(), device);
-        self.draws.whole(&batch, first, device)
+        self.batches.whole(&batch, first, device)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::best::Best;
 use crate::error::{RunError, at};
 use crate::metrics::HeldOutScores;
 use crate::run_config::RunConfig;
-use crate::trainer::Counters;
+use crate::counters::Counters;
 
 const MANIFEST: &str = "manifest.json";
 const TENSORS: &str = "state.safetensors";
@@ -244,7 +244,10 @@ fn write_folder(path: &Path, manifest: &Manifest, tensors: &[u8]) -> Result<(), 
     fs::create_dir(path).map_err(at(path))?;
     let file = path.join(MANIFEST);
     let json = serde_json::to_string_pretty(manifest);
-    let json = json.map_err(|source| RunError::Json { path: file, source })?;
+    let json = json.map_err(|error| RunError::Json {
+        path: file,
+        source: error.into(),
+    })?;
     let checksums = format!(
         "{}  {MANIFEST}\n{}  {TENSORS}\n",
         md5(json.as_bytes()),

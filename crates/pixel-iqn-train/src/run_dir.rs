@@ -155,7 +155,10 @@ impl RunDir {
         let path = self.file(name);
         match serde_json::to_string_pretty(value) {
             Ok(json) => atomic::write(&path, format!("{json}\n").as_bytes()),
-            Err(source) => Err(RunError::Json { path, source }),
+            Err(error) => Err(RunError::Json {
+                path,
+                source: error.into(),
+            }),
         }
     }
 

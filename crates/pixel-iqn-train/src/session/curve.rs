@@ -41,7 +41,7 @@ fn draw<M: TrainModel>(context: &Context<M>) -> Result<(), RunError> {
     }
     plot::save_curve(
         &context.run.file("curve.png"),
-        M::LOSS,
+        context.trainer.averaged().loss_name(),
         &history.losses,
         &history.held_out_losses(),
     )

@@ -2,7 +2,7 @@ use core::ops::ControlFlow;
 use std::fs;
 
 use burn::tensor::Device;
-use pixel_iqn_core::{RowDone, Sampler};
+use pixel_iqn_core::Sampler;
 
 use super::board::Board;
 use super::{Context, End, SessionPart, Timer};
@@ -42,7 +42,7 @@ impl<M: TrainModel> Grids<M> {
         let count = config.report.grid_samples;
         let (size, seed) = (config.data.size, config.train.seed ^ GRIDS);
         let interrupter = &context.interrupter;
-        let unless_stopped = |_: RowDone<'_>| match interrupter.should_stop() {
+        let unless_stopped = |_: usize, _: usize| match interrupter.should_stop() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
