@@ -23,7 +23,7 @@ pub fn data_config(
             _ => Some(absolute(folder)?),
         },
         description: splits.description.clone(),
-        ..DataConfig::of(kind.name(), &splits.train, &splits.held_out)
+        ..DataConfig::new(kind.name(), &splits.train, &splits.held_out)
     })
 }
 

@@ -6,6 +6,7 @@ use crate::error::TrainError;
 /// The rule of a step.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OptimizerKind {
     /// Adam (Kingma and Ba 2015); `weight_decay` is added to the gradient.
     Adam,
@@ -16,6 +17,7 @@ pub enum OptimizerKind {
 /// How the learning rate goes on after the warm-up: see [`learning_rate`](crate::learning_rate).
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Schedule {
     /// It stays.
     Constant,
@@ -27,6 +29,7 @@ pub enum Schedule {
 
 /// How a model is trained. Everything random about it follows from [`seed`](Self::seed).
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TrainConfig {
     /// Steps of the optimizer, at least 1.
     pub steps: usize,

@@ -37,10 +37,7 @@ fn config(steps: usize) -> RunConfig {
         .with_taus(2)
         .with_dequantize(true)
         .with_label_dropout(0.2);
-    RunConfig {
-        checkpoint: CheckpointConfig::new().with_every_steps(3),
-        ..common::config(model, train, 100)
-    }
+    common::config(model, train, 100).with_checkpoint(CheckpointConfig::new().with_every_steps(3))
 }
 
 /// The other side of [`Process`]: begins or resumes the run in the folder that it is given.

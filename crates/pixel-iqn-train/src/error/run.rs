@@ -43,6 +43,14 @@ pub enum RunError {
         /// What is wrong.
         source: SettingsError,
     },
+    /// A setting that was given as text cannot be used.
+    #[error("cannot set `{setting}`")]
+    Setting {
+        /// The setting, as it was given.
+        setting: String,
+        /// What is wrong.
+        source: SettingsError,
+    },
     /// A checkpoint is damaged, or of another version or program.
     #[error("the checkpoint {} cannot be used: {reason}", path.display())]
     Checkpoint {

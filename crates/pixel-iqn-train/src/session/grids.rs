@@ -7,9 +7,9 @@ use pixel_iqn_core::Sampler;
 use super::board::Board;
 use super::{Context, End, SessionPart, Timer};
 use crate::error::{RunError, at};
-use crate::figures::save_samples;
 use crate::metrics::Metrics;
 use crate::objective::TrainModel;
+use crate::samples::save_samples;
 
 /// A function that makes a sampler of a model on a device.
 pub(super) type MakeSampler<M> = Box<dyn Fn(M, &Device) -> Box<dyn Sampler> + Send>;

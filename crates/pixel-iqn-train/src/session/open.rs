@@ -12,7 +12,8 @@ use crate::display::Display;
 use crate::error::RunError;
 use crate::metrics_log::MetricsLog;
 use crate::objective::TrainModel;
-use crate::run_config::{RunConfig, digest};
+use crate::data_config::digest;
+use crate::run_config::RunConfig;
 use crate::run_dir::RunDir;
 use crate::trainer::Trainer;
 

@@ -1,106 +1,33 @@
-use core::ops::{ControlFlow, Range};
-use std::path::Path;
+use core::ops::Range;
 
-use pixel_iqn_core::{FinishedRow, KnownValues, Labels, Progress, SampleOptions, Sampler};
-use pixel_iqn_data::{ImageDataset, save_sheet};
+use pixel_iqn_core::{KnownValues, Labels, Progress, SampleOptions, Sampler};
+use pixel_iqn_data::ImageDataset;
 
 use crate::error::RunError;
+use crate::samples::sample_levels;
 
-/// How many pixels a pixel of a sheet is wide.
-const SHEET_SCALE: usize = 3;
-
-/// Level of what an inpainting does not know, in the picture: mid grey.
+/// The level of an unknown value in the input column: mid grey.
 const UNKNOWN: u8 = 128;
 
-/// Samples images and returns their levels, `[count, channels, height, width]`.
-///
-/// # Errors
-///
-/// [`RunError::Sample`] where the options do not fit the model, or the progress broke off. A unit of
-/// the progress is one row of one image.
-pub fn sample_levels(
-    sampler: &dyn Sampler,
-    options: &SampleOptions,
-    progress: &dyn Progress,
-) -> Result<Vec<u8>, RunError> {
-    let mut levels = Vec::new();
-    let [height, _] = options.size;
-    let mut rows = 0;
-    for batch in options.batches(sampler.config())? {
-        let batch_progress = BatchProgress {
-            progress,
-            before: rows,
-            total: options.count * height,
-        };
-        let values = sampler.sample(&batch, &batch_progress)?;
-        rows += batch.dims[0] * height;
-        levels.extend(values.iter().map(|value| (value * 255.0).round() as u8));
-    }
-    Ok(levels)
-}
-
-/// Passes the progress of one batch on as that of all.
-struct BatchProgress<'a> {
-    progress: &'a dyn Progress,
-    /// Rows of the batches before.
-    before: usize,
-    /// Rows of all batches.
-    total: usize,
-}
-
-impl Progress for BatchProgress<'_> {
-    fn advance(&self, done: usize, _: usize) -> ControlFlow<()> {
-        self.progress.advance(self.before + done, self.total)
-    }
-
-    fn row(&self, row: &FinishedRow<'_>) {
-        self.progress.row(row);
-    }
-}
-
-/// Samples `count` images of a size and writes them as a sheet: a square, or with a column for each
-/// class of a class-conditional model.
-///
-/// # Errors
-///
-/// As [`sample_levels`], and [`RunError::Data`] where the file cannot be written.
-pub fn save_samples(
-    path: &Path,
-    sampler: &dyn Sampler,
-    count: usize,
-    size: [usize; 2],
-    seed: u64,
-    progress: &dyn Progress,
-) -> Result<(), RunError> {
-    let config = sampler.config();
-    // Spread labels go round the classes.
-    let (labels, columns) = match config.classes {
-        0 => (Labels::None, count.isqrt().max(1)),
-        classes => (Labels::Spread, classes.min(count)),
-    };
-    let options = SampleOptions::new(count, size, seed).with_labels(labels);
-    let levels = sample_levels(sampler, &options, progress)?;
-    let shape = [count, config.channels, size[0], size[1]];
-    Ok(save_sheet(path, &levels, shape, columns, SHEET_SCALE)?)
-}
-
-/// What an inpainting shows.
+/// A figure of images whose lower part a model completes.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Inpainting<'a> {
-    /// The images.
+    /// The set that the images are from.
     pub images: &'a ImageDataset,
-    /// Which of them.
+    /// The images of the set that are completed.
     pub range: Range<usize>,
-    /// Completions of each.
+    /// The number of completions of each image.
     pub completions: usize,
-    /// Rows of pixels, from the top, that are given.
+    /// The number of rows of pixels, from the top, that the model is given.
     pub known_rows: usize,
-    /// Seed of the completions.
+    /// The seed of the completions.
     pub seed: u64,
 }
 
 impl Inpainting<'_> {
-    /// The upper half of some images is given, the lower one is sampled `completions` times.
+    /// Gives the model the upper half of each image, whose lower half it samples `completions`
+    /// times.
     pub fn lower_half(
         images: &ImageDataset,
         range: Range<usize>,
@@ -117,13 +44,14 @@ impl Inpainting<'_> {
         }
     }
 
-    /// Columns of the figure: the input, its completions and the original.
+    /// Counts the columns of the figure: the input, its completions and the original.
     pub fn columns(&self) -> usize {
         self.completions + 2
     }
 
-    /// The levels of the figure, `[images * columns, channels, height, width]`, in which each row
-    /// is an input with its unknown part grey, its completions, and the original.
+    /// Samples the completions, and returns the levels of the figure, `[images * columns, channels,
+    /// height, width]`. Each row of it is an input with its unknown pixels grey, its completions,
+    /// and the original.
     ///
     /// # Errors
     ///
