@@ -18,7 +18,7 @@ use clap::{Parser, ValueEnum};
 use common::training::Arithmetic;
 use pixel_iqn::data::{DataError, ImageDataset, Splits, download, save_sheet};
 use pixel_iqn::train::{
-    Display, End, Inpainting, Interrupter, MarginalQuantiles, ReportConfig, ResumeFrom,
+    ConfigFile, Display, End, Inpainting, Interrupter, MarginalQuantiles, ResumeFrom, RunOverrides,
     ScoreOptions, Session, save_samples, score,
 };
 use pixel_iqn::{
@@ -159,10 +159,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 /// The images, the config and the folder of a run that was begun before.
 fn open_run(args: &Args, folder: &Path) -> anyhow::Result<(Splits, RunConfig, RunDir)> {
     let (run, mut config) = RunDir::open(folder)?;
-    for setting in report_flags(args).iter().flatten().chain(&args.settings) {
-        config = config.with_setting(setting).context("--set")?;
-    }
-    config.validate()?;
+    config = config.resolve(&ConfigFile::default(), &overrides(args), &args.settings)?;
     let kind: DatasetKind = config.data.dataset.parse()?;
     if let Some(folder) = args
         .data
@@ -182,9 +179,8 @@ fn open_run(args: &Args, folder: &Path) -> anyhow::Result<(Splits, RunConfig, Ru
 /// The images, the config and the folder of a new run.
 fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, RunDir)> {
     let file = match &args.config {
-        Some(path) => fs::read_to_string(path)
-            .with_context(|| format!("cannot read the config {}", path.display()))?,
-        None => String::new(),
+        Some(path) => ConfigFile::open(path)?,
+        None => ConfigFile::default(),
     };
     let (kind, splits) = open_data(&data_args(args, &file)?)?;
     let [channels, _, _] = splits.train.shape();
@@ -205,17 +201,11 @@ fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, R
     // Digits and letters do not survive mirroring.
     let flip = kind != DatasetKind::Mnist;
     let train = TrainConfig::new(runner.steps, runner.batch).with_flip(flip);
-    let mut base = RunConfig::new(data, model, train);
-    let file = without_data(args, &file)?;
-    let steps = settle(args, &base, &file)?.train.steps;
-    base.report = ReportConfig::for_steps(steps)
+    let mut defaults = RunConfig::new(data, model, train);
+    defaults.report = (defaults.report)
         .with_eval_images(runner.eval_images)
         .with_samples(runner.samples);
-    let config = settle(args, &base, &file)?;
-    ensure!(
-        config.data == base.data,
-        "--set cannot change where the images come from: use --dataset and --data"
-    );
+    let config = defaults.resolve(&file, &overrides(args), &args.settings)?;
     ensure!(
         config.model.channels == channels
             && [0, splits.train.classes()].contains(&config.model.classes),
@@ -237,79 +227,30 @@ fn new_run(args: &Args, runner: &Runner) -> anyhow::Result<(Splits, RunConfig, R
     Ok((splits, config, run))
 }
 
-/// A config, with what the file changes, then the flags, then `--set`.
-fn settle(args: &Args, base: &RunConfig, file: &str) -> anyhow::Result<RunConfig> {
-    // Before the file, whose other keys change the preset further.
-    let base = match &args.preset {
-        Some(preset) => &base.with_setting(&format!("model.preset={preset}"))?,
-        None => base,
-    };
-    let mut config = base.with_toml(file).with_context(|| match &args.config {
-        Some(path) => path.display().to_string(),
-        None => "the config".to_owned(),
-    })?;
-    let flag = |key: &str, value: Option<String>| value.map(|value| format!("{key}={value}"));
+/// The flags that change a config.
+fn overrides(args: &Args) -> RunOverrides {
     let output = match (args.model, args.tau_injection) {
         (Some(ModelKind::GatedPixelCnn), _) => Some("categorical".to_owned()),
         (_, Some(Injection::Head)) => Some("head".to_owned()),
         (Some(ModelKind::PixelIqn), _) | (_, Some(Injection::Gates)) => Some("gates".to_owned()),
         (None, None) => None,
     };
-    let text = |value: Option<usize>| value.map(|value| value.to_string());
-    let flags = [
-        flag("model.output", output),
-        flag("train.steps", text(args.steps)),
-        flag("train.batch", text(args.batch)),
-        flag(
-            "train.learning_rate",
-            // `1e30` and not a one with thirty zeros, which is no float of TOML.
-            args.learning_rate.map(|rate| format!("{rate:e}")),
-        ),
-        flag("train.seed", args.seed.map(|seed| seed.to_string())),
-    ];
-    for setting in flags.iter().chain(&report_flags(args)).flatten() {
-        config = config.with_setting(setting)?;
-    }
-    for setting in &args.settings {
-        config = config.with_setting(setting).context("--set")?;
-    }
-    config.validate()?;
-    Ok(config)
-}
-
-/// The flags that a resumed run takes, as settings.
-fn report_flags(args: &Args) -> [Option<String>; 4] {
-    let text = |value: Option<usize>| value.map(|value| value.to_string());
-    let skip = args.skip_bad_steps.then(|| "true".to_owned());
-    [
-        ("checkpoint.every_steps", text(args.checkpoint_steps)),
-        ("report.eval_images", text(args.eval_images)),
-        ("report.samples", text(args.samples)),
-        ("train.skip_bad_steps", skip),
-    ]
-    .map(|(key, value)| Some(format!("{key}={}", value?)))
-}
-
-/// A config file without its section `data`, which was read before and describes the images of the
-/// run that it is from; and without its preset, where a flag names another.
-fn without_data(args: &Args, file: &str) -> anyhow::Result<String> {
-    let mut table: toml::Table = match file.parse() {
-        Ok(table) => table,
-        // The error comes with the place when all of it is read.
-        Err(_) => return Ok(file.to_owned()),
-    };
-    table.remove("data");
-    if args.preset.is_some()
-        && let Some(toml::Value::Table(model)) = table.get_mut("model")
-    {
-        model.remove("preset");
-    }
-    Ok(table.to_string())
+    RunOverrides::new()
+        .with_preset(args.preset.clone())
+        .with_output(output)
+        .with_steps(args.steps)
+        .with_batch(args.batch)
+        .with_learning_rate(args.learning_rate)
+        .with_seed(args.seed)
+        .with_skip_bad_steps(args.skip_bad_steps.then_some(true))
+        .with_checkpoint_steps(args.checkpoint_steps)
+        .with_eval_images(args.eval_images)
+        .with_samples(args.samples)
 }
 
 /// `--data` and `--dataset`, or what the config file says instead.
-fn data_args(args: &Args, file: &str) -> anyhow::Result<common::DataArgs> {
-    let dataset = match (args.data.dataset, data_key(file, "dataset")) {
+fn data_args(args: &Args, file: &ConfigFile) -> anyhow::Result<common::DataArgs> {
+    let dataset = match (args.data.dataset, file.dataset()) {
         (Some(kind), _) => Some(kind),
         (None, Some(name)) => Some(name.parse()?),
         (None, None) => None,
@@ -321,18 +262,12 @@ fn data_args(args: &Args, file: &str) -> anyhow::Result<common::DataArgs> {
     })
 }
 
-fn data_folder(args: &Args, file: &str) -> PathBuf {
-    match (&args.data.data, data_key(file, "path")) {
+fn data_folder(args: &Args, file: &ConfigFile) -> PathBuf {
+    match (&args.data.data, file.data_path()) {
         (Some(folder), _) => folder.clone(),
-        (None, Some(folder)) => folder.into(),
+        (None, Some(folder)) => folder.to_owned(),
         (None, None) => args.data.folder().to_owned(),
     }
-}
-
-/// A text of the section `data` of a config file.
-fn data_key(file: &str, key: &str) -> Option<String> {
-    let table: toml::Table = file.parse().ok()?;
-    Some(table.get("data")?.get(key)?.as_str()?.to_owned())
 }
 
 /// The data set of the flags; without `--dataset`, CIFAR-10 if it is there or can be downloaded,

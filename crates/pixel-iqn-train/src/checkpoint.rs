@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic;
 use crate::best::Best;
+use crate::counters::Counters;
 use crate::error::{RunError, at};
 use crate::metrics::HeldOutScores;
 use crate::run_config::RunConfig;
-use crate::counters::Counters;
 
 const MANIFEST: &str = "manifest.json";
 const TENSORS: &str = "state.safetensors";

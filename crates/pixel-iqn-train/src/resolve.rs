@@ -104,7 +104,10 @@ mod tests {
     #[test]
     fn the_stronger_one_wins() {
         let none = (ConfigFile::default(), RunOverrides::new());
-        assert_eq!(config().resolve(&none.0, &none.1, &NOTHING).unwrap(), config());
+        assert_eq!(
+            config().resolve(&none.0, &none.1, &NOTHING).unwrap(),
+            config()
+        );
 
         let file = file("[train]\nsteps = 20\nbatch = 1\nkappa = 0.5\n");
         let overrides = RunOverrides::new().with_steps(Some(30)).with_batch(Some(3));

@@ -82,7 +82,9 @@ impl RunConfig {
         }
         let mut table = base.to_table();
         merge(&mut table, changes, "")?;
-        table.try_into().map_err(|error| SettingsError::toml(&error))
+        table
+            .try_into()
+            .map_err(|error| SettingsError::toml(&error))
     }
 
     /// Returns this config with the architecture of a [preset](ModelConfig::preset), except for the
@@ -252,7 +254,12 @@ mod tests {
         let text = config.to_toml();
         assert!(text.contains("[train]\n"), "{text}");
         assert_eq!(RunConfig::from_toml(&text).unwrap(), config);
-        assert_eq!(super::tests::config().with_table(parse(&text).unwrap()).unwrap(), config);
+        assert_eq!(
+            super::tests::config()
+                .with_table(parse(&text).unwrap())
+                .unwrap(),
+            config
+        );
 
         let more = text.replace("[train]\n", "[train]\nlearningrate = 5.0\n");
         let error = RunConfig::from_toml(&more).unwrap_err().to_string();
@@ -289,9 +296,14 @@ mod tests {
         }
         let error = config().with_setting("stebs=3").unwrap_err().to_string();
         assert!(error.contains("`train.steps`"), "{error}");
-        let error = config().with_table(parse("train = 3").unwrap()).unwrap_err().to_string();
+        let error = config()
+            .with_table(parse("train = 3").unwrap())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`train`"), "{error}");
-        let error = config().with_table(parse("[train]\nsteps = \"x\"").unwrap()).unwrap_err();
+        let error = config()
+            .with_table(parse("[train]\nsteps = \"x\"").unwrap())
+            .unwrap_err();
         assert!(error.to_string().contains("steps"), "{error}");
     }
 

@@ -2,8 +2,8 @@ mod run;
 mod settings;
 mod train;
 
-pub(crate) use run::at;
 pub use run::RunError;
+pub(crate) use run::at;
 pub use settings::SettingsError;
 pub use train::TrainError;
 

@@ -12,6 +12,7 @@ mod measurement;
 mod notices;
 mod on_step;
 mod open;
+mod outputs;
 mod part;
 mod saving;
 mod timer;
@@ -25,18 +26,16 @@ use burn::train::Interrupter;
 use pixel_iqn_core::Sampler;
 use pixel_iqn_data::ImageDataset;
 
-use crate::checkpoint::Checkpoints;
 use crate::display::Display;
 use crate::metrics::Metrics;
-use crate::metrics_log::MetricsLog;
 use crate::objective::TrainModel;
 
 use context::Context;
 pub use end::{End, Finished};
-use grids::MakeSampler;
 use interval::Interval;
 use notices::Notices;
 pub use open::ResumeFrom;
+use outputs::Outputs;
 use part::SessionPart;
 use timer::Timer;
 
@@ -51,19 +50,16 @@ pub struct Session<M: TrainModel> {
     context: Context<M>,
     train: Arc<ImageDataset>,
     held_out: Arc<ImageDataset>,
-    checkpoints: Checkpoints,
-    log: MetricsLog,
-    display: Display,
-    sampler: Option<MakeSampler<M>>,
-    on_step: Box<dyn FnMut(&Metrics) + Send>,
+    outputs: Outputs<M>,
     /// Held until the session is dropped.
     _lock: File,
 }
 
 impl<M: TrainModel> Session<M> {
     /// Shows the training in this way; without it, not at all.
-    pub fn with_display(self, display: Display) -> Self {
-        Self { display, ..self }
+    pub fn with_display(mut self, display: Display) -> Self {
+        self.outputs.display = display;
+        self
     }
 
     /// Stops when `interrupter` is [stopped](Interrupter::stop): see
@@ -76,17 +72,17 @@ impl<M: TrainModel> Session<M> {
     /// Draws image grids of samples with the sampler that `sampler` makes of the averaged model;
     /// without it there are no grids.
     pub fn with_sampler(
-        self,
+        mut self,
         sampler: impl Fn(M, &Device) -> Box<dyn Sampler> + Send + 'static,
     ) -> Self {
-        let sampler: Option<MakeSampler<M>> = Some(Box::new(sampler));
-        Self { sampler, ..self }
+        self.outputs.sampler = Some(Box::new(sampler));
+        self
     }
 
     /// Calls `on_step` after each step.
-    pub fn on_step(self, on_step: impl FnMut(&Metrics) + Send + 'static) -> Self {
-        let on_step = Box::new(on_step);
-        Self { on_step, ..self }
+    pub fn on_step(mut self, on_step: impl FnMut(&Metrics) + Send + 'static) -> Self {
+        self.outputs.on_step = Box::new(on_step);
+        self
     }
 
     /// Calls `on_notice` with a line of text for what a user should know: a checkpoint that was

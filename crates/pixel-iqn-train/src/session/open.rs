@@ -6,13 +6,13 @@ use burn::tensor::Device;
 use burn::train::Interrupter;
 use pixel_iqn_data::ImageDataset;
 
-use super::{Context, Notices, Session};
+use super::{Context, Notices, Outputs, Session};
 use crate::checkpoint::Checkpoint;
+use crate::data_config::digest;
 use crate::display::Display;
 use crate::error::RunError;
 use crate::metrics_log::MetricsLog;
 use crate::objective::TrainModel;
-use crate::data_config::digest;
 use crate::run_config::RunConfig;
 use crate::run_dir::RunDir;
 use crate::trainer::Trainer;
@@ -158,11 +158,13 @@ impl<M: TrainModel> Session<M> {
             },
             train,
             held_out,
-            checkpoints,
-            log,
-            display: Display::Plain,
-            sampler: None,
-            on_step: Box::new(|_| ()),
+            outputs: Outputs {
+                checkpoints,
+                log,
+                display: Display::Plain,
+                sampler: None,
+                on_step: Box::new(|_| ()),
+            },
             _lock: lock,
         })
     }

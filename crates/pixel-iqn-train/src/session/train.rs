@@ -2,23 +2,12 @@ use std::time::Instant;
 
 use pixel_iqn_data::{ImageBatch, Loader, LoaderConfig};
 
-use super::board::Board;
-use super::curve::Curve;
-use super::dashboard::Dashboard;
-use super::early_stopping::EarlyStopping;
-use super::grids::Grids;
-use super::log::Log;
 use super::measurement::Measurement;
-use super::on_step::OnStep;
-use super::saving::Saving;
 use super::{Context, End, Finished, Session, SessionPart};
 use crate::display::Display;
 use crate::error::RunError;
 use crate::metrics::{Metrics, StepReport};
 use crate::objective::TrainModel;
-use crate::terminal;
-
-type Parts<M> = Vec<Box<dyn SessionPart<M>>>;
 
 impl<M: TrainModel> Session<M> {
     /// Trains until the last step, an interrupt or an early end, and writes a last checkpoint, the
@@ -33,40 +22,10 @@ impl<M: TrainModel> Session<M> {
     pub fn train(self) -> Result<Finished<M>, RunError> {
         let mut context = self.context;
         context.notices.release();
-        if self.display == Display::Dashboard {
+        if self.outputs.display == Display::Dashboard {
             context.notices.hold();
         }
-        let log = Log::new(self.log);
-        let board = match context.config.report.tensorboard {
-            true => {
-                let folder = context.run.file("tensorboard");
-                Some(Board::create(&folder, context.steps_done())?)
-            }
-            false => None,
-        };
-        let dashboard = match self.display {
-            Display::Dashboard => terminal::dashboard(&context.interrupter),
-            Display::Plain => None,
-        };
-        let (interval, done) = (context.interval(), context.steps_done());
-        // A checkpoint comes after all that it promises, and before what may take long or fail.
-        let mut parts: Parts<M> = vec![Box::new(log.clone())];
-        parts.extend(board.clone().map(boxed));
-        parts.extend(dashboard.map(|renderer| boxed(Dashboard::new(renderer, interval, done))));
-        parts.push(Box::new(OnStep(self.on_step)));
-        parts.push(Box::new(EarlyStopping));
-        parts.push(Box::new(Saving::new(
-            &context,
-            self.checkpoints,
-            log,
-            board.clone(),
-        )));
-        parts.extend(
-            self.sampler
-                .map(|make| boxed(Grids::new(&context, make, board))),
-        );
-        parts.push(Box::new(Curve::new()));
-
+        let mut parts = self.outputs.into_parts(&context)?;
         let batches = LoaderConfig {
             seed: context.config.train.seed,
             flip: context.config.train.flip,
@@ -74,7 +33,12 @@ impl<M: TrainModel> Session<M> {
         };
         let device = context.trainer.device();
         let measurement = Measurement::new(&context.config, &self.train, &self.held_out);
-        let batches = Loader::new(self.train.clone(), batches, device, done as u64)?;
+        let batches = Loader::new(
+            self.train.clone(),
+            batches,
+            device,
+            context.steps_done() as u64,
+        )?;
         let end = run(&mut context, batches, &measurement, &mut parts);
         // The dashboard gives the terminal back.
         drop(parts);
@@ -88,16 +52,12 @@ impl<M: TrainModel> Session<M> {
     }
 }
 
-fn boxed<M: TrainModel>(part: impl SessionPart<M> + 'static) -> Box<dyn SessionPart<M>> {
-    Box::new(part)
-}
-
 /// The loop of a session.
 fn run<M: TrainModel>(
     context: &mut Context<M>,
     batches: impl Iterator<Item = ImageBatch>,
     measurement: &Measurement<'_>,
-    parts: &mut Parts<M>,
+    parts: &mut [Box<dyn SessionPart<M>>],
 ) -> Result<End, RunError> {
     context.started = Instant::now();
     let left = context
