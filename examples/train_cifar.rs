@@ -417,7 +417,9 @@ fn draw<M: TrainModel + Into<AnyModel>>(job: &Job<'_>, model: M) -> anyhow::Resu
 
     let (rows, completions) = if count >= 16 { (6, 4) } else { (1, 1) };
     let rows = rows.min(held_out.len());
-    let inpainting = Inpainting::lower_half(held_out, 0..rows, completions, seed);
+    let inpainting = Inpainting::new(held_out, 0..rows)
+        .with_completions(completions)
+        .with_seed(seed);
     let levels = common::with_row_progress("inpainting", rows * completions, height, |on_row| {
         inpainting.draw(&*sampler, on_row)
     })?;

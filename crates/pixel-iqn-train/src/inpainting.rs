@@ -9,39 +9,45 @@ use crate::samples::sample_levels;
 /// The level of an unknown value in the input column: mid grey.
 const UNKNOWN: u8 = 128;
 
-/// A figure of images whose lower part a model completes.
+/// A figure of images whose upper rows are given, and whose other rows a model completes.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Inpainting<'a> {
-    /// The set that the images are from.
-    pub images: &'a ImageDataset,
-    /// The images of the set that are completed.
-    pub range: Range<usize>,
-    /// The number of completions of each image.
-    pub completions: usize,
-    /// The number of rows of pixels, from the top, that the model is given.
-    pub known_rows: usize,
-    /// The seed of the completions.
-    pub seed: u64,
+    images: &'a ImageDataset,
+    range: Range<usize>,
+    completions: usize,
+    known_rows: usize,
+    seed: u64,
 }
 
-impl Inpainting<'_> {
-    /// Gives the model the upper half of each image, whose lower half it samples `completions`
-    /// times.
-    pub fn lower_half(
-        images: &ImageDataset,
-        range: Range<usize>,
-        completions: usize,
-        seed: u64,
-    ) -> Inpainting<'_> {
+impl<'a> Inpainting<'a> {
+    /// Gives the upper half of the images `range` of a set, for one completion of each.
+    pub fn new(images: &'a ImageDataset, range: Range<usize>) -> Self {
         let [_, height, _] = images.shape();
-        Inpainting {
+        Self {
             images,
             range,
-            completions,
+            completions: 1,
             known_rows: height / 2,
-            seed,
+            seed: 0,
         }
+    }
+
+    /// Sets the number of completions of each image.
+    pub fn with_completions(self, completions: usize) -> Self {
+        Self {
+            completions,
+            ..self
+        }
+    }
+
+    /// Sets the number of rows of pixels, from the top, that are given.
+    pub fn with_known_rows(self, known_rows: usize) -> Self {
+        Self { known_rows, ..self }
+    }
+
+    /// Sets the seed of the completions.
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
     /// Counts the columns of the figure: the input, its completions and the original.
@@ -118,7 +124,7 @@ mod tests {
         let model = ModelConfig::tiny().with_classes(10).init_pixel_iqn(&device);
         let sampler = NaiveSampler::new(model, &device);
         let set = builtin::generate(0, 0..3, 6, 3).unwrap();
-        let inpainting = Inpainting::lower_half(&set, 1..3, 2, 0);
+        let inpainting = Inpainting::new(&set, 1..3).with_completions(2);
         let figure = inpainting
             .draw(&sampler, &pixel_iqn_core::NoProgress)
             .unwrap();
