@@ -13,10 +13,10 @@ use crate::train_batch::TrainBatch;
 const FLIPS: u64 = u64::from_be_bytes(*b"flipping");
 
 /// Makes batches for an [`Objective`](crate::Objective) of the images that one of Burn's data
-/// loaders chooses: for those who train with Burn's own strategies and not in a
+/// loaders chooses. It is for those who train with Burn's own strategies and not in a
 /// [`Session`](crate::Session).
 ///
-/// The noise of an image is that of its number among all images taken so far, so a loader with one
+/// The noise of an image depends on its number among all images taken so far, so a loader with one
 /// worker repeats itself, and one with several does not.
 #[derive(Debug)]
 pub struct TrainBatcher {
@@ -27,7 +27,7 @@ pub struct TrainBatcher {
 }
 
 impl TrainBatcher {
-    /// Batches to train on.
+    /// Makes batches to train on.
     pub fn new(images: Arc<ImageDataset>, config: &TrainConfig, model: &ModelConfig) -> Self {
         Self {
             images,
@@ -37,7 +37,7 @@ impl TrainBatcher {
         }
     }
 
-    /// Batches to measure on: one tau per value, nothing mirrored, dropped or spread.
+    /// Makes batches to measure on: one tau per value, nothing mirrored, dropped or spread.
     pub fn held_out(images: Arc<ImageDataset>, config: &TrainConfig, model: &ModelConfig) -> Self {
         Self {
             images,
@@ -49,7 +49,7 @@ impl TrainBatcher {
 }
 
 impl Batcher<usize, TrainBatch> for TrainBatcher {
-    /// The images with these indices.
+    /// Makes a batch of the images with these indices.
     ///
     /// # Panics
     ///

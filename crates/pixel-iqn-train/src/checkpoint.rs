@@ -17,51 +17,53 @@ use crate::run_config::RunConfig;
 const MANIFEST: &str = "manifest.json";
 const TENSORS: &str = "state.safetensors";
 const CHECKSUMS: &str = "checksums.md5";
-/// Of a folder that is not finished.
+/// The extension of a folder that is not finished.
 const PART: &str = "part";
-/// Of one that cannot be read.
+/// The extension of a folder that cannot be read.
 const BAD: &str = "bad";
 
-/// What a checkpoint says of itself, in `manifest.json`.
+/// The description of a checkpoint, in `manifest.json`.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Manifest {
-    /// [`Self::FORMAT`].
+    /// The name of the format, always [`Self::FORMAT`].
     pub format: String,
-    /// Version of this format.
+    /// The version of this format.
     pub version: u32,
-    /// Version of the crate that wrote it.
+    /// The version of the crate that wrote it.
     pub crate_version: String,
-    /// Commit of the sources of that crate, or `unknown`.
+    /// The commit of the sources of that crate, or `unknown`.
     pub git_revision: String,
     /// When it was written, in seconds since 1970.
     pub written: u64,
-    /// Where training stood.
+    /// The numbers of steps and updates done.
     pub counters: Counters,
     /// The held-out scores at this step, where they were measured then.
     pub held_out: Option<HeldOutScores>,
-    /// The best held-out loss so far and the steps done when it was measured.
+    /// The lowest held-out loss so far.
     pub best: Option<Best>,
     /// Seconds of training so far.
     pub seconds: f64,
-    /// The run.
+    /// The config of the run.
     pub config: RunConfig,
 }
 
 /// A checkpoint that was read.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Checkpoint {
-    /// What it says of itself.
+    /// The description of the checkpoint.
     pub manifest: Manifest,
     /// The tensors of [`Trainer::state`](crate::Trainer::state), as a safetensors file.
     pub tensors: Vec<u8>,
 }
 
 impl Manifest {
-    /// What every manifest begins with.
+    /// The name of the format, which every manifest has.
     pub const FORMAT: &str = "pixel-iqn checkpoint";
     /// The version that this crate writes, and the only one it reads.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     pub(crate) fn new(config: &RunConfig, counters: Counters) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -90,8 +92,8 @@ impl Manifest {
 /// | `checksums.md5` | for `md5sum --check` |
 ///
 /// A checkpoint is written into a folder of another name, synced to the disk and renamed, so that
-/// an end by force leaves the checkpoints before it and no half one under its name. What a disk
-/// does to it later is found by the checksums.
+/// a kill leaves the checkpoints before it and no half one under its name. What a disk does to it
+/// later is found by the checksums.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
@@ -99,7 +101,7 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The checkpoints in `folder`, which need not be there yet, of which the last `keep` and the
+    /// Manages the checkpoints in `folder`, which need not be there yet. The last `keep` and the
     /// best one are kept.
     pub fn new(folder: impl Into<PathBuf>, keep: usize) -> Self {
         Self {
@@ -108,7 +110,7 @@ impl Checkpoints {
         }
     }
 
-    /// The steps of the finished checkpoints, in ascending order.
+    /// Lists the steps of the finished checkpoints, in ascending order.
     ///
     /// # Errors
     ///
@@ -265,7 +267,7 @@ fn write_folder(path: &Path, manifest: &Manifest, tensors: &[u8]) -> Result<(), 
     atomic::sync_folder_of(&path.join(MANIFEST)).map_err(at(path))
 }
 
-/// Says what is wrong in words.
+/// Reads a checkpoint; the error says in words what is wrong.
 fn read_folder(path: &Path) -> Result<Checkpoint, String> {
     let read = |name: &str| {
         let bytes = fs::read(path.join(name));

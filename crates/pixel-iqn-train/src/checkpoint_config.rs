@@ -1,6 +1,6 @@
 use burn::config::Config;
 
-/// When a run writes checkpoints. There is always one at its end, on an interrupt, and where the
+/// When a run writes checkpoints. It always writes one at its end, on an interrupt, and where the
 /// held-out loss is the lowest so far.
 #[derive(Config, Debug, PartialEq)]
 #[non_exhaustive]

@@ -1,5 +1,7 @@
-//! Training for [PixelIQN and Gated PixelCNN](pixel_iqn_core): the optimizer's step, the average
-//! of the weights, scores on held-out images, and the folder that holds a run.
+//! This crate trains [PixelIQN and Gated PixelCNN](pixel_iqn_core): it has the optimizer's step, the
+//! average of the weights, measurements on held-out images, and the folder that holds a run.
+//!
+//! A [`Trainer`] makes one step at a time:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,8 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! That is [`Trainer`], one step at a time. A [`Session`] is a whole run: it measures, writes
-//! checkpoints, draws, and resumes exactly:
+//! A [`Session`] is a whole run: it measures, writes checkpoints, draws, and resumes exactly. A
+//! program merges what it was given into the session's config with [`RunConfig::resolve`].
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -45,7 +47,7 @@
 //! let session = Session::<PixelIqn>::start(run, config, train.clone(), held_out.clone(), &devices)?;
 //! session.train()?;
 //!
-//! // In another process, after an end by force:
+//! // In another process, after this one was killed:
 //! let (run, config) = RunDir::open(folder)?;
 //! let from = ResumeFrom::Last;
 //! let session = Session::<PixelIqn>::resume(run, config, train, held_out, &devices, from)?;

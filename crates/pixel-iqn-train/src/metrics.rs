@@ -1,6 +1,6 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What one step did.
+/// The numbers of one step.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct StepReport {
@@ -10,7 +10,7 @@ pub struct StepReport {
     pub loss: f32,
     /// The norm of all gradients together, before clipping.
     pub grad_norm: f32,
-    /// The learning rate.
+    /// The learning rate of the step.
     pub learning_rate: f64,
     /// Whether the weights were left alone, because the loss or the gradient was infinite or not
     /// a number.
@@ -22,32 +22,34 @@ pub struct StepReport {
 #[derive(Serialize, Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// What the step did. A loss that is no number is `null`.
+    /// The numbers of the step. A loss that is not a number is `null`.
     #[serde(flatten)]
     pub report: StepReport,
     /// Images trained on per second, in this step.
     pub images_per_second: f64,
     /// Seconds of training so far, over all processes that worked on the run.
     pub seconds: f64,
-    /// How the averaged weights do on held-out images after the step, where it was measured.
+    /// The scores of the averaged weights on held-out images after the step, where they were
+    /// measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<HeldOutScores>,
 }
 
-/// How the averaged weights do on held-out images. What is no number is `null` in JSON.
+/// The scores of the averaged weights on held-out images. A score that is not a number is `null` in
+/// JSON.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct HeldOutScores {
-    /// The loss that is trained, at tau that are the same every time.
+    /// The loss that is trained, at the same tau in every measurement.
     #[serde(deserialize_with = "number_or_null")]
     pub loss: f32,
     /// The mean pinball loss over all values and [`LEVELS`](crate::LEVELS) quantiles of each.
     #[serde(deserialize_with = "number_or_null")]
     pub mean_pinball: f64,
-    /// 1 less the part of the CRPS of the marginal distribution that is left.
+    /// The skill score: 1 less the fraction of the CRPS of the marginal distribution that is left.
     #[serde(deserialize_with = "number_or_null")]
     pub skill: f64,
-    /// The part of neighbouring quantiles that are in the wrong order.
+    /// The fraction of neighbouring quantiles that are in the wrong order.
     #[serde(deserialize_with = "number_or_null")]
     pub crossing_rate: f64,
 }

@@ -9,8 +9,7 @@ use crate::error::{RunError, at};
 use crate::history::History;
 use crate::metrics::{HeldOutScores, Metrics};
 
-/// Writes `metrics.jsonl`, a line at a time, so that a run can be watched and an end by force
-/// loses nothing.
+/// Writes `metrics.jsonl`, a line at a time, so that a run can be watched and a kill loses nothing.
 #[derive(Debug)]
 pub(crate) struct MetricsLog {
     path: PathBuf,
@@ -26,7 +25,7 @@ impl MetricsLog {
     ///
     /// [`RunError::Io`].
     pub(crate) fn open(path: PathBuf, step: usize) -> Result<(Self, History, usize), RunError> {
-        /// What is read again of a line.
+        /// The keys of a line that are read again.
         #[derive(Deserialize)]
         struct Line {
             step: usize,

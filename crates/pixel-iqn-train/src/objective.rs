@@ -14,7 +14,7 @@ use crate::train_batch::TrainBatch;
 
 /// A model that knows what it is trained to minimise.
 pub trait TrainModel: PixelModel + ModuleDisplay + Sync + 'static {
-    /// The name of the loss with its unit, for reports.
+    /// The name of the loss, for reports.
     fn loss_name(&self) -> &'static str;
 
     /// The mean loss of a batch, `[1]`.
@@ -80,8 +80,8 @@ fn unknown_model() -> ! {
     panic!("pixel-iqn-train is older than the model: use one version of all crates")
 }
 
-/// A model with its loss: what Burn's [`SupervisedTraining`](burn::train::SupervisedTraining)
-/// trains.
+/// A model with its loss, as Burn's [`SupervisedTraining`](burn::train::SupervisedTraining) trains
+/// it.
 #[derive(Module, Debug)]
 pub struct Objective<M: Module> {
     /// The model.
@@ -96,12 +96,13 @@ impl<M: TrainModel> Objective<M> {
     }
 }
 
-/// What a step of an [`Objective`] gives.
+/// The output of a step of an [`Objective`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StepOutput {
     /// The mean loss, `[1]`.
     pub loss: Tensor<1>,
-    /// [`TrainBatch::part`].
+    /// The number of the part of the step, from [`TrainBatch::part`].
     pub part: usize,
 }
 

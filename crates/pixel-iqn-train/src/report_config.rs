@@ -1,6 +1,6 @@
 use burn::config::Config;
 
-/// What a run shows of itself.
+/// What a run measures and shows of itself, and how often.
 #[derive(Config, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ReportConfig {

@@ -21,17 +21,17 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// The architecture.
     pub model: ModelConfig,
-    /// How it is trained.
+    /// How the model is trained.
     pub train: TrainConfig,
     /// When checkpoints are written.
     pub checkpoint: CheckpointConfig,
-    /// What a run shows of itself.
+    /// What the run shows of itself, and how often.
     pub report: ReportConfig,
 }
 
 impl RunConfig {
     /// The version that this crate writes, and the only one it reads.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
     /// Describes a run with checkpoints every ten minutes, and with the report of
     /// [`ReportConfig::for_steps`].

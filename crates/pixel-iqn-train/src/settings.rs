@@ -13,8 +13,8 @@ const OPTIONAL: [(&str, &str); 3] = [
     ("model", "preset"),
 ];
 
-/// What may differ between a checkpoint and the config it goes on under: nothing that the losses
-/// depend on.
+/// The keys that may differ between a checkpoint and the config it goes on under: no loss depends on
+/// them.
 const FREE: [&str; 5] = [
     "data.path",
     "data.description",
@@ -264,7 +264,7 @@ mod tests {
         let more = text.replace("[train]\n", "[train]\nlearningrate = 5.0\n");
         let error = RunConfig::from_toml(&more).unwrap_err().to_string();
         assert!(error.contains("`train.learning_rate`"), "{error}");
-        let old = text.replace("version = 2", "version = 1");
+        let old = text.replace("version = 3", "version = 1");
         let error = RunConfig::from_toml(&old).unwrap_err().to_string();
         assert!(error.contains("version 1"), "{error}");
     }

@@ -10,9 +10,9 @@ use signal_hook::flag;
 use crate::error::RunError;
 use crate::terminal;
 
-/// A switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session) with it
-/// finishes its step, writes a checkpoint and returns. The second one ends the process at once,
-/// with exit code 130.
+/// Returns a switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session)
+/// with it finishes its step, writes a checkpoint and returns. The second signal ends the process at
+/// once, with exit code 130.
 ///
 /// SIGHUP stays as it is, so that `nohup` works.
 ///

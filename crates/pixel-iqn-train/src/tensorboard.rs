@@ -12,7 +12,7 @@ use tfrecord::{Error, RecordWriter};
 use crate::error::{RunError, at};
 use crate::metrics::Metrics;
 
-/// How long events may wait in memory.
+/// The time that events may wait in memory.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Event files for TensorBoard: the scalars of every step, and the image grids of samples.

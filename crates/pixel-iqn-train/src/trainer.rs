@@ -22,9 +22,10 @@ use crate::workers::Workers;
 /// Bad steps in a row after which [`TrainConfig::skip_bad_steps`] gives up: our choice.
 const BAD_STEPS: usize = 100;
 
-/// A model, its optimizer and the average of its weights, one step at a time.
+/// A trainer has a model, its optimizer and the average of its weights, and makes one step at a
+/// time.
 ///
-/// Adam or AdamW with gradients clipped to a global norm, the learning rate of
+/// It trains by Adam or AdamW with gradients clipped to a global norm, the learning rate of
 /// [`learning_rate`](crate::learning_rate), and uniform tau for each value of each image. Tau
 /// comes from a generator on the host, keyed by seed and image, so it is the same on every
 /// device, and whether a batch is cut into parts or not.
@@ -51,7 +52,7 @@ impl<M: TrainModel> Trainer<M> {
     ///
     /// # Panics
     ///
-    /// Panics if `model` has the head of another kind of model.
+    /// Panics if `M` is not the model of the config's output.
     pub fn new(
         model: &ModelConfig,
         config: TrainConfig,
@@ -60,19 +61,19 @@ impl<M: TrainModel> Trainer<M> {
         Self::on_devices(model, config, core::slice::from_ref(device))
     }
 
-    /// The same on several devices: each takes an equal share of every batch, and the first one
-    /// averages the gradients and makes the step.
+    /// Prepares a training on several devices: each takes an equal fraction of every batch, and the
+    /// first one averages the gradients and makes the step.
     ///
-    /// The same device may be given twice. Every image has the tau that it has on one device, so
+    /// A device may be given twice. Every image has the tau that it has on one device, so
     /// the losses are the same to rounding.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); also [`TrainError::Config`] for a batch that is too small to be cut.
+    /// The errors of [`new`](Self::new); also [`TrainError::Config`] for a batch that is too small to be cut.
     ///
     /// # Panics
     ///
-    /// Panics if `devices` is empty, or `model` has the head of another kind of model.
+    /// Panics if `devices` is empty, or `M` is not the model of the config's output.
     pub fn on_devices(
         model: &ModelConfig,
         config: TrainConfig,
@@ -235,7 +236,7 @@ impl<M: TrainModel> Trainer<M> {
         self.step
     }
 
-    /// All that the rest of the training depends on: counters, and a safetensors file of the
+    /// Returns all that the rest of the training depends on: counters, and a safetensors file of the
     /// weights (`model.*`), their average (`average.*`) and the moments of the optimizer
     /// (`moment_1.*`, `moment_2.*`).
     ///

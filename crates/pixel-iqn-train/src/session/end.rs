@@ -14,7 +14,7 @@ pub enum End {
     Interrupted,
 }
 
-/// What a [`Session`](crate::Session) leaves behind.
+/// The result of a [`Session`](crate::Session).
 #[non_exhaustive]
 pub struct Finished<M: TrainModel> {
     /// The trainer after its last step.

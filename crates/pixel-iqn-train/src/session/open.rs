@@ -17,18 +17,18 @@ use crate::run_config::RunConfig;
 use crate::run_dir::RunDir;
 use crate::trainer::Trainer;
 
-/// Which checkpoint to resume from.
+/// The checkpoint that a run is resumed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResumeFrom {
-    /// The last one that is whole; without any, the run starts again from its seed.
+    /// The last checkpoint that is whole; where there is none, the run begins again from its seed.
     Last,
-    /// The one after this number of steps; later ones are removed.
+    /// The checkpoint after this number of steps; later ones are removed.
     Step(usize),
 }
 
 impl<M: TrainModel> Session<M> {
-    /// Begins a run in a folder: writes its config.
+    /// Begins a run in a folder, and writes its config.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl<M: TrainModel> Session<M> {
     ///
     /// # Panics
     ///
-    /// Panics if `devices` is empty, or the model has the head of another kind of model.
+    /// Panics if `devices` is empty, or `M` is not the model of the config's output.
     pub fn start(
         run: RunDir,
         config: RunConfig,
@@ -57,18 +57,18 @@ impl<M: TrainModel> Session<M> {
 
     /// Goes on with the run in a folder.
     ///
-    /// `config` is that of the folder, or differs from it in `checkpoint`, `report`, `data.path` and
+    /// `config` is the config of the folder, or differs from it in `checkpoint`, `report`, `data.path` and
     /// `train.skip_bad_steps` alone. Damaged checkpoints are left out and set aside, with a notice.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start); also [`RunError::Conflict`] where the config is not that of the
+    /// The errors of [`start`](Self::start); also [`RunError::Conflict`] where the config is not that of the
     /// checkpoint, [`RunError::NoCheckpoint`] and [`RunError::Checkpoint`] for a checkpoint that
     /// was named, and [`RunError::NoGoodCheckpoint`] where there are some and none can be used.
     ///
     /// # Panics
     ///
-    /// As [`start`](Self::start).
+    /// Panics where [`start`](Self::start) does.
     pub fn resume(
         run: RunDir,
         config: RunConfig,
