@@ -20,4 +20,9 @@ impl Display {
             Self::Plain
         }
     }
+
+    /// Whether something takes the whole terminal.
+    pub(crate) fn takes_terminal(self) -> bool {
+        cfg!(feature = "dashboard") && self == Self::Dashboard
+    }
 }

@@ -7,7 +7,7 @@ use pixel_iqn_core::{PixelModel, weights};
 use serde::Serialize;
 
 use crate::atomic;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoints::Checkpoints;
 use crate::error::{RunError, SettingsError, at};
 use crate::run_config::RunConfig;
 

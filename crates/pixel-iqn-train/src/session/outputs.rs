@@ -7,7 +7,7 @@ use super::log::Log;
 use super::on_step::OnStep;
 use super::saving::Saving;
 use super::{Context, SessionPart};
-use crate::checkpoint::Checkpoints;
+use crate::checkpoints::Checkpoints;
 use crate::display::Display;
 use crate::error::RunError;
 use crate::metrics::Metrics;

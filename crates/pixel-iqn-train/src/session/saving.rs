@@ -1,8 +1,9 @@
 use super::board::Board;
 use super::log::Log;
 use super::{Context, End, SessionPart, Timer};
-use crate::checkpoint::{Checkpoints, Manifest};
+use crate::checkpoints::Checkpoints;
 use crate::error::RunError;
+use crate::manifest::Manifest;
 use crate::metrics::Metrics;
 use crate::objective::TrainModel;
 use crate::run_dir::Weights;

@@ -4,7 +4,6 @@ use pixel_iqn_data::{ImageBatch, Loader, LoaderConfig};
 
 use super::measurement::Measurement;
 use super::{Context, End, Finished, Session, SessionPart};
-use crate::display::Display;
 use crate::error::RunError;
 use crate::metrics::{Metrics, StepReport};
 use crate::objective::TrainModel;
@@ -22,7 +21,7 @@ impl<M: TrainModel> Session<M> {
     pub fn train(self) -> Result<Finished<M>, RunError> {
         let mut context = self.context;
         context.notices.release();
-        if self.outputs.display == Display::Dashboard {
+        if self.outputs.display.takes_terminal() {
             context.notices.hold();
         }
         let mut parts = self.outputs.into_parts(&context)?;
