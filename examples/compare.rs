@@ -25,7 +25,7 @@ use pixel_iqn::score::{
     ConditionalOptions, ConditionalScores, Estimate, MarginalForecaster, ScoreError,
     conditional_scores,
 };
-use pixel_iqn::train::plot::{self, Chart, Mark, Series, color};
+use pixel_iqn::train::plot::{Chart, Mark, Series, color};
 use pixel_iqn::train::{
     Display, End, History, Interrupter, ReportConfig, ResumeFrom, sample_levels,
 };
@@ -209,7 +209,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let mut base = RunConfig::new(data, model, train);
     base.report = ReportConfig::for_steps(base.train.steps)
         .with_held_out_images(64)
-        .with_sheet_minutes(0.0);
+        .with_grid_minutes(0.0);
     for setting in &args.settings {
         base = base.with_setting(setting).context("--set")?;
     }
@@ -519,30 +519,18 @@ fn table(args: &Args, about: &RunConfig, all: &[Judged], chance: &[LevelDistance
 fn draw_curves(path: &Path, judged: &[Judged]) -> anyhow::Result<()> {
     let mut series: Vec<Series<'_>> = Vec::new();
     for judged in judged {
-        let title = judged.contender.title();
+        // One entry in the legend for all seeds.
+        let label = match judged.seed {
+            0 => judged.contender.title(),
+            _ => "",
+        };
         let measured = judged.history.held_out.iter();
-        series.push(Series {
-            // One entry in the legend for all seeds.
-            label: match series.iter().any(|other| other.label == title) {
-                false => title,
-                true => "",
-            },
-            color: judged.contender.color(),
-            mark: Mark::Line(2),
-            points: measured
-                .map(|(step, scores)| (*step as f64 + 1.0, 2.0 * scores.mean_pinball))
-                .collect(),
-        });
+        let points = measured.map(|(step, scores)| (*step as f64 + 1.0, 2.0 * scores.mean_pinball));
+        let line = Series::new(Mark::Line(2), points.collect()).with_label(label);
+        series.push(line.with_color(judged.contender.color()));
     }
-    let y_range = plot::range_without_start(&series);
-    let chart = Chart {
-        title: "Held-out images while training",
-        x_label: "step",
-        y_label: "CRPS",
-        series,
-        y_range,
-    };
-    Ok(chart.save(path)?)
+    let chart = Chart::new("Held-out images while training", "step", "CRPS");
+    Ok(chart.with_series(series).without_start().save(path)?)
 }
 
 /// Held-out images, then samples of the first training of each, in columns with a gap between.

@@ -174,7 +174,7 @@ fn open_images(
     let splits = data.open(kind).with_context(|| {
         format!("cannot open the data set `{kind}` of the run: give its folder with --data")
     })?;
-    let opened = DataConfig::of(kind.name(), &splits.train, &splits.held_out);
+    let opened = DataConfig::new(kind.name(), &splits.train, &splits.held_out);
     ensure!(
         opened.digest == config.data.digest,
         "these are not the images of the run: {} ({})",

@@ -110,10 +110,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         "--known-rows {known_rows} leaves nothing to complete: the images have {height} rows"
     );
     common::check_folder_of(&args.out)?;
-    let inpainting = Inpainting {
-        known_rows,
-        ..Inpainting::lower_half(&images, range, args.completions, args.seed)
-    };
+    let inpainting = Inpainting::new(&images, range)
+        .with_completions(args.completions)
+        .with_known_rows(known_rows)
+        .with_seed(args.seed);
     let sampler = pixel_iqn::load_sampler(&run, &config, &device)?;
     let count = args.count * args.completions;
     let levels = common::with_row_progress("inpainting", count, height, |on_row| {

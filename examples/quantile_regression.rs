@@ -167,12 +167,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
     };
     let xy = |x: &[f64], y: &[f64]| x.iter().copied().zip(y.iter().copied()).collect();
     let (x, y) = (column(&distance)?, column(&time)?);
-    let mut series = vec![Series {
-        label: "deliveries",
-        color: color::GRAY,
-        mark: Mark::Dots(2),
-        points: xy(&x[..x.len().min(500)], &y[..y.len().min(500)]),
-    }];
+    let deliveries = xy(&x[..x.len().min(500)], &y[..y.len().min(500)]);
+    let mut series = vec![
+        Series::new(Mark::Dots(2), deliveries)
+            .with_label("deliveries")
+            .with_color(color::GRAY),
+    ];
     let grid = column(&axis)?;
     let [lines, network] = quantiles(axis);
     for (label, color, mark, quantiles) in [
@@ -190,22 +190,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
         ),
     ] {
         for i in 0..TAU.len() {
-            series.push(Series {
-                label: if i == 0 { label } else { "" },
-                color,
-                mark,
-                points: xy(&grid, &column(&quantiles.clone().narrow(1, i, 1))?),
-            });
+            let points = xy(&grid, &column(&quantiles.clone().narrow(1, i, 1))?);
+            let line = Series::new(mark, points).with_color(color);
+            series.push(line.with_label(if i == 0 { label } else { "" }));
         }
     }
-    let chart = Chart {
-        title: "Delivery time by distance",
-        x_label: "distance",
-        y_label: "time",
-        y_range: None,
-        series,
-    };
-    chart.save(&args.out)?;
+    let chart = Chart::new("Delivery time by distance", "distance", "time");
+    chart.with_series(series).save(&args.out)?;
     println!("wrote {}", args.out.display());
     Ok(())
 }

@@ -17,14 +17,12 @@ pub fn data_config(
     folder: &Path,
     splits: &Splits,
 ) -> anyhow::Result<DataConfig> {
-    Ok(DataConfig {
-        path: match kind {
-            DatasetKind::Builtin => None,
-            _ => Some(absolute(folder)?),
-        },
-        description: splits.description.clone(),
-        ..DataConfig::of(kind.name(), &splits.train, &splits.held_out)
-    })
+    let path = match kind {
+        DatasetKind::Builtin => None,
+        _ => Some(absolute(folder)?),
+    };
+    let config = DataConfig::new(kind.name(), &splits.train, &splits.held_out);
+    Ok(config.with_path(path).with_description(&splits.description))
 }
 
 /// The path from the root, as TOML can hold it.

@@ -7,40 +7,41 @@ use pixel_iqn_core::{ModelConfig, Noise};
 use pixel_iqn_data::ImageDataset;
 
 use crate::config::TrainConfig;
-use crate::train_batch::{Draws, TrainBatch};
+use crate::step_batches::StepBatches;
+use crate::train_batch::TrainBatch;
 
 const FLIPS: u64 = u64::from_be_bytes(*b"flipping");
 
 /// Makes batches for an [`Objective`](crate::Objective) of the images that one of Burn's data
-/// loaders chooses: for those who train with Burn's own strategies and not in a
+/// loaders chooses. It is for those who train with Burn's own strategies and not in a
 /// [`Session`](crate::Session).
 ///
-/// The noise of an image is that of its number among all images taken so far, so a loader with one
+/// The noise of an image depends on its number among all images taken so far, so a loader with one
 /// worker repeats itself, and one with several does not.
 #[derive(Debug)]
 pub struct TrainBatcher {
     images: Arc<ImageDataset>,
-    draws: Draws,
+    batches: StepBatches,
     flips: Option<Noise>,
     taken: AtomicU64,
 }
 
 impl TrainBatcher {
-    /// Batches to train on.
+    /// Makes batches to train on.
     pub fn new(images: Arc<ImageDataset>, config: &TrainConfig, model: &ModelConfig) -> Self {
         Self {
             images,
-            draws: Draws::new(config, model),
+            batches: StepBatches::new(config, model),
             flips: config.flip.then(|| Noise::new(config.seed ^ FLIPS)),
             taken: AtomicU64::new(0),
         }
     }
 
-    /// Batches to measure on: one tau per value, nothing mirrored, dropped or spread.
+    /// Makes batches to measure on: one tau per value, nothing mirrored, dropped or spread.
     pub fn held_out(images: Arc<ImageDataset>, config: &TrainConfig, model: &ModelConfig) -> Self {
         Self {
             images,
-            draws: Draws::held_out(config, model),
+            batches: StepBatches::held_out(config, model),
             flips: None,
             taken: AtomicU64::new(0),
         }
@@ -48,7 +49,7 @@ impl TrainBatcher {
 }
 
 impl Batcher<usize, TrainBatch> for TrainBatcher {
-    /// The images with these indices.
+    /// Makes a batch of the images with these indices.
     ///
     /// # Panics
     ///
@@ -62,7 +63,7 @@ impl Batcher<usize, TrainBatch> for TrainBatcher {
             numbers.map(|n| noise.uniform(n, 1)[0] < 0.5).collect()
         });
         let batch = self.images.batch(&indices, flips.as_deref(), device);
-        self.draws.whole(&batch, first, device)
+        self.batches.whole(&batch, first, device)
     }
 }
 

@@ -3,9 +3,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 
-/// The rule of a step.
+/// The rule by which an optimizer makes a step.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OptimizerKind {
     /// Adam (Kingma and Ba 2015); `weight_decay` is added to the gradient.
     Adam,
@@ -16,17 +17,19 @@ pub enum OptimizerKind {
 /// How the learning rate goes on after the warm-up: see [`learning_rate`](crate::learning_rate).
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Schedule {
-    /// It stays.
+    /// The rate stays as it is.
     Constant,
-    /// Half a cosine down to `final_rate`.
+    /// The rate falls along half a cosine down to `final_rate`.
     Cosine,
-    /// By the same factor each step, down to `final_rate`.
+    /// The rate falls by the same factor in each step, down to `final_rate`.
     Exponential,
 }
 
-/// How a model is trained. Everything random about it follows from [`seed`](Self::seed).
+/// How a model is trained. Everything random about it follows from its [`seed`](Self::seed).
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TrainConfig {
     /// Steps of the optimizer, at least 1.
     pub steps: usize,
@@ -36,7 +39,7 @@ pub struct TrainConfig {
     /// accumulation. From 1 to `batch`.
     #[config(default = 1)]
     pub accumulation: usize,
-    /// The rule of a step. Its epsilon is 1e-8, its betas are 0.9 and 0.999.
+    /// The rule of the optimizer. Its epsilon is 1e-8, its betas are 0.9 and 0.999.
     #[config(default = "OptimizerKind::Adam")]
     pub optimizer: OptimizerKind,
     /// Weight decay, at least 0.
@@ -46,14 +49,14 @@ pub struct TrainConfig {
     /// the warm-up.
     #[config(default = 1e-3)]
     pub learning_rate: f64,
-    /// Part of the steps, in [0, 1], over which the learning rate rises.
+    /// The fraction of the steps, in [0, 1], over which the learning rate rises.
     #[config(default = 0.05)]
     pub warmup: f64,
     /// How the learning rate goes on.
     #[config(default = "Schedule::Cosine")]
     pub schedule: Schedule,
-    /// The part of the learning rate, in [0, 1], that is left after the last step; above 0 for the
-    /// exponential schedule.
+    /// The fraction of the learning rate, in [0, 1], that is left after the last step; above 0 for
+    /// the exponential schedule.
     #[config(default = 0.0)]
     pub final_rate: f64,
     /// The largest norm of all gradients together; longer ones are scaled down to it.
@@ -78,8 +81,8 @@ pub struct TrainConfig {
     /// Whether training images are mirrored left to right with probability one half.
     #[config(default = true)]
     pub flip: bool,
-    /// Part of the images, in [0, 1), that a class-conditional model sees without their class, so
-    /// that it can also sample without one.
+    /// The fraction of the images, in [0, 1), that a class-conditional model sees without their
+    /// class, so that it can also sample without one.
     #[config(default = 0.0)]
     pub label_dropout: f64,
     /// Whether a step whose loss or gradient is infinite or not a number is left out; without it

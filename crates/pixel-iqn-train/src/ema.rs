@@ -44,7 +44,8 @@ impl<M: Module> Ema<M> {
         self.updates += 1;
     }
 
-    /// Updates so far: with [`model`](Self::model) all that [`restore`](Self::restore) needs.
+    /// The number of updates so far: with [`model`](Self::model) all that
+    /// [`restore`](Self::restore) needs.
     pub fn updates(&self) -> usize {
         self.updates
     }
@@ -54,7 +55,7 @@ impl<M: Module> Ema<M> {
         (self.average, self.updates) = (average, updates);
     }
 
-    /// The same, to change what is no weight.
+    /// The model with the average weights, to change what is not a weight.
     pub(crate) fn model_mut(&mut self) -> &mut M {
         &mut self.average
     }

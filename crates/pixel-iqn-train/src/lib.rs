@@ -1,5 +1,7 @@
-//! Training for [PixelIQN and Gated PixelCNN](pixel_iqn_core): the optimizer's step, the average
-//! of the weights, scores on held-out images, and the folder that holds a run.
+//! This crate trains [PixelIQN and Gated PixelCNN](pixel_iqn_core): it has the optimizer's step, the
+//! average of the weights, measurements on held-out images, and the folder that holds a run.
+//!
+//! A [`Trainer`] makes one step at a time:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,8 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! That is [`Trainer`], one step at a time. A [`Session`] is a whole run: it measures, writes
-//! checkpoints, draws, and resumes exactly:
+//! A [`Session`] is a whole run: it measures, writes checkpoints, draws, and resumes exactly. A
+//! program merges what it was given into the session's config with [`RunConfig::resolve`].
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -38,14 +40,14 @@
 //! let devices = [Device::flex()];
 //! let train = Arc::new(builtin::generate(0, 0..64, 8, 3)?);
 //! let held_out = Arc::new(builtin::generate(0, 64..72, 8, 3)?);
-//! let data = DataConfig::of("builtin", &train, &held_out);
+//! let data = DataConfig::new("builtin", &train, &held_out);
 //! let config = RunConfig::new(data, ModelConfig::tiny(), TrainConfig::new(4, 8));
 //!
 //! let run = RunDir::create(folder)?;
 //! let session = Session::<PixelIqn>::start(run, config, train.clone(), held_out.clone(), &devices)?;
 //! session.train()?;
 //!
-//! // In another process, after an end by force:
+//! // In another process, after this one was killed:
 //! let (run, config) = RunDir::open(folder)?;
 //! let from = ResumeFrom::Last;
 //! let session = Session::<PixelIqn>::resume(run, config, train, held_out, &devices, from)?;
@@ -55,44 +57,71 @@
 
 mod atomic;
 mod batcher;
+mod best;
 mod checkpoint;
+mod checkpoint_config;
+mod checkpoints;
 mod clip;
 mod config;
+mod config_file;
+mod counters;
+mod data_config;
 mod display;
 mod ema;
 mod error;
-mod figures;
+mod history;
+mod inpainting;
+mod manifest;
 mod metrics;
+mod metrics_log;
 mod objective;
 mod optimizer;
 pub mod plot;
 mod product_rate;
+mod report_config;
+mod resolve;
 mod run_config;
 mod run_dir;
+mod run_overrides;
+mod samples;
 mod schedule;
 mod session;
 mod settings;
 mod signals;
 mod state;
+mod step_batches;
 mod tensorboard;
+mod terminal;
 mod train_batch;
 mod trainer;
+mod workers;
 
 pub use batcher::TrainBatcher;
+pub use best::Best;
 pub use burn::train::Interrupter;
-pub use checkpoint::{Best, Checkpoint, Checkpoints, Manifest};
+pub use checkpoint::Checkpoint;
+pub use checkpoint_config::CheckpointConfig;
+pub use checkpoints::Checkpoints;
 pub use config::{OptimizerKind, Schedule, TrainConfig};
+pub use config_file::ConfigFile;
+pub use counters::Counters;
+pub use data_config::DataConfig;
 pub use display::Display;
 pub use ema::Ema;
 pub use error::{RunError, SettingsError, TrainError};
-pub use figures::{Inpainting, sample_levels, save_samples};
-pub use metrics::{HeldOut, History, Metrics, QUANTILE_LEVELS, StepReport};
+pub use history::History;
+pub use inpainting::Inpainting;
+pub use manifest::Manifest;
+pub use metrics::{HeldOutScores, Metrics, QUANTILE_LEVELS, StepReport};
 pub use objective::{Objective, StepOutput, TrainModel};
 pub use product_rate::product_rate;
-pub use run_config::{CheckpointConfig, DataConfig, ReportConfig, RunConfig};
+pub use report_config::ReportConfig;
+pub use run_config::RunConfig;
 pub use run_dir::{RunDir, Weights};
+pub use run_overrides::RunOverrides;
+pub use samples::{sample_levels, save_samples};
 pub use schedule::learning_rate;
 pub use session::{End, Finished, ResumeFrom, Session};
 pub use signals::stop_on_signals;
-pub use train_batch::{Draws, TrainBatch};
-pub use trainer::{Counters, Trainer};
+pub use train_batch::TrainBatch;
+pub use trainer::Trainer;

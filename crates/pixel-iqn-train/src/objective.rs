@@ -11,12 +11,11 @@ use pixel_iqn_core::{AnyModel, GatedPixelCnn, PixelIqn, PixelModel};
 use pixel_iqn_loss::QuantileHuberLossConfig;
 use pixel_iqn_score::Forecaster;
 
-use crate::metrics::Metrics;
 use crate::train_batch::TrainBatch;
 
 /// A model that knows what it is trained to minimise, and predicts distributions to be scored.
 pub trait TrainModel: PixelModel + Forecaster + ModuleDisplay + Sync + 'static {
-    /// The name of the loss with its unit, for reports.
+    /// The name of the loss, for reports.
     fn loss_name(&self) -> &'static str;
 
     /// The mean loss of a batch, `[1]`.
@@ -82,8 +81,8 @@ fn unknown_model() -> ! {
     panic!("pixel-iqn-train is older than the model: use one version of all crates")
 }
 
-/// A model with its loss: what Burn's [`SupervisedTraining`](burn::train::SupervisedTraining)
-/// trains.
+/// A model with its loss, as Burn's [`SupervisedTraining`](burn::train::SupervisedTraining) trains
+/// it.
 #[derive(Module, Debug)]
 pub struct Objective<M: Module> {
     /// The model.
@@ -98,15 +97,14 @@ impl<M: TrainModel> Objective<M> {
     }
 }
 
-/// What a step of an [`Objective`] gives.
+/// The output of a step of an [`Objective`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StepOutput {
     /// The mean loss, `[1]`.
     pub loss: Tensor<1>,
-    /// [`TrainBatch::part`].
+    /// The number of the part of the step, from [`TrainBatch::part`].
     pub part: usize,
-    /// What a [`Session`](crate::Session) reports of the step.
-    pub(crate) metrics: Option<Metrics>,
 }
 
 impl ItemLazy for StepOutput {
@@ -136,7 +134,6 @@ impl<M: TrainModel> TrainStep for Objective<M> {
         let output = StepOutput {
             loss: loss.inner(),
             part: batch.part,
-            metrics: None,
         };
         TrainOutput::new(self, gradients, output)
     }
@@ -150,7 +147,6 @@ impl<M: TrainModel> InferenceStep for Objective<M> {
         StepOutput {
             loss: self.model.loss(&batch, self.kappa),
             part: batch.part,
-            metrics: None,
         }
     }
 }

@@ -2,8 +2,9 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
 
-/// Floating-point operations per second of a matrix product in the float type of a device: what a
-/// program reaches is told as a part of it. The best of six products of square matrices, from 512
+/// Measures the floating-point operations per second of a matrix product in the float type of a
+/// device, so that what a program reaches can be told as a fraction of it. Takes the best of six
+/// products of square matrices, from 512
 /// rows on as large as it takes for a fiftieth of a second, and of 8192 rows at most.
 ///
 /// # Panics

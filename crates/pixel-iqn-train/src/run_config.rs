@@ -1,133 +1,40 @@
-use std::path::PathBuf;
-
-use burn::config::Config;
 use pixel_iqn_core::ModelConfig;
-use pixel_iqn_data::{ImageDataset, md5};
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint_config::CheckpointConfig;
 use crate::config::TrainConfig;
+use crate::data_config::DataConfig;
 use crate::error::TrainError;
+use crate::report_config::ReportConfig;
 
-/// What `config.toml` of a run folder holds: enough to load the model, to resume the run and to
-/// repeat it.
+/// The config of a run, as `config.toml` of its folder holds it: enough to load the model, to resume
+/// the run and to repeat it.
+///
+/// Its fields may be changed directly; [`resolve`](Self::resolve) merges what a program was given.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RunConfig {
-    /// Version of this format.
+    /// The version of this format.
     pub version: u32,
     /// Where the images come from.
     pub data: DataConfig,
     /// The architecture.
     pub model: ModelConfig,
-    /// How it is trained.
+    /// How the model is trained.
     pub train: TrainConfig,
     /// When checkpoints are written.
     pub checkpoint: CheckpointConfig,
-    /// What a run shows of itself.
+    /// What the run shows of itself, and how often.
     pub report: ReportConfig,
-}
-
-/// Where the images of a run come from.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// The name of the data set.
-    pub dataset: String,
-    /// The folder it was read from; none for the built-in pictures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathBuf>,
-    /// The data set in a line: its sizes, and what was held out.
-    pub description: String,
-    /// Height and width of the images, in pixels.
-    pub size: [usize; 2],
-    /// The MD5 of the MD5s of the training images, of their labels and of the held-out images, by
-    /// which a resumed run knows them.
-    pub digest: String,
-    /// The name of each class, where the data set has names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub class_names: Option<Vec<String>>,
-}
-
-/// When a run writes checkpoints. There is always one at its end, on an interrupt, and where the
-/// held-out loss is the lowest so far.
-#[derive(Config, Debug, PartialEq)]
-pub struct CheckpointConfig {
-    /// Steps from one to the next; 0 for no rule by steps.
-    #[config(default = 0)]
-    pub every_steps: usize,
-    /// Minutes from one to the next; 0 for no rule by time.
-    #[config(default = 10.0)]
-    pub every_minutes: f64,
-    /// How many of the last ones are kept, at least 1. The best one is kept besides.
-    #[config(default = 3)]
-    pub keep: usize,
-}
-
-/// What a run shows of itself.
-#[derive(Config, Debug, PartialEq)]
-pub struct ReportConfig {
-    /// Steps from one measurement on held-out images to the next; 0 for one at the end alone.
-    pub held_out_every: usize,
-    /// Held-out images to measure on, the first ones of the set; at most all are used.
-    #[config(default = 32)]
-    pub held_out_images: usize,
-    /// Measurements without a new lowest held-out loss after which training ends early; 0 for
-    /// never.
-    #[config(default = 0)]
-    pub patience: usize,
-    /// Minutes from one sheet of samples to the next; 0 for none.
-    #[config(default = 10.0)]
-    pub sheet_minutes: f64,
-    /// Samples on a sheet, at least 1, always at the same tau.
-    #[config(default = 16)]
-    pub sheet_samples: usize,
-    /// Held-out images that a program scores when the run is complete.
-    #[config(default = 256)]
-    pub eval_images: usize,
-    /// Samples that it draws then.
-    #[config(default = 64)]
-    pub samples: usize,
-    /// Whether event files for TensorBoard are written.
-    #[config(default = true)]
-    pub tensorboard: bool,
-}
-
-impl DataConfig {
-    /// That of images in memory.
-    pub fn of(dataset: &str, train: &ImageDataset, held_out: &ImageDataset) -> Self {
-        let [_, height, width] = train.shape();
-        let (images, others) = (train.len(), held_out.len());
-        Self {
-            dataset: dataset.to_owned(),
-            path: None,
-            description: format!("{dataset}: {images} training and {others} held-out images"),
-            size: [height, width],
-            digest: digest(train, held_out),
-            class_names: train.class_names().map(<[String]>::to_vec),
-        }
-    }
-}
-
-/// See [`DataConfig::digest`].
-pub(crate) fn digest(train: &ImageDataset, held_out: &ImageDataset) -> String {
-    let labels = train.labels().unwrap_or_default().iter();
-    let labels: Vec<u8> = labels.flat_map(|label| label.to_le_bytes()).collect();
-    let parts = [md5(train.images()), md5(&labels), md5(held_out.images())];
-    md5(parts.concat().as_bytes())
-}
-
-impl ReportConfig {
-    /// Measures about twenty times in a run, at least every 1,000 and at most every 50 steps.
-    pub fn for_steps(steps: usize) -> Self {
-        Self::new(steps.div_ceil(20).clamp(50, 1000))
-    }
 }
 
 impl RunConfig {
     /// The version that this crate writes, and the only one it reads.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
-    /// A run with checkpoints every ten minutes, and [`ReportConfig::for_steps`].
+    /// Describes a run with checkpoints every ten minutes, and with the report of
+    /// [`ReportConfig::for_steps`].
     pub fn new(data: DataConfig, model: ModelConfig, train: TrainConfig) -> Self {
         Self {
             version: Self::VERSION,
@@ -137,6 +44,16 @@ impl RunConfig {
             report: ReportConfig::for_steps(train.steps),
             train,
         }
+    }
+
+    /// Sets when checkpoints are written.
+    pub fn with_checkpoint(self, checkpoint: CheckpointConfig) -> Self {
+        Self { checkpoint, ..self }
+    }
+
+    /// Sets what the run shows of itself.
+    pub fn with_report(self, report: ReportConfig) -> Self {
+        Self { report, ..self }
     }
 
     /// Checks what training needs.
@@ -174,13 +91,13 @@ impl RunConfig {
                 "at least 1",
             ),
             (
-                minutes(self.report.sheet_minutes),
-                "report.sheet_minutes",
+                minutes(self.report.grid_minutes),
+                "report.grid_minutes",
                 "at least 0",
             ),
             (
-                self.report.sheet_samples > 0,
-                "report.sheet_samples",
+                self.report.grid_samples > 0,
+                "report.grid_samples",
                 "at least 1",
             ),
             (
@@ -204,20 +121,9 @@ pub(crate) mod tests {
 
     pub(crate) fn config() -> RunConfig {
         let set = |range| pixel_iqn_data::builtin::generate(0, range, 8, 3).unwrap();
-        let data = DataConfig::of("builtin", &set(0..2), &set(2..3));
+        let data = DataConfig::new("builtin", &set(0..2), &set(2..3));
         let train = TrainConfig::new(5, 2).with_seed(i64::MAX as u64);
         RunConfig::new(data, ModelConfig::tiny(), train)
-    }
-
-    #[test]
-    fn the_digest_tells_images_and_labels_apart() {
-        let set = |range| pixel_iqn_data::builtin::generate(0, range, 4, 3).unwrap();
-        let expected = digest(&set(0..2), &set(2..3));
-        assert_eq!(digest(&set(0..2), &set(2..3)), expected);
-        assert_ne!(digest(&set(0..2), &set(3..4)), expected);
-        assert_ne!(digest(&set(0..3), &set(2..3)), expected);
-        let relabelled = set(0..2).with_labels(vec![9, 9], 10).unwrap();
-        assert_ne!(digest(&relabelled, &set(2..3)), expected);
     }
 
     #[test]
@@ -234,8 +140,8 @@ pub(crate) mod tests {
             (|c| c.checkpoint.every_minutes = -1.0, "every_minutes"),
             (|c| c.checkpoint.keep = 0, "keep"),
             (|c| c.report.held_out_images = 0, "held_out_images"),
-            (|c| c.report.sheet_minutes = f64::NAN, "sheet_minutes"),
-            (|c| c.report.sheet_samples = 0, "sheet_samples"),
+            (|c| c.report.grid_minutes = f64::NAN, "grid_minutes"),
+            (|c| c.report.grid_samples = 0, "grid_samples"),
         ];
         for (change, name) in changes {
             let mut config = config();

@@ -7,7 +7,7 @@ use pixel_iqn_core::{PixelModel, weights};
 use serde::Serialize;
 
 use crate::atomic;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoints::Checkpoints;
 use crate::error::{RunError, SettingsError, at};
 use crate::run_config::RunConfig;
 
@@ -20,25 +20,25 @@ use crate::run_config::RunConfig;
 /// | `checkpoints/` | the [`Checkpoints`] |
 /// | `weights.safetensors` | the weights at the last checkpoint |
 /// | `averaged.safetensors` | the average of the weights then: use this one |
-/// | `sheets/` | a sheet of samples every few minutes, named after the steps done |
-/// | `tensorboard/`, `burn/` | event files for TensorBoard, metric files of Burn |
+/// | `grids/` | an image grid of samples every few minutes, named after the steps done |
+/// | `tensorboard/` | event files for TensorBoard |
 /// | `scores.json` | the [`ConditionalScores`](pixel_iqn_score::ConditionalScores) on held-out images |
 /// | `curve.png`, `samples.png`, `inpainting.png` | pictures |
 /// | `lock` | held by the process that trains |
 ///
-/// The metrics and the files of TensorBoard and Burn grow line by line; all others are there whole
-/// or not at all.
+/// The metrics and the event files grow line by line; all other files are there whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
 }
 
-/// Which weights of a run.
+/// The two kinds of weights that a run folder holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Weights {
-    /// Those after the last step.
+    /// The weights after the last step.
     Raw,
-    /// Their exponential moving average.
+    /// The exponential moving average of the weights.
     Averaged,
 }
 
@@ -155,7 +155,10 @@ impl RunDir {
         let path = self.file(name);
         match serde_json::to_string_pretty(value) {
             Ok(json) => atomic::write(&path, format!("{json}\n").as_bytes()),
-            Err(source) => Err(RunError::Json { path, source }),
+            Err(error) => Err(RunError::Json {
+                path,
+                source: error.into(),
+            }),
         }
     }
 
@@ -190,7 +193,7 @@ impl RunDir {
     ///
     /// # Panics
     ///
-    /// Panics if the config has the head of another kind of model.
+    /// Panics if `M` is not the model of the config's output.
     pub fn load_weights<M: PixelModel>(
         &self,
         which: Weights,
@@ -272,7 +275,7 @@ mod tests {
         assert!(matches!(error, RunError::Config { .. }), "{error}");
         for bad in [
             good[..good.len() / 2].to_owned(),
-            "version = 3\nall = \"new\"\n".to_owned(),
+            "version = 99\nall = \"new\"\n".to_owned(),
             good.replace("layers = 3", "layers = 0"),
             good.replace("batch = 2", "batch = 0"),
             good.replace("batch = 2", "bitch = 2"),

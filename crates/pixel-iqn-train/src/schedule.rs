@@ -2,9 +2,9 @@ use core::f64::consts::PI;
 
 use crate::config::{Schedule, TrainConfig};
 
-/// The learning rate of a step, counted from 0: a linear rise, then the
-/// [`Schedule`](crate::Schedule). A function of the step alone, so that a resumed run needs no
-/// state of it.
+/// Computes the learning rate of a step, counted from 0: a linear rise, then the
+/// [`Schedule`](crate::Schedule). It depends on the step alone, so that a resumed run needs no state
+/// of it.
 ///
 /// ```text
 /// w = warmup * steps, rounded                     p = (step - w) / (steps - w)

@@ -1,20 +1,20 @@
-//! [`RunConfig`] as TOML: written in full, read in part.
+//! Writes a [`RunConfig`] as TOML, and reads one in full or in part.
 
-use pixel_iqn_core::{ConfigError, ModelConfig};
+use pixel_iqn_core::ModelConfig;
 use toml::{Table, Value};
 
-use crate::error::SettingsError;
+use crate::error::{SettingsError, TrainError};
 use crate::run_config::RunConfig;
 
-/// Keys that a config may leave out.
+/// The keys that a config may leave out.
 const OPTIONAL: [(&str, &str); 3] = [
     ("data", "path"),
     ("data", "class_names"),
     ("model", "preset"),
 ];
 
-/// What may differ between a checkpoint and the config it goes on under: nothing that the losses
-/// depend on.
+/// The keys that may differ between a checkpoint and the config it goes on under: no loss depends on
+/// them.
 const FREE: [&str; 5] = [
     "data.path",
     "data.description",
@@ -25,7 +25,7 @@ const FREE: [&str; 5] = [
 ];
 
 impl RunConfig {
-    /// The whole config, as [`from_toml`](Self::from_toml) reads it.
+    /// Writes the whole config, as [`from_toml`](Self::from_toml) reads it.
     ///
     /// # Panics
     ///
@@ -40,7 +40,7 @@ impl RunConfig {
     ///
     /// [`SettingsError`]; a key that is not known comes with the nearest one that is.
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
-        let table: Table = text.parse()?;
+        let table = parse(text)?;
         let version = table.get("version").and_then(Value::as_integer);
         if version != Some(i64::from(Self::VERSION)) {
             return Err(SettingsError::Version {
@@ -48,75 +48,85 @@ impl RunConfig {
                 expected: Self::VERSION,
             });
         }
-        let config: Self = table.clone().try_into()?;
+        let config: Self = table
+            .clone()
+            .try_into()
+            .map_err(|error| SettingsError::toml(&error))?;
         // Serde passes over keys that it does not know.
         merge(&mut config.to_table(), table, "")?;
         config.validate()?;
         Ok(config)
     }
 
-    /// This config with some keys changed: those of a TOML file, which may leave out what stays.
-    /// The result is to be [validated](Self::validate).
+    /// Returns this config with some keys changed. The result is to be
+    /// [validated](Self::validate).
     ///
     /// A `kind` in `model.output`, or a name in its place, changes the output to that kind and keeps
-    /// the sizes that both have.
-    ///
-    /// `preset` in the section `model` stands for all of a [preset](ModelConfig::preset) but its
-    /// channels, classes and output; other keys of the section change it further.
-    ///
-    /// # Errors
-    ///
-    /// [`SettingsError`]; a key that is not known comes with the nearest one that is.
-    pub fn with_toml(&self, text: &str) -> Result<Self, SettingsError> {
-        let invalid = |error: ConfigError| SettingsError::Invalid(error.into());
-        let mut changes: Table = text.parse()?;
+    /// the sizes that both have. `preset` in the section `model` stands for the preset, as in
+    /// [`with_preset`](Self::with_preset); other keys of the section change it further.
+    pub(crate) fn with_table(&self, mut changes: Table) -> Result<Self, SettingsError> {
         let mut base = self.clone();
-        if let Some(Value::Table(model)) = changes.get_mut("model")
-            && let Some(preset) = model.remove("preset")
-        {
-            let name = preset.as_str().unwrap_or_default();
-            let preset = ModelConfig::preset(name).map_err(invalid)?;
-            let output = preset.output.to_kind(self.model.output.kind());
-            base.model = preset
-                .with_channels(self.model.channels)
-                .with_classes(self.model.classes)
-                .with_output(output.map_err(invalid)?);
-        }
-        if let Some(Value::Table(model)) = changes.get_mut("model")
-            && let Some(output) = model.get_mut("output")
-        {
-            if let Value::String(kind) = output {
-                let kind = Value::from(kind.as_str());
-                *output = Table::from_iter([("kind".to_owned(), kind)]).into();
+        if let Some(Value::Table(model)) = changes.get_mut("model") {
+            if let Some(preset) = model.remove("preset") {
+                base = base.with_preset(preset.as_str().unwrap_or_default())?;
             }
-            if let Some(kind) = output.get("kind").and_then(Value::as_str) {
-                base.model.output = base.model.output.to_kind(kind).map_err(invalid)?;
+            if let Some(output) = model.get_mut("output") {
+                if let Value::String(kind) = output {
+                    let kind = Value::from(kind.as_str());
+                    *output = Table::from_iter([("kind".to_owned(), kind)]).into();
+                }
+                if let Some(kind) = output.get("kind").and_then(Value::as_str) {
+                    base = base.with_output_kind(kind)?;
+                }
             }
         }
         let mut table = base.to_table();
         merge(&mut table, changes, "")?;
-        Ok(table.try_into()?)
+        table
+            .try_into()
+            .map_err(|error| SettingsError::toml(&error))
     }
 
-    /// This config with one key changed, given as on a command line: `train.learning_rate=3e-4`.
-    /// The section may be left out where only one has such a key, and text needs no quotes.
+    /// Returns this config with the architecture of a [preset](ModelConfig::preset), except for the
+    /// channels, the classes and the kind of output.
+    pub(crate) fn with_preset(&self, name: &str) -> Result<Self, TrainError> {
+        let preset = ModelConfig::preset(name)?
+            .with_channels(self.model.channels)
+            .with_classes(self.model.classes);
+        let config = Self {
+            model: preset,
+            ..self.clone()
+        };
+        config.with_output_kind(self.model.output.kind())
+    }
+
+    /// Returns this config with another [kind](pixel_iqn_core::Output::KINDS) of output.
+    pub(crate) fn with_output_kind(mut self, kind: &str) -> Result<Self, TrainError> {
+        self.model.output = self.model.output.to_kind(kind)?;
+        Ok(self)
+    }
+
+    /// Returns this config with one key changed, given as text on a command line:
+    /// `train.learning_rate=3e-4`. The section may be left out where only one has such a key, and
+    /// text needs no quotes. The result is to be [validated](Self::validate).
+    ///
+    /// `model.preset` stands for a [preset](ModelConfig::preset), except for its channels, classes
+    /// and kind of output; `model.output` may be the name of a
+    /// [kind](pixel_iqn_core::Output::KINDS).
     ///
     /// # Errors
     ///
-    /// As [`with_toml`](Self::with_toml).
+    /// [`SettingsError`]; a key that is not known comes with the nearest one that is.
     pub fn with_setting(&self, setting: &str) -> Result<Self, SettingsError> {
         let Some((key, value)) = setting.split_once('=') else {
             return Err(SettingsError::NoValue(setting.to_owned()));
         };
         let (key, value) = (key.trim(), value.trim());
         let key = self.with_section(key)?;
-        let quoted = || format!("{key} = {}\n", Value::from(value));
-        let text = format!("{key} = {value}\n");
-        let text = match text.parse::<Table>() {
-            Ok(_) => text,
-            Err(_) => quoted(),
-        };
-        self.with_toml(&text)
+        let parse = |value: &str| format!("{key} = {value}\n").parse::<Table>();
+        let quoted = || parse(&Value::from(value).to_string());
+        let table = parse(value).or_else(|_| quoted());
+        self.with_table(table.map_err(|error| SettingsError::toml(&error))?)
     }
 
     /// Puts its section before a key that stands alone.
@@ -138,7 +148,7 @@ impl RunConfig {
         }
     }
 
-    /// `section.key` of all keys.
+    /// Lists all keys, as `section.key`.
     fn keys(&self) -> Vec<String> {
         let mut keys = Vec::new();
         for (section, value) in self.to_table() {
@@ -156,8 +166,8 @@ impl RunConfig {
         keys
     }
 
-    /// The keys in which another config differs and on which the losses of a run depend, with both
-    /// values.
+    /// Finds the keys on which the losses of a run depend and in which another config differs, with
+    /// both values.
     pub(crate) fn conflicts(&self, other: &Self) -> Vec<(String, String, String)> {
         let (ours, theirs) = (self.to_table(), other.to_table());
         let value = |table: &Table, path: &str| {
@@ -186,6 +196,11 @@ impl RunConfig {
     fn to_table(&self) -> Table {
         Table::try_from(self).expect("numbers, names and lists are valid TOML")
     }
+}
+
+/// Reads TOML.
+pub(crate) fn parse(text: &str) -> Result<Table, SettingsError> {
+    text.parse().map_err(|error| SettingsError::toml(&error))
 }
 
 /// Changes the values of `base`, all of whose keys must be there.
@@ -239,12 +254,17 @@ mod tests {
         let text = config.to_toml();
         assert!(text.contains("[train]\n"), "{text}");
         assert_eq!(RunConfig::from_toml(&text).unwrap(), config);
-        assert_eq!(super::tests::config().with_toml(&text).unwrap(), config);
+        assert_eq!(
+            super::tests::config()
+                .with_table(parse(&text).unwrap())
+                .unwrap(),
+            config
+        );
 
         let more = text.replace("[train]\n", "[train]\nlearningrate = 5.0\n");
         let error = RunConfig::from_toml(&more).unwrap_err().to_string();
         assert!(error.contains("`train.learning_rate`"), "{error}");
-        let old = text.replace("version = 2", "version = 1");
+        let old = text.replace("version = 3", "version = 1");
         let error = RunConfig::from_toml(&old).unwrap_err().to_string();
         assert!(error.contains("version 1"), "{error}");
     }
@@ -253,7 +273,7 @@ mod tests {
     fn a_file_changes_what_it_names() {
         let text = "[train]\nlearning_rate = 1\nschedule = \"constant\"\n\
                     [model]\npreset = \"quick\"\nlayers = 4\n";
-        let changed = config().with_toml(text).unwrap();
+        let changed = config().with_table(parse(text).unwrap()).unwrap();
         assert_eq!(changed.train.learning_rate, 1.0);
         assert_eq!(changed.train.schedule, Schedule::Constant);
         assert_eq!((changed.model.layers, changed.model.features), (4, 48));
@@ -266,9 +286,9 @@ mod tests {
             ("[train]\nlearningrate = 1", "train.learning_rate"),
             ("[train]\nwarmpu = 1", "train.warmup"),
             ("[trian]\nsteps = 1", "train"),
-            ("[report]\nsheet_minute = 1", "report.sheet_minutes"),
+            ("[report]\ngrid_minute = 1", "report.grid_minutes"),
         ] {
-            let error = config().with_toml(text).unwrap_err();
+            let error = config().with_table(parse(text).unwrap()).unwrap_err();
             assert!(
                 matches!(&error, SettingsError::UnknownKey { nearest: n, .. } if n == nearest),
                 "{text}: {error}"
@@ -276,9 +296,14 @@ mod tests {
         }
         let error = config().with_setting("stebs=3").unwrap_err().to_string();
         assert!(error.contains("`train.steps`"), "{error}");
-        let error = config().with_toml("train = 3").unwrap_err().to_string();
+        let error = config()
+            .with_table(parse("train = 3").unwrap())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`train`"), "{error}");
-        let error = config().with_toml("[train]\nsteps = \"x\"").unwrap_err();
+        let error = config()
+            .with_table(parse("[train]\nsteps = \"x\"").unwrap())
+            .unwrap_err();
         assert!(error.to_string().contains("steps"), "{error}");
     }
 
@@ -307,7 +332,7 @@ mod tests {
     fn conflicts_name_the_fields_that_losses_depend_on() {
         let mut other = config();
         other.train.learning_rate = 0.5;
-        other.report.sheet_minutes = 1.0;
+        other.report.grid_minutes = 1.0;
         other.checkpoint.keep = 9;
         other.data.path = Some("elsewhere".into());
         let conflicts = config().conflicts(&other);

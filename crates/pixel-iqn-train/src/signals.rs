@@ -7,12 +7,12 @@ use burn::train::Interrupter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::display;
 use crate::error::RunError;
+use crate::terminal;
 
-/// A switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session) with it
-/// finishes its step, writes a checkpoint and returns. The second one ends the process at once,
-/// with exit code 130.
+/// Returns a switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session)
+/// with it finishes its step, writes a checkpoint and returns. The second signal ends the process at
+/// once, with exit code 130.
 ///
 /// SIGHUP stays as it is, so that `nohup` works.
 ///
@@ -35,11 +35,11 @@ pub fn stop_on_signals() -> Result<Interrupter, RunError> {
         wait();
         switch.stop(Some("a signal"));
         // It would be written across the dashboard.
-        if !display::dashboard_is_up() {
+        if !terminal::dashboard_is_up() {
             eprintln!("\nfinishing; press Ctrl-C again to stop at once");
         }
         wait();
-        display::restore_terminal();
+        terminal::restore();
         std::process::exit(130);
     });
     Ok(interrupter)

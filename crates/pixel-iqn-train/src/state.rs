@@ -1,10 +1,10 @@
-//! Several models in one safetensors file: `PREFIX.NAME`.
+//! Puts several models into one safetensors file, under the names `PREFIX.NAME`.
 
 use std::collections::BTreeMap;
 
 use safetensors::tensor::{SafeTensorError, SafeTensors, serialize};
 
-/// One file of several, whose tensors get the prefix of their file.
+/// Joins several files into one, in which the name of each tensor gets the prefix of its file.
 pub(crate) fn join<const N: usize>(
     files: [(&str, Vec<u8>); N],
 ) -> Result<Vec<u8>, SafeTensorError> {
@@ -20,7 +20,7 @@ pub(crate) fn join<const N: usize>(
     serialize(tensors.collect::<BTreeMap<_, _>>(), None)
 }
 
-/// The files that [`join`] made one; tensors of other prefixes are an error.
+/// Splits what [`join`] made into its files; a tensor of another prefix is an error.
 pub(crate) fn split<const N: usize>(
     bytes: &[u8],
     prefixes: [&str; N],

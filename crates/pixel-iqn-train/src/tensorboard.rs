@@ -12,10 +12,10 @@ use tfrecord::{Error, RecordWriter};
 use crate::error::{RunError, at};
 use crate::metrics::Metrics;
 
-/// How long events may wait in memory.
+/// The time that events may wait in memory.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Event files for TensorBoard: the scalars of every step, and the sheets of samples.
+/// Event files for TensorBoard: the scalars of every step, and the image grids of samples.
 ///
 /// Every process that works on a run writes a file of its own. It begins with the step it starts
 /// at, upon which TensorBoard drops what earlier files say of that step and later ones.
@@ -141,7 +141,7 @@ fn io(path: &Path, error: Error) -> RunError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{HeldOut, StepReport};
+    use crate::metrics::{HeldOutScores, StepReport};
     use tfrecord::{EventIter, RecordReaderConfig};
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
             },
             images_per_second: 10.0,
             seconds: 1.0,
-            held_out: Some(HeldOut {
+            held_out: Some(HeldOutScores {
                 loss: 0.75,
                 mean_pinball: 0.1,
                 skill: 0.2,

@@ -1,17 +1,14 @@
 use core::ops::Range;
 
-use burn::data::dataloader::{DataLoaderIterator, Progress};
-use burn::data::dataset::DatasetError;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, Transaction};
 use burn::train::TrainStep;
-use burn::train::train::MultiDevicesTrainStep;
 use pixel_iqn_core::{Lowering, ModelConfig, weights};
 use pixel_iqn_data::ImageBatch;
-use serde::{Deserialize, Serialize};
 
 use crate::clip;
 use crate::config::TrainConfig;
+use crate::counters::Counters;
 use crate::ema::Ema;
 use crate::error::TrainError;
 use crate::metrics::StepReport;
@@ -19,14 +16,16 @@ use crate::objective::{Objective, StepOutput, TrainModel};
 use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
 use crate::state;
-use crate::train_batch::{Draws, TrainBatch};
+use crate::step_batches::StepBatches;
+use crate::workers::Workers;
 
 /// Bad steps in a row after which [`TrainConfig::skip_bad_steps`] gives up: our choice.
 const BAD_STEPS: usize = 100;
 
-/// A model, its optimizer and the average of its weights, one step at a time.
+/// A trainer has a model, its optimizer and the average of its weights, and makes one step at a
+/// time.
 ///
-/// Adam or AdamW with gradients clipped to a global norm, the learning rate of
+/// It trains by Adam or AdamW with gradients clipped to a global norm, the learning rate of
 /// [`learning_rate`](crate::learning_rate), and uniform tau for each value of each image. Tau
 /// comes from a generator on the host, keyed by seed and image, so it is the same on every
 /// device, and whether a batch is cut into parts or not.
@@ -41,26 +40,6 @@ pub struct Trainer<M: TrainModel> {
     bad_in_a_row: usize,
 }
 
-/// One thread per device (Burn's data parallelism).
-struct Workers<M: TrainModel> {
-    devices: Vec<Device>,
-    threads: MultiDevicesTrainStep<Objective<M>>,
-}
-
-/// The part of a [`Trainer`]'s state that is not tensors.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct Counters {
-    /// Steps done.
-    pub step: usize,
-    /// Steps of the optimizer: those that were not skipped.
-    pub optimizer_steps: usize,
-    /// Updates of the average.
-    pub average_updates: usize,
-    /// Skipped steps since the last one that was not.
-    pub bad_in_a_row: usize,
-}
-
 impl<M: TrainModel> Trainer<M> {
     /// Creates a model with random weights on `device` and prepares to train it.
     ///
@@ -73,7 +52,7 @@ impl<M: TrainModel> Trainer<M> {
     ///
     /// # Panics
     ///
-    /// Panics if `model` has the head of another kind of model.
+    /// Panics if `M` is not the model of the config's output.
     pub fn new(
         model: &ModelConfig,
         config: TrainConfig,
@@ -82,19 +61,19 @@ impl<M: TrainModel> Trainer<M> {
         Self::on_devices(model, config, core::slice::from_ref(device))
     }
 
-    /// The same on several devices: each takes an equal share of every batch, and the first one
-    /// averages the gradients and makes the step.
+    /// Prepares a training on several devices: each takes an equal fraction of every batch, and the
+    /// first one averages the gradients and makes the step.
     ///
-    /// The same device may be given twice. Every image has the tau that it has on one device, so
+    /// A device may be given twice. Every image has the tau that it has on one device, so
     /// the losses are the same to rounding.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); also [`TrainError::Config`] for a batch that is too small to be cut.
+    /// The errors of [`new`](Self::new); also [`TrainError::Config`] for a batch that is too small to be cut.
     ///
     /// # Panics
     ///
-    /// Panics if `devices` is empty, or `model` has the head of another kind of model.
+    /// Panics if `devices` is empty, or `M` is not the model of the config's output.
     pub fn on_devices(
         model: &ModelConfig,
         config: TrainConfig,
@@ -116,10 +95,7 @@ impl<M: TrainModel> Trainer<M> {
             average: Ema::new(&model, config.ema_decay),
             optimizer: Optimizer::new(&model, &config),
             objective: Objective::new(model, config.kappa),
-            workers: (devices.len() > 1).then(|| Workers {
-                threads: MultiDevicesTrainStep::new(&devices),
-                devices,
-            }),
+            workers: (devices.len() > 1).then(|| Workers::new(devices)),
             config,
             device,
             step: 0,
@@ -189,15 +165,15 @@ impl<M: TrainModel> Trainer<M> {
     fn gradients(&self, batch: &ImageBatch) -> Result<(Tensor<1>, GradientsParams), TrainError> {
         let [images, ..] = batch.images.dims();
         let first = (self.step * images) as u64;
-        let draws = Draws::new(&self.config, self.objective.model.config());
-        let devices = self.workers.as_ref().map_or(1, |w| w.devices.len());
+        let batches = StepBatches::new(&self.config, self.objective.model.config());
+        let devices = self.workers.as_ref().map_or(1, Workers::count);
         let parts = self.config.accumulation * devices;
-        let draw = |part: usize| {
+        let part_batch = |part: usize| {
             let range = share(images, parts, part);
-            draws.part(batch, first, range, part, &self.device)
+            batches.part(batch, first, range, part, &self.device)
         };
         if parts == 1 {
-            let output = self.objective.step(draw(0));
+            let output = self.objective.step(part_batch(0));
             return Ok((output.item.loss, output.grads));
         }
         let mut sum = GradientsAccumulator::new();
@@ -210,11 +186,11 @@ impl<M: TrainModel> Trainer<M> {
         for start in (0..parts).step_by(devices) {
             match &self.workers {
                 None => {
-                    let output = self.objective.step(draw(start));
+                    let output = self.objective.step(part_batch(start));
                     add(output.item, output.grads);
                 }
                 Some(workers) => {
-                    for (output, gradients) in workers.step(&self.objective, start, draw)? {
+                    for (output, gradients) in workers.step(&self.objective, start, part_batch)? {
                         add(output, gradients);
                     }
                 }
@@ -234,8 +210,8 @@ impl<M: TrainModel> Trainer<M> {
     /// Panics if the images or labels do not fit the model.
     pub fn held_out_loss(&self, batch: &ImageBatch) -> Result<f32, TrainError> {
         let model = self.averaged();
-        let draws = Draws::held_out(&self.config, model.config());
-        let batch = draws.whole(batch, 0, &self.device());
+        let batches = StepBatches::held_out(&self.config, model.config());
+        let batch = batches.whole(batch, 0, &self.device());
         let [loss] = read([model.loss(&batch, self.config.kappa)])?;
         Ok(loss)
     }
@@ -260,11 +236,7 @@ impl<M: TrainModel> Trainer<M> {
         self.step
     }
 
-    pub(crate) fn objective(&self) -> &Objective<M> {
-        &self.objective
-    }
-
-    /// All that the rest of the training depends on: counters, and a safetensors file of the
+    /// Returns all that the rest of the training depends on: counters, and a safetensors file of the
     /// weights (`model.*`), their average (`average.*`) and the moments of the optimizer
     /// (`moment_1.*`, `moment_2.*`).
     ///
@@ -284,7 +256,8 @@ impl<M: TrainModel> Trainer<M> {
             ("average", weights::to_safetensors(self.averaged())?),
             ("moment_1", weights::to_safetensors(&first)?),
             ("moment_2", weights::to_safetensors(&second)?),
-        ])?;
+        ]);
+        let tensors = tensors.map_err(TrainError::tensors)?;
         Ok((counters, tensors))
     }
 
@@ -293,14 +266,14 @@ impl<M: TrainModel> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::State`] where the tensors are not those of this model; the trainer is then as
-    /// it was.
+    /// [`TrainError::State`] and [`TrainError::Tensors`] where the tensors are not those of this
+    /// model; the trainer is then as it was.
     pub fn restore(&mut self, counters: Counters, tensors: &[u8]) -> Result<(), TrainError> {
         let mut model = self.objective.model.clone();
         let mut average = self.averaged().clone();
         let (mut first, mut second, _) = self.optimizer.state(&model);
         let names = ["model", "average", "moment_1", "moment_2"];
-        let parts = state::split(tensors, names)?;
+        let parts = state::split(tensors, names).map_err(TrainError::tensors)?;
         let models = [&mut model, &mut average, &mut first, &mut second];
         for (model, bytes) in models.into_iter().zip(parts) {
             weights::load_safetensors(model, bytes)?;
@@ -312,56 +285,6 @@ impl<M: TrainModel> Trainer<M> {
         self.step = counters.step;
         self.bad_in_a_row = counters.bad_in_a_row;
         Ok(())
-    }
-}
-
-impl<M: TrainModel> Workers<M> {
-    /// Runs the parts `start`, `start + 1`, ..., one on each device. Their outputs and gradients
-    /// are on the first device, in the order of the parts, so that their sum is reproducible.
-    fn step(
-        &self,
-        objective: &Objective<M>,
-        start: usize,
-        draw: impl Fn(usize) -> TrainBatch,
-    ) -> Result<Vec<(StepOutput, GradientsParams)>, TrainError> {
-        let mut loaders: Vec<Box<dyn DataLoaderIterator<TrainBatch>>> = Vec::new();
-        for (part, device) in (start..).zip(&self.devices) {
-            let batch = draw(part).moved_to(device);
-            loaders.push(Box::new(Once(Some(batch))));
-        }
-        let (outputs, _) = self
-            .threads
-            .step(&mut loaders, objective)
-            .map_err(|error| TrainError::Device(error.to_string()))?;
-        let main = &self.devices[0];
-        let mut outputs: Vec<_> = outputs
-            .into_iter()
-            .map(|output| {
-                let mut item = output.output.item;
-                item.loss = item.loss.to_device(&main.clone().inner());
-                let gradients = output.output.grads.to_device(main, objective);
-                (item, gradients)
-            })
-            .collect();
-        outputs.sort_by_key(|(output, _)| output.part);
-        Ok(outputs)
-    }
-}
-
-/// A loader of one batch.
-struct Once(Option<TrainBatch>);
-
-impl Iterator for Once {
-    type Item = Result<TrainBatch, DatasetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.take().map(Ok)
-    }
-}
-
-impl DataLoaderIterator<TrainBatch> for Once {
-    fn progress(&self) -> Progress {
-        Progress::new(1, 1, None)
     }
 }
 

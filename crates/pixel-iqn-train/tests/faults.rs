@@ -37,10 +37,7 @@ fn config(steps: usize) -> RunConfig {
         .with_taus(2)
         .with_dequantize(true)
         .with_label_dropout(0.2);
-    RunConfig {
-        checkpoint: CheckpointConfig::new().with_every_steps(3),
-        ..common::config(model, train, 100)
-    }
+    common::config(model, train, 100).with_checkpoint(CheckpointConfig::new().with_every_steps(3))
 }
 
 /// The other side of [`Process`]: begins or resumes the run in the folder that it is given.
@@ -314,7 +311,7 @@ fn a_full_disk_is_named_and_what_was_written_before_is_whole() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("cannot read or write"), "{text}");
     if matches!(small, SmallDisk::Mounted(_)) {
-        assert!(text.contains("the disk is full"), "{text}");
+        assert!(text.contains("make room on the disk"), "{text}");
     }
     assert!(run.join("config.toml").exists());
     // No file but the growing ones is cut off, and no part is left.

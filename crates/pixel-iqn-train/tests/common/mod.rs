@@ -14,8 +14,7 @@ pub fn images() -> (Arc<ImageDataset>, Arc<ImageDataset>) {
 
 pub fn config(model: ModelConfig, train: TrainConfig, held_out_every: usize) -> RunConfig {
     let (images, held_out) = images();
-    RunConfig {
-        report: ReportConfig::new(held_out_every).with_held_out_images(2),
-        ..RunConfig::new(DataConfig::of("builtin", &images, &held_out), model, train)
-    }
+    let report = ReportConfig::new(held_out_every).with_held_out_images(2);
+    let data = DataConfig::new("builtin", &images, &held_out);
+    RunConfig::new(data, model, train).with_report(report)
 }

@@ -1,5 +1,3 @@
-//! Line and point charts as PNG files, with a font of their own.
-
 use core::ops::Range;
 use std::path::Path;
 use std::sync::Once;
@@ -7,6 +5,8 @@ use std::sync::Once;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
+use super::cut::{on_edge, pieces};
+use super::series::{Mark, Series};
 use crate::error::RunError;
 
 /// Width and height of a chart in pixels.
@@ -15,61 +15,66 @@ const SIZE: [usize; 2] = [960, 600];
 const SCALE: usize = 2;
 const FONT: &str = "sans-serif";
 
-/// A chart.
+/// A line or point chart.
+///
+/// ```
+/// use pixel_iqn_train::plot::{Chart, Mark, Series};
+///
+/// let points = (0..10).map(|i| (f64::from(i), f64::from(i * i))).collect();
+/// let squares = Series::new(Mark::Line(2), points).with_label("squares");
+/// let chart = Chart::new("Squares", "x", "x * x").with_series(vec![squares]);
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("squares.png");
+/// chart.save(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Chart<'a> {
-    /// Above the chart.
-    pub title: &'a str,
-    /// Under the horizontal axis.
-    pub x_label: &'a str,
-    /// Beside the vertical axis.
-    pub y_label: &'a str,
-    /// What to draw, the lowest first.
-    pub series: Vec<Series<'a>>,
-    /// The range of the vertical axis, where it is not that of the points. Lines are cut there,
-    /// dots beyond it are drawn on its edge.
-    pub y_range: Option<Range<f64>>,
+    title: &'a str,
+    x_label: &'a str,
+    y_label: &'a str,
+    series: Vec<Series<'a>>,
+    y_range: Option<Range<f64>>,
 }
 
-/// Points of a [`Chart`] with the same meaning.
-#[derive(Debug, Clone)]
-pub struct Series<'a> {
-    /// Its name in the legend; empty for none.
-    pub label: &'a str,
-    /// Red, green, blue.
-    pub color: [u8; 3],
-    /// How to draw it.
-    pub mark: Mark,
-    /// `(x, y)`.
-    pub points: Vec<(f64, f64)>,
-}
+impl<'a> Chart<'a> {
+    /// Prepares a chart with a title above it and a label for each axis.
+    pub fn new(title: &'a str, x_label: &'a str, y_label: &'a str) -> Self {
+        Self {
+            title,
+            x_label,
+            y_label,
+            series: Vec::new(),
+            y_range: None,
+        }
+    }
 
-/// How a [`Series`] is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// A line of this width in pixels.
-    Line(u32),
-    /// A dashed line of this width in pixels.
-    Dashes(u32),
-    /// Dots of this radius in pixels.
-    Dots(u32),
-}
+    /// Sets what is drawn, the lowest first.
+    pub fn with_series(self, series: Vec<Series<'a>>) -> Self {
+        Self { series, ..self }
+    }
 
-/// Colours that go together, the most important first.
-pub mod color {
-    /// Blue.
-    pub const BLUE: [u8; 3] = [31, 95, 168];
-    /// Light blue.
-    pub const LIGHT_BLUE: [u8; 3] = [183, 208, 234];
-    /// Orange.
-    pub const ORANGE: [u8; 3] = [224, 108, 20];
-    /// Green.
-    pub const GREEN: [u8; 3] = [38, 140, 72];
-    /// Light grey.
-    pub const GRAY: [u8; 3] = [178, 178, 184];
-}
+    /// Cuts the vertical axis for training curves: from just under the lowest value of the series to
+    /// the 97th percentile, so that the fall of the first steps does not flatten all the rest. Lines
+    /// are cut at its ends, dots beyond it are drawn on its edge.
+    pub fn without_start(self) -> Self {
+        let points = self.series.iter().flat_map(|series| &series.points);
+        let mut values: Vec<f64> = points.map(|point| point.1).collect();
+        values.retain(|value| value.is_finite());
+        values.sort_by(f64::total_cmp);
+        let (Some(&low), Some(&high)) = (
+            values.first(),
+            values.get(values.len().saturating_sub(1) * 97 / 100),
+        ) else {
+            return self;
+        };
+        let margin = 0.05 * (high - low).max(1e-3 * high.abs());
+        Self {
+            y_range: Some(low - margin..high + margin),
+            ..self
+        }
+    }
 
-impl Chart<'_> {
     /// Writes the chart as a PNG of 960 x 600 pixels.
     ///
     /// # Errors
@@ -194,114 +199,6 @@ impl Chart<'_> {
     }
 }
 
-/// The curve of a training run: the loss of each step, its running mean, and the held-out losses,
-/// `(step, loss)`, if there are any.
-///
-/// # Errors
-///
-/// As [`Chart::save`].
-pub fn save_curve(
-    path: &Path,
-    loss_name: &str,
-    losses: &[f32],
-    held_out: &[(usize, f32)],
-) -> Result<(), RunError> {
-    let steps = |values: &[f64]| (1..).map(f64::from).zip(values.iter().copied()).collect();
-    let raw: Vec<f64> = losses.iter().copied().map(f64::from).collect();
-    let mean = running_mean(&raw, (raw.len() / 50).max(1));
-    let mut series = vec![
-        Series {
-            label: "each step",
-            color: color::LIGHT_BLUE,
-            mark: Mark::Line(1),
-            points: steps(&raw),
-        },
-        Series {
-            label: "running mean",
-            color: color::BLUE,
-            mark: Mark::Line(3),
-            points: steps(&mean),
-        },
-    ];
-    if !held_out.is_empty() {
-        series.push(Series {
-            label: "held out, averaged weights",
-            color: color::ORANGE,
-            mark: Mark::Dots(4),
-            points: held_out
-                .iter()
-                .map(|&(step, loss)| (step as f64 + 1.0, f64::from(loss)))
-                .collect(),
-        });
-    }
-    let chart = Chart {
-        title: "Training",
-        x_label: "step",
-        y_label: loss_name,
-        y_range: range_without_start(&series),
-        series,
-    };
-    chart.save(path)
-}
-
-/// A range for the vertical axis of training curves: from just under the lowest value to the 97th
-/// percentile, so that the fall of the first steps does not flatten all the rest. None where no
-/// value is finite.
-pub fn range_without_start(series: &[Series<'_>]) -> Option<Range<f64>> {
-    let points = series.iter().flat_map(|series| &series.points);
-    let mut values: Vec<f64> = points.map(|point| point.1).collect();
-    values.retain(|value| value.is_finite());
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (*values.first()?, values[(values.len() - 1) * 97 / 100]);
-    let margin = 0.05 * (high - low).max(1e-3 * high.abs());
-    Some(low - margin..high + margin)
-}
-
-/// The mean over the `half` values before and after each, as far as they are numbers.
-fn running_mean(values: &[f64], half: usize) -> Vec<f64> {
-    (0..values.len())
-        .map(|i| {
-            let window = &values[i.saturating_sub(half)..values.len().min(i + half + 1)];
-            let finite = || window.iter().filter(|value| value.is_finite());
-            finite().sum::<f64>() / finite().count() as f64
-        })
-        .collect()
-}
-
-/// The points that are numbers, those beyond a range of y on its ends.
-fn on_edge(points: &[(f64, f64)], range: &Range<f64>) -> Vec<(f64, f64)> {
-    let finite = points.iter().filter(|point| point.1.is_finite());
-    let inside = |&(x, y): &(f64, f64)| (x, y.clamp(range.start, range.end));
-    finite.map(inside).collect()
-}
-
-/// The parts of a line that lie in a range of y, cut where the line crosses its ends.
-fn pieces(points: &[(f64, f64)], range: &Range<f64>) -> Vec<Vec<(f64, f64)>> {
-    let mut pieces = vec![Vec::new()];
-    let inside = |y: f64| (range.start..=range.end).contains(&y);
-    for (i, &(x, y)) in points.iter().enumerate() {
-        if let Some(&(x0, y0)) = i.checked_sub(1).map(|before| &points[before])
-            && inside(y) != inside(y0)
-            && y.is_finite()
-            && y0.is_finite()
-        {
-            let outside = if inside(y) { y0 } else { y };
-            let end = outside.clamp(range.start, range.end);
-            let crossing = x0 + (x - x0) * (end - y0) / (y - y0);
-            pieces
-                .last_mut()
-                .expect("there is one")
-                .push((crossing, end));
-        }
-        if inside(y) {
-            pieces.last_mut().expect("there is one").push((x, y));
-        } else if pieces.last().is_some_and(|piece| !piece.is_empty()) {
-            pieces.push(Vec::new());
-        }
-    }
-    pieces
-}
-
 /// The range of the finite values, widened if it is a point.
 fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     let (low, high) = values
@@ -355,32 +252,16 @@ fn register() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plot::color;
 
     #[test]
-    fn a_curve_has_the_colours_of_its_series() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("curve.png");
-        let losses: Vec<f32> = (0..200)
-            .map(|i| 0.05 + 0.2 / (1.0 + i as f32) + 0.002 * (i % 3) as f32)
-            .collect();
-        save_curve(&path, "loss", &losses, &[(50, 0.06), (150, 0.055)]).unwrap();
-
+    fn marks_have_the_colour_and_the_size_of_their_series() {
         let mut pixels = vec![0; 12 * SIZE[0] * SIZE[1]];
-        let chart = |mark| Chart {
-            title: "t",
-            x_label: "x",
-            y_label: "y",
-            series: vec![Series {
-                label: "",
-                color: color::ORANGE,
-                mark,
-                points: vec![(0.0, 0.0), (1.0, 1.0)],
-            }],
-            y_range: None,
-        };
         let size = SIZE.map(|length| (length * SCALE) as u32);
         let mut inked = |mark| {
-            chart(mark).draw(&mut pixels, size).unwrap();
+            let series = Series::new(mark, vec![(0.0, 0.0), (1.0, 1.0)]).with_color(color::ORANGE);
+            let chart = Chart::new("t", "x", "y").with_series(vec![series]);
+            chart.draw(&mut pixels, size).unwrap();
             let pixels = pixels.chunks(3);
             pixels.filter(|pixel| *pixel == color::ORANGE).count()
         };
@@ -389,45 +270,6 @@ mod tests {
         let dashes = inked(Mark::Dashes(4));
         assert!(thick / 3 < dashes && dashes < thick, "{dashes} {thick}");
         assert!(inked(Mark::Dots(5)) > 0);
-        assert!(path.metadata().unwrap().len() > 5_000);
-    }
-
-    #[test]
-    fn nothing_to_draw_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("curve.png");
-        for losses in [&[][..], &[f32::NAN]] {
-            let error = save_curve(&path, "loss", losses, &[]).unwrap_err();
-            assert!(matches!(error, RunError::Plot { .. }), "{error}");
-        }
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_line_is_cut_where_it_leaves_the_range() {
-        let points = [
-            (0.0, 3.0),
-            (1.0, 1.0),
-            (2.0, 0.5),
-            (3.0, f64::NAN),
-            (4.0, 0.0),
-        ];
-        let cut = pieces(&points, &(0.0..2.0));
-        let expected = [vec![(0.5, 2.0), (1.0, 1.0), (2.0, 0.5)], vec![(4.0, 0.0)]];
-        assert_eq!(cut, expected);
-        let steep = pieces(
-            &[(0.0, 1.0), (1.0, 3.0), (2.0, 3.0), (3.0, 1.0)],
-            &(0.0..2.0),
-        );
-        let expected = [vec![(0.0, 1.0), (0.5, 2.0)], vec![(2.5, 2.0), (3.0, 1.0)]];
-        assert_eq!(steep, expected);
-    }
-
-    #[test]
-    fn the_running_mean_is_centred() {
-        assert_eq!(running_mean(&[1.0, 2.0, 6.0], 1), [1.5, 3.0, 4.0]);
-        let line: Vec<f64> = (0..50).map(f64::from).collect();
-        assert_eq!(running_mean(&line, 5)[5..45], line[5..45]);
     }
 
     #[test]

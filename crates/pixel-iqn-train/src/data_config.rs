@@ -1,0 +1,79 @@
+use std::path::PathBuf;
+
+use pixel_iqn_data::{ImageDataset, md5};
+use serde::{Deserialize, Serialize};
+
+/// Where the images of a run come from.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DataConfig {
+    /// The name of the data set.
+    pub dataset: String,
+    /// The folder that it was read from; `None` for images that come from no folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// One line on the data set: its sizes, and what was held out.
+    pub description: String,
+    /// Height and width of the images, in pixels.
+    pub size: [usize; 2],
+    /// The MD5 of the MD5s of the training images, of their labels and of the held-out images, by
+    /// which a resumed run knows them.
+    pub digest: String,
+    /// The name of each class, where the data set has names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_names: Option<Vec<String>>,
+}
+
+impl DataConfig {
+    /// Describes images in memory that a data set of this name holds.
+    pub fn new(dataset: &str, train: &ImageDataset, held_out: &ImageDataset) -> Self {
+        let [_, height, width] = train.shape();
+        let (images, others) = (train.len(), held_out.len());
+        Self {
+            dataset: dataset.to_owned(),
+            path: None,
+            description: format!("{dataset}: {images} training and {others} held-out images"),
+            size: [height, width],
+            digest: digest(train, held_out),
+            class_names: train.class_names().map(<[String]>::to_vec),
+        }
+    }
+
+    /// Sets the folder that the images were read from.
+    pub fn with_path(self, path: Option<PathBuf>) -> Self {
+        Self { path, ..self }
+    }
+
+    /// Sets the line on the data set.
+    pub fn with_description(self, description: impl Into<String>) -> Self {
+        Self {
+            description: description.into(),
+            ..self
+        }
+    }
+}
+
+/// Computes [`DataConfig::digest`].
+pub(crate) fn digest(train: &ImageDataset, held_out: &ImageDataset) -> String {
+    let labels = train.labels().unwrap_or_default().iter();
+    let labels: Vec<u8> = labels.flat_map(|label| label.to_le_bytes()).collect();
+    let parts = [md5(train.images()), md5(&labels), md5(held_out.images())];
+    md5(parts.concat().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_tells_images_and_labels_apart() {
+        let set = |range| pixel_iqn_data::builtin::generate(0, range, 4, 3).unwrap();
+        let expected = digest(&set(0..2), &set(2..3));
+        assert_eq!(digest(&set(0..2), &set(2..3)), expected);
+        assert_ne!(digest(&set(0..2), &set(3..4)), expected);
+        assert_ne!(digest(&set(0..3), &set(2..3)), expected);
+        let relabelled = set(0..2).with_labels(vec![9, 9], 10).unwrap();
+        assert_ne!(digest(&relabelled, &set(2..3)), expected);
+    }
+}

@@ -1,0 +1,155 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pixel_iqn_core::SampleError;
+use pixel_iqn_score::ScoreError;
+use pixel_iqn_core::weights::WeightsError;
+
+use super::{SettingsError, Source, TrainError};
+
+/// Why a run cannot go on, or its folder cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The folder of a new run has files in it.
+    #[error("{} is not empty: choose another folder, or empty it first", .0.display())]
+    NotEmpty(PathBuf),
+    /// A file that every run has is not there.
+    #[error("{} is missing: is {} the folder of a run, and did it save this?", path.display(), path.parent().unwrap_or(path).display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refused to read or write.
+    #[error("cannot read or write {}{}", path.display(), advice(source))]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A value cannot be written as JSON.
+    #[error("cannot write {} as JSON", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Source,
+    },
+    /// The config cannot be used.
+    #[error("{} cannot be used", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: SettingsError,
+    },
+    /// A setting that was given as text cannot be used.
+    #[error("cannot set `{setting}`")]
+    Setting {
+        /// The setting, as it was given.
+        setting: String,
+        /// What is wrong.
+        source: SettingsError,
+    },
+    /// A checkpoint is damaged, or of another version or program.
+    #[error("the checkpoint {} cannot be used: {reason}", path.display())]
+    Checkpoint {
+        /// The folder of the checkpoint.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is no checkpoint after this number of steps.
+    #[error("there is no checkpoint {}: there are those after {} steps", path.display(), list(steps))]
+    NoCheckpoint {
+        /// Where it would be.
+        path: PathBuf,
+        /// The steps of the checkpoints that there are.
+        steps: Vec<usize>,
+    },
+    /// There are checkpoints, and none of them can be used; the texts say why.
+    #[error("no checkpoint can be used: {}; start again in another folder", .0.join("; "))]
+    NoGoodCheckpoint(Vec<String>),
+    /// The config of a run is not that of its checkpoint.
+    #[error("the config disagrees with the checkpoint {}: {}", path.display(), conflicts.join("; "))]
+    Conflict {
+        /// The folder of the checkpoint.
+        path: PathBuf,
+        /// One text for each field that differs, with both values.
+        conflicts: Vec<String>,
+    },
+    /// Another process works in the folder.
+    #[error("another process trains in {}: wait for it, or end it", .0.display())]
+    Locked(PathBuf),
+    /// The images are not those of the run.
+    #[error(
+        "the images in the data set are not those that the run began with (their digest is {found}, not {expected}): give the right folder with `data.path`"
+    )]
+    OtherImages {
+        /// The digest of the images.
+        found: String,
+        /// The digest in the config.
+        expected: String,
+    },
+    /// Training cannot start or go on.
+    #[error("cannot train")]
+    Train(#[from] TrainError),
+    /// Signals cannot be listened to.
+    #[error("cannot listen for Ctrl-C")]
+    Signals(#[source] io::Error),
+    /// The weights are not those of the config's model.
+    #[error("{} does not fit the model of `config.toml`", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: WeightsError,
+    },
+    /// An image could not be written.
+    #[error(transparent)]
+    Data(#[from] pixel_iqn_data::DataError),
+    /// The model could not be evaluated on held-out images.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// Images could not be sampled.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// A plot could not be drawn.
+    #[error("cannot draw {}: {message}", path.display())]
+    Plot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// What to do about an error of the operating system, whose own words are the source.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": make room on the disk and resume; what was written before is whole"
+        }
+        io::ErrorKind::PermissionDenied => ": check who owns it",
+        _ => "",
+    }
+}
+
+fn list(steps: &[usize]) -> String {
+    match steps {
+        [] => "no".into(),
+        steps => {
+            let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+            steps.join(", ")
+        }
+    }
+}
+
+/// Attaches the path to an I/O error: `fs::read(path).map_err(at(path))`.
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError {
+    |source| RunError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,54 @@
+use pixel_iqn_core::ConfigError;
+use pixel_iqn_core::weights::WeightsError;
+
+use super::Source;
+
+/// Why training cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A field of a [`TrainConfig`](crate::TrainConfig) or a [`RunConfig`](crate::RunConfig) is out
+    /// of range.
+    #[error("`{name}` of the training config must be {range}")]
+    Config {
+        /// The name of the field.
+        name: &'static str,
+        /// What it must be.
+        range: &'static str,
+    },
+    /// The architecture cannot be built.
+    #[error(transparent)]
+    Model(#[from] ConfigError),
+    /// The loss or the gradient is infinite or not a number.
+    #[error(
+        "after {step} steps the loss is {loss} and the norm of the gradient {grad_norm}, with the \
+         learning rate {learning_rate:e}: begin again with a lower learning rate, or resume from an \
+         earlier checkpoint, with `train.skip_bad_steps` to leave out such steps (which gives up \
+         after 100 of them in a row)"
+    )]
+    NotFinite {
+        /// The number of steps done before this one, whose update was not made.
+        step: usize,
+        /// The loss.
+        loss: f32,
+        /// The norm of all gradients together.
+        grad_norm: f32,
+        /// The learning rate of that step.
+        learning_rate: f64,
+    },
+    /// The device failed; the text says how.
+    #[error("the device failed: {0}")]
+    Device(String),
+    /// The weights cannot be read, or are not those of this model.
+    #[error("the state of training does not fit")]
+    State(#[from] WeightsError),
+    /// The state of training is not a safetensors file, or not one of this crate.
+    #[error("the state of training cannot be written or read")]
+    Tensors(#[source] Source),
+}
+
+impl TrainError {
+    pub(crate) fn tensors(error: impl Into<Source>) -> Self {
+        Self::Tensors(error.into())
+    }
+}

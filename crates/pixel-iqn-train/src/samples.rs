@@ -1,0 +1,84 @@
+use core::ops::ControlFlow;
+use std::path::Path;
+
+use pixel_iqn_core::{FinishedRow, Labels, Progress, SampleOptions, Sampler};
+use pixel_iqn_data::save_sheet;
+
+use crate::error::RunError;
+
+/// The pixels that a pixel of a sample is wide in an image grid.
+const SCALE: usize = 3;
+
+/// Samples images and returns their levels, `[count, channels, height, width]`.
+///
+/// # Errors
+///
+/// [`RunError::Sample`] where the options do not fit the model, or the progress broke off. A unit of
+/// the progress is one row of one image.
+pub fn sample_levels(
+    sampler: &dyn Sampler,
+    options: &SampleOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>, RunError> {
+    let mut levels = Vec::new();
+    let [height, _] = options.size;
+    let mut rows = 0;
+    for batch in options.batches(sampler.config())? {
+        let batch_progress = BatchProgress {
+            progress,
+            before: rows,
+            total: options.count * height,
+        };
+        let values = sampler.sample(&batch, &batch_progress)?;
+        rows += batch.dims[0] * height;
+        levels.extend(values.iter().map(|value| (value * 255.0).round() as u8));
+    }
+    Ok(levels)
+}
+
+/// Passes the progress of one batch on as the progress of all.
+struct BatchProgress<'a> {
+    progress: &'a dyn Progress,
+    /// The rows of the batches before.
+    before: usize,
+    /// The rows of all batches.
+    total: usize,
+}
+
+impl Progress for BatchProgress<'_> {
+    fn advance(&self, done: usize, _: usize) -> ControlFlow<()> {
+        self.progress.advance(self.before + done, self.total)
+    }
+
+    fn row(&self, row: &FinishedRow<'_>) {
+        self.progress.row(row);
+    }
+}
+
+/// Samples `count` images of a size and writes them as an image grid: a square, or with a column for each
+/// class of a class-conditional model.
+///
+/// # Errors
+///
+/// [`RunError::Sample`] where the size does not fit the model or the progress broke off, and
+/// [`RunError::Data`] where the file cannot be written. A unit of the progress is one row of one
+/// image.
+pub fn save_samples(
+    path: &Path,
+    sampler: &dyn Sampler,
+    count: usize,
+    size: [usize; 2],
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<(), RunError> {
+    let config = sampler.config();
+    // Spread labels go round the classes.
+    let (labels, columns) = match config.classes {
+        0 => (Labels::None, count.isqrt().max(1)),
+        classes => (Labels::Spread, classes.min(count)),
+    };
+    let options = SampleOptions::new(count, size, seed).with_labels(labels);
+    let levels = sample_levels(sampler, &options, progress)?;
+    let shape = [count, config.channels, size[0], size[1]];
+    Ok(save_sheet(path, &levels, shape, columns, SCALE)?)
+}
