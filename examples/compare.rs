@@ -16,7 +16,7 @@ use anyhow::{Context, ensure};
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
 use common::judging::{ESTIMATES, crps_difference, features, inception_on};
-use pixel_iqn::data::{ImageDataset, NpzWriter, save_sheet};
+use pixel_iqn::data::{ImageDataset, ImageGrid, NpzWriter};
 use pixel_iqn::eval::{
     ConditionalOptions, ConditionalScores, Estimate, FeatureSet, Forecaster, ImageSetOptions,
     ImageSetScores, InceptionV3, KidOptions, LevelDistance, MarginalForecaster,
@@ -564,7 +564,10 @@ fn draw_samples(real: &ImageDataset, judged: &[Judged], path: &Path) -> anyhow::
     }
     let columns = (COLUMNS + 1) * sets.len() - 1;
     let shape = [rows * columns, channels, height, width];
-    save_sheet(path, &sheet, shape, columns, 3)?;
+    ImageGrid::new(&sheet, shape)?
+        .with_columns(columns)
+        .with_scale(3)
+        .save(path)?;
     let names: Vec<&str> = first.map(|judged| judged.contender.title()).collect();
     println!(
         "\nsamples.png, from the left: held-out images, {}",

@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use common::judging::{ESTIMATES, crps_difference, features, inception_on};
 use pixel_iqn::core::PixelModel;
-use pixel_iqn::data::{ImageDataset, OpenOptions, folder, load_npz, save_sheet};
+use pixel_iqn::data::{ImageDataset, ImageGrid, OpenOptions, folder, load_npz};
 use pixel_iqn::eval::{
     ConditionalOptions, ConditionalScores, Estimate, FeatureSet, ForecastOptions, Forecaster,
     ImageSetOptions, InceptionScoreOptions, InceptionV3, KidOptions, MarginalForecaster,
@@ -239,7 +239,10 @@ fn draw_maps(
     }
     let [channels, height, width] = held_out.shape();
     let shape = [3 * indices.len(), channels, height, width];
-    save_sheet(path, &levels, shape, indices.len(), 4)?;
+    ImageGrid::new(&levels, shape)?
+        .with_columns(indices.len())
+        .with_scale(4)
+        .save(path)?;
     println!(
         "wrote {}: images, widths of 90% intervals (white is {widest:.2} of the range), PIT (black \
          is 0, white is 1), by channel",

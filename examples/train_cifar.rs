@@ -16,7 +16,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use common::training::Arithmetic;
-use pixel_iqn::data::{DataError, ImageDataset, Splits, download, save_sheet};
+use pixel_iqn::data::{DataError, ImageDataset, ImageGrid, Splits, download};
 use pixel_iqn::train::{
     Display, End, Inpainting, Interrupter, MarginalQuantiles, ReportConfig, ResumeFrom,
     ScoreOptions, Session, save_samples, score,
@@ -493,13 +493,10 @@ fn draw<M: TrainModel>(job: &Job<'_>, model: M) -> anyhow::Result<()> {
         inpainting.draw(&*sampler, on_row)
     })?;
     let shape = [rows * inpainting.columns(), channels, height, width];
-    save_sheet(
-        &run.file("inpainting.png"),
-        &levels,
-        shape,
-        inpainting.columns(),
-        SCALE,
-    )?;
+    ImageGrid::new(&levels, shape)?
+        .with_columns(inpainting.columns())
+        .with_scale(SCALE)
+        .save(run.file("inpainting.png"))?;
     println!("wrote  samples.png and inpainting.png");
     if let Some(out) = &args.out {
         fs::copy(run.file("samples.png"), out)

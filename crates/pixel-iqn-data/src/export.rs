@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use npyz::npz::file_name_from_array_name;
 use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 
+use crate::atomic::{replace, sync_folder_of, write_atomically};
 use crate::error::{DataError, Result, at, option};
-use crate::sheet::save_png;
+use crate::image_grid::ImageGrid;
 
 /// Writes uint8 images `[N, H, W, C]` as the array `arr_0` of an `.npz` file, as the evaluation
 /// tools of this field read it.
@@ -132,15 +133,17 @@ impl NpzWriter {
                 self.done, self.shape[0]
             )));
         }
-        let mut temporary = self.path.clone().into_os_string();
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
-        self.archive(&temporary).map_err(at(&temporary))?;
-        fs::rename(&temporary, &self.path).map_err(at(&self.path))?;
-        fs::remove_file(&self.part_path).map_err(at(&self.part_path))
+        let Self {
+            path, part_path, ..
+        } = &self;
+        let (path, part_path) = (path.clone(), part_path.clone());
+        replace(&path, |file| self.archive(file))
+            .and_then(|()| sync_folder_of(&path))
+            .map_err(at(&path))?;
+        fs::remove_file(&part_path).map_err(at(&part_path))
     }
 
-    fn archive(&mut self, path: &Path) -> io::Result<()> {
+    fn archive(&mut self, file: &mut File) -> io::Result<()> {
         let [count, channels, height, width] = self.shape;
         let header = format!(
             "{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, {height}, {width}, \
@@ -152,14 +155,15 @@ impl NpzWriter {
         let options = FileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .large_file(true);
-        let mut zip = ZipWriter::new(File::create(path)?);
+        let mut zip = ZipWriter::new(file);
         zip.start_file(file_name_from_array_name("arr_0"), options)?;
         zip.write_all(b"\x93NUMPY\x01\x00")?;
         zip.write_all(&(header.len() as u16).to_le_bytes())?;
         zip.write_all(header.as_bytes())?;
         self.part.seek(SeekFrom::Start(self.start))?;
         io::copy(&mut self.part, &mut zip)?;
-        zip.finish()?.sync_all()
+        zip.finish()?;
+        Ok(())
     }
 }
 
@@ -189,7 +193,7 @@ impl PngFolder {
             Ok(found) if found == text => {}
             Ok(_) => return Err(other_job(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                crate::sheet::write_whole(&note, text.as_bytes())?;
+                write_atomically(&note, text.as_bytes())?;
             }
             Err(error) => return Err(at(&note)(error)),
         }
@@ -211,10 +215,14 @@ impl PngFolder {
     /// As [`save_png`].
     pub fn save(&self, first: usize, levels: &[u8]) -> Result<()> {
         let images = levels.chunks(self.shape.iter().product());
+        let [channels, height, width] = self.shape;
         for (i, image) in images.enumerate() {
-            save_png(&self.file(first + i), image, self.shape, 1)?;
+            let file = self.file(first + i);
+            let png = ImageGrid::new(image, [1, channels, height, width])?.encode(&file)?;
+            replace(&file, |part| part.write_all(&png)).map_err(at(&file))?;
         }
-        Ok(())
+        // Once for all of them: a flush of the folder takes as long as one of a file.
+        sync_folder_of(&self.file(first)).map_err(at(&self.path))
     }
 
     fn file(&self, index: usize) -> PathBuf {

@@ -9,8 +9,9 @@ use std::{fs::File, io::Read, path::Path};
 use flate2::read::MultiGzDecoder;
 
 use crate::{
-    dataset::{ImageDataset, element_count},
+    dataset::ImageDataset,
     error::{DataError, Result, at, format},
+    sizes::element_count,
 };
 
 /// The type byte of unsigned 8-bit elements, the only type that image sets use.

@@ -34,19 +34,22 @@
 //!
 //! # Looking at images
 //!
-//! Samples of a model are tensors too; [`to_levels`] and [`save_sheet`] make a picture of them:
+//! Samples of a model are tensors too; [`to_levels`] and [`ImageGrid`] make a picture of them:
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use pixel_iqn_data::{builtin, save_sheet, to_levels};
+//! use pixel_iqn_data::{ImageGrid, builtin, to_levels};
 //!
 //! let set = builtin::generate(0, 0..6, 32, 3)?;
 //! let batch = set.batch(&[0, 1, 2, 3, 4, 5], None, &Device::flex());
 //! let levels = to_levels(batch.images)?;
 //! # let folder = tempfile::tempdir().unwrap();
-//! # let path = folder.path().join("sheet.png");
+//! # let path = folder.path().join("grid.png");
 //! // Three columns, every pixel twice as wide and high.
-//! save_sheet(&path, &levels, [6, 3, 32, 32], 3, 2)?;
+//! ImageGrid::new(&levels, [6, 3, 32, 32])?
+//!     .with_columns(3)
+//!     .with_scale(2)
+//!     .save(&path)?;
 //! # Ok::<(), pixel_iqn_data::DataError>(())
 //! ```
 //!
@@ -68,27 +71,41 @@ pub mod idx;
 pub mod imagenet32;
 pub mod mnist;
 
+mod atomic;
+mod batch;
 mod checksum;
+mod convert;
 mod dataset;
 #[cfg(feature = "download")]
 mod download;
 mod error;
 mod export;
+mod image_file;
+mod image_grid;
+mod kind;
+mod levels;
 mod loader;
+mod mask;
 mod npz;
 mod open;
 mod rng;
-mod sheet;
+mod sizes;
+mod subset;
 #[cfg(test)]
 mod testing;
 
+pub use atomic::write_atomically;
+pub use batch::ImageBatch;
 pub use checksum::{Checksum, md5};
-pub use dataset::{ImageBatch, ImageDataset};
+pub use dataset::ImageDataset;
 #[cfg(feature = "download")]
 pub use download::{download, fetch};
 pub use error::{DataError, Result};
 pub use export::{NpzWriter, PngFolder};
+pub use image_grid::ImageGrid;
+pub use kind::{DatasetKind, UnknownKind};
+pub use levels::{levels_of, to_level, to_levels};
 pub use loader::{Loader, LoaderConfig};
+pub use mask::Mask;
 pub use npz::{NpzArray, load_npz, read_npz, write_npz};
-pub use open::{DatasetKind, OpenOptions, Splits, open};
-pub use sheet::{save_png, save_sheet, to_levels};
+pub use open::{OpenOptions, Splits, open};

@@ -13,7 +13,8 @@ use burn::tensor::Device;
 use rand_core::Rng;
 
 use crate::{
-    dataset::{ImageBatch, ImageDataset},
+    batch::ImageBatch,
+    dataset::ImageDataset,
     error::{DataError, Result},
     rng::{below, stream},
 };
@@ -157,7 +158,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::to_levels;
+    use crate::levels::to_levels;
 
     /// Images of two pixels, `2 i` and `2 i + 1`.
     fn pairs(len: u8) -> Arc<ImageDataset> {

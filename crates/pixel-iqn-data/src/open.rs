@@ -1,76 +1,19 @@
 //! One door to every data set, for programs that let the user choose.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::path::Path;
 
 use crate::{
     builtin, cifar10,
     dataset::ImageDataset,
     error::{DataError, Result},
     folder::{self, Fit},
-    imagenet32, mnist,
+    imagenet32,
+    kind::DatasetKind,
+    mnist,
 };
 
 /// One image in this many is held out where the source has no test set of its own.
 const HELD_OUT_ONE_IN: usize = 10;
-
-/// The data sets that [`open`] knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DatasetKind {
-    /// [`cifar10`](crate::cifar10).
-    Cifar10,
-    /// [`mnist`](crate::mnist).
-    Mnist,
-    /// [`imagenet32`](crate::imagenet32).
-    Imagenet32,
-    /// [`folder`](crate::folder).
-    Folder,
-    /// [`builtin`](crate::builtin).
-    Builtin,
-}
-
-impl DatasetKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::Cifar10,
-        Self::Mnist,
-        Self::Imagenet32,
-        Self::Folder,
-        Self::Builtin,
-    ];
-
-    /// The name that [`FromStr`] reads and [`Display`](fmt::Display) writes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cifar10 => "cifar10",
-            Self::Mnist => "mnist",
-            Self::Imagenet32 => "imagenet32",
-            Self::Folder => "folder",
-            Self::Builtin => "builtin",
-        }
-    }
-
-    /// All names, for messages.
-    pub(crate) fn choices() -> String {
-        Self::ALL.map(Self::name).join(", ")
-    }
-}
-
-impl fmt::Display for DatasetKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for DatasetKind {
-    type Err = DataError;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        kind.ok_or_else(|| DataError::UnknownKind {
-            given: name.to_owned(),
-        })
-    }
-}
 
 /// What is free about a set that [`open`] opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +73,7 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
     } = options;
     let path = || path.ok_or(DataError::PathNeeded(kind));
     let side = size.unwrap_or(32);
-    let tenth = |set: ImageDataset| {
+    let tenth = |set: ImageDataset| -> Result<_> {
         let (train, held_out) = set.split_every(HELD_OUT_ONE_IN)?;
         Ok((train, held_out, "the last of every ten images".to_owned()))
     };
@@ -184,20 +127,7 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::real_data;
-
-    #[test]
-    fn names_go_there_and_back() {
-        for kind in DatasetKind::ALL {
-            assert_eq!(kind.to_string().parse::<DatasetKind>().unwrap(), kind);
-        }
-        let error = "cifar".parse::<DatasetKind>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown data set \"cifar\": \
-             choose one of cifar10, mnist, imagenet32, folder, builtin"
-        );
-    }
+    use crate::{image_grid::ImageGrid, testing::real_data};
 
     #[test]
     fn the_built_in_set_needs_no_path() {
@@ -224,7 +154,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for index in 0..20 {
             let path = root.path().join(format!("{index:02}.png"));
-            crate::save_png(&path, &[index; 16], [1, 4, 4], 1).unwrap();
+            ImageGrid::new(&[index; 16], [1, 1, 4, 4])
+                .and_then(|image| image.save(&path))
+                .unwrap();
         }
         let options = OpenOptions {
             size: Some(4),

@@ -2,7 +2,7 @@ use core::ops::Range;
 use std::path::Path;
 
 use pixel_iqn_core::{KnownValues, Labels, OnRow, SampleOptions, Sampler};
-use pixel_iqn_data::{ImageDataset, save_sheet};
+use pixel_iqn_data::{ImageDataset, ImageGrid};
 
 use crate::error::RunError;
 
@@ -56,7 +56,8 @@ pub fn save_samples(
     };
     let levels = sample_levels(sampler, &options, on_row)?;
     let shape = [count, config.channels, size[0], size[1]];
-    Ok(save_sheet(path, &levels, shape, columns, SHEET_SCALE)?)
+    let grid = ImageGrid::new(&levels, shape)?.with_columns(columns);
+    Ok(grid.with_scale(SHEET_SCALE).save(path)?)
 }
 
 /// What an inpainting shows.
