@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use common::judging::{ESTIMATES, crps_difference, features, inception_on};
 use pixel_iqn::core::PixelModel;
-use pixel_iqn::data::{ImageDataset, ImageGrid, OpenOptions, folder, load_npz};
+use pixel_iqn::data::{ImageDataset, ImageGrid, OpenOptions, folder};
 use pixel_iqn::eval::{
     ConditionalOptions, ConditionalScores, Estimate, FeatureSet, ForecastOptions, Forecaster,
     ImageSetOptions, InceptionScoreOptions, InceptionV3, KidOptions, MarginalForecaster,
@@ -402,7 +402,7 @@ fn statistics_of(path: &Path) -> anyhow::Result<Option<pixel_iqn::eval::Gaussian
 /// The images of an npz file, of a data set, or of a folder.
 fn load(path: &Path, size: Option<usize>) -> anyhow::Result<ImageDataset> {
     if path.extension().is_some_and(|extension| extension == "npz") {
-        return Ok(load_npz(path)?);
+        return Ok(ImageDataset::from_npz(path)?);
     }
     let text = path.to_string_lossy();
     if let Some((kind, folder)) = text.split_once(':')
@@ -412,10 +412,7 @@ fn load(path: &Path, size: Option<usize>) -> anyhow::Result<ImageDataset> {
             Some(folder) => (folder, true),
             None => (folder, false),
         };
-        let options = OpenOptions {
-            size,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().with_size(size);
         let splits = pixel_iqn::data::open(kind, Some(Path::new(folder)), &options)?;
         return Ok(match held_out {
             true => splits.held_out,

@@ -190,3 +190,11 @@ pub(crate) fn option(
         expected,
     }
 }
+
+/// An output that an interrupted job of another kind left.
+pub(crate) fn other_job(path: &Path) -> DataError {
+    DataError::Inconsistent(format!(
+        "{} belongs to another job: delete it, or choose another path",
+        path.display()
+    ))
+}

@@ -29,6 +29,7 @@ const FOLDERS: [&str; 2] = ["imagenet32", "imagenet-sample-32x32"];
 
 /// The parts of ImageNet 32x32 that were found.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Imagenet32 {
     /// The training images.
     pub train: ImageDataset,

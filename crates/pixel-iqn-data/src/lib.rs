@@ -13,13 +13,13 @@
 //! use burn::tensor::Device;
 //! use pixel_iqn_data::{DatasetKind, Loader, LoaderConfig, OpenOptions, open};
 //!
-//! let options = OpenOptions { size: Some(16), count: 100, ..OpenOptions::default() };
+//! let options = OpenOptions::new().with_size(16).with_count(100);
 //! let splits = open(DatasetKind::Builtin, None, &options)?;
 //! println!("{}", splits.description);
 //!
 //! // Endless shuffled batches for training, prepared in a thread; the last argument is the step
 //! // to resume from.
-//! let config = LoaderConfig { flip: true, ..LoaderConfig::new(8) };
+//! let config = LoaderConfig::new(8).with_flip(true);
 //! let device = Device::flex();
 //! let loader = Loader::new(Arc::new(splits.train), config, device.clone(), 0)?;
 //! for batch in loader.take(3) {
@@ -79,7 +79,6 @@ mod dataset;
 #[cfg(feature = "download")]
 mod download;
 mod error;
-mod export;
 mod image_file;
 mod image_grid;
 mod kind;
@@ -87,7 +86,9 @@ mod levels;
 mod loader;
 mod mask;
 mod npz;
+mod npz_writer;
 mod open;
+mod png_folder;
 mod rng;
 mod sizes;
 mod subset;
@@ -101,11 +102,12 @@ pub use dataset::ImageDataset;
 #[cfg(feature = "download")]
 pub use download::{download, fetch};
 pub use error::{DataError, Result};
-pub use export::{NpzWriter, PngFolder};
 pub use image_grid::ImageGrid;
 pub use kind::{DatasetKind, UnknownKind};
 pub use levels::{levels_of, to_level, to_levels};
 pub use loader::{Loader, LoaderConfig};
 pub use mask::Mask;
-pub use npz::{NpzArray, load_npz, read_npz, write_npz};
+pub use npz::{NpzArray, read_npz, write_npz};
+pub use npz_writer::NpzWriter;
 pub use open::{OpenOptions, Splits, open};
+pub use png_folder::PngFolder;

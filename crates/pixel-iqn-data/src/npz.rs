@@ -73,32 +73,35 @@ pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
     write_atomically(path, &encode().map_err(at(path))?)
 }
 
-/// Reads the images, uint8 `[N, H, W, C]` or `[N, H, W]`, that [`NpzWriter`](crate::NpzWriter) and
-/// other tools of this field write as the array `arr_0`.
-///
-/// # Errors
-///
-/// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format) where there are no such images.
-pub fn load_npz(path: &Path) -> Result<ImageDataset> {
-    let file = BufReader::new(File::open(path).map_err(at(path))?);
-    let mut archive = NpzArchive::new(file).map_err(at(path))?;
-    let (shape, kind, bytes) = array(&mut archive, path, "arr_0")?;
-    let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
-    let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
-    let (height, width, channels) = match sizes[..] {
-        [_, height, width] if is_bytes => (height, width, 1),
-        [_, height, width, channels] if is_bytes => (height, width, channels),
-        _ => {
-            let expected = "uint8 images of shape (N, H, W, C) as arr_0";
-            return Err(format(path, 0, expected, format!("{sizes:?} of {kind}")));
+impl ImageDataset {
+    /// Reads the images, uint8 `[N, H, W, C]` or `[N, H, W]`, that [`NpzWriter`](crate::NpzWriter) and
+    /// other tools of this field write as the array `arr_0`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format) where there are no such images.
+    pub fn from_npz(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = BufReader::new(File::open(path).map_err(at(path))?);
+        let mut archive = NpzArchive::new(file).map_err(at(path))?;
+        let (shape, kind, bytes) = array(&mut archive, path, "arr_0")?;
+        let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+        let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
+        let (height, width, channels) = match sizes[..] {
+            [_, height, width] if is_bytes => (height, width, 1),
+            [_, height, width, channels] if is_bytes => (height, width, channels),
+            _ => {
+                let expected = "uint8 images of shape (N, H, W, C) as arr_0";
+                return Err(format(path, 0, expected, format!("{sizes:?} of {kind}")));
+            }
+        };
+        let plane = height * width;
+        let mut images = Vec::with_capacity(bytes.len());
+        for image in bytes.chunks_exact((plane * channels).max(1)) {
+            images.extend((0..image.len()).map(|i| image[i % plane * channels + i / plane]));
         }
-    };
-    let plane = height * width;
-    let mut images = Vec::with_capacity(bytes.len());
-    for image in bytes.chunks_exact((plane * channels).max(1)) {
-        images.extend((0..image.len()).map(|i| image[i % plane * channels + i / plane]));
+        ImageDataset::new(images, [channels, height, width])
     }
-    ImageDataset::new(images, [channels, height, width])
 }
 
 /// The numbers of an array in the order of its bytes; none for other types.
@@ -276,7 +279,7 @@ mod tests {
         let mut writer = crate::NpzWriter::open(&path, [2, 2, 3, 2], "test").unwrap();
         writer.append(&images).unwrap();
         writer.finish().unwrap();
-        let set = load_npz(&path).unwrap();
+        let set = ImageDataset::from_npz(&path).unwrap();
         assert_eq!((set.shape(), set.images()), ([2, 3, 2], &images[..]));
     }
 }

@@ -15,8 +15,16 @@ use crate::{
 /// One image in this many is held out where the source has no test set of its own.
 const HELD_OUT_ONE_IN: usize = 10;
 
-/// What is free about a set that [`open`] opens.
+/// The options of [`open`]: the size of the images, and what the built-in set draws.
+///
+/// ```
+/// use pixel_iqn_data::OpenOptions;
+///
+/// let options = OpenOptions::new().with_size(16).with_count(1_000);
+/// assert_eq!((options.size, options.channels), (Some(16), 3));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// Height and width of the images, from 1 to 4096. `folder` and `builtin` make them of this
     /// size, 32 without it; the images of the other sets are
@@ -30,9 +38,10 @@ pub struct OpenOptions {
     pub seed: u64,
 }
 
-impl Default for OpenOptions {
-    /// Colour images of the usual size, 10,000 of them from the built-in set with seed 0.
-    fn default() -> Self {
+impl OpenOptions {
+    /// Creates the options for colour images of the usual size, 10,000 of them from the built-in
+    /// set with seed 0.
+    pub fn new() -> Self {
         Self {
             size: None,
             channels: 3,
@@ -40,10 +49,40 @@ impl Default for OpenOptions {
             seed: 0,
         }
     }
+
+    /// Sets the height and width of the images; `None` is the usual size of the set.
+    pub fn with_size(self, size: impl Into<Option<usize>>) -> Self {
+        Self {
+            size: size.into(),
+            ..self
+        }
+    }
+
+    /// Sets the channels of the images of `folder` and `builtin`: 3 for colour, 1 for grey.
+    pub fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+
+    /// Sets the number of training images of `builtin`.
+    pub fn with_count(self, count: usize) -> Self {
+        Self { count, ..self }
+    }
+
+    /// Sets the seed of `builtin`.
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A data set in its two parts.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Splits {
     /// The images to train on.
     pub train: ImageDataset,
@@ -131,11 +170,7 @@ mod tests {
 
     #[test]
     fn the_built_in_set_needs_no_path() {
-        let options = OpenOptions {
-            size: Some(8),
-            count: 30,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().with_size(8).with_count(30);
         let splits = open(DatasetKind::Builtin, None, &options).unwrap();
         assert_eq!((splits.train.len(), splits.held_out.len()), (30, 3));
         assert_eq!(
@@ -158,11 +193,7 @@ mod tests {
                 .and_then(|image| image.save(&path))
                 .unwrap();
         }
-        let options = OpenOptions {
-            size: Some(4),
-            channels: 1,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().with_size(4).with_channels(1);
         let splits = open(DatasetKind::Folder, Some(root.path()), &options).unwrap();
         assert_eq!(splits.train.len(), 18);
         assert_eq!(splits.held_out.images(), [[9; 16], [19; 16]].concat());
@@ -179,7 +210,7 @@ mod tests {
             let Some(path) = real_data(folder) else {
                 return;
             };
-            let splits = open(kind, path.parent(), &OpenOptions::default()).unwrap();
+            let splits = open(kind, path.parent(), &OpenOptions::new()).unwrap();
             assert!(splits.description.starts_with(kind.name()));
             assert!(splits.held_out.len() * 11 >= splits.train.len());
         }

@@ -61,11 +61,9 @@ impl<M: TrainModel> Session<M> {
     fn steps(&mut self, events: &mut Events<M>) -> Result<End, RunError> {
         let train = &self.config.train;
         let (steps, leg) = (train.steps, self.leg());
-        let loader = LoaderConfig {
-            seed: train.seed,
-            flip: train.flip,
-            ..LoaderConfig::new(train.batch)
-        };
+        let loader = LoaderConfig::new(train.batch)
+            .with_seed(train.seed)
+            .with_flip(train.flip);
         let first = self.steps_done();
         let device = self.trainer.device();
         let mut loader = Loader::new(self.train.clone(), loader, device, first as u64)?;
