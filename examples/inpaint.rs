@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use pixel_iqn::data::folder::{self, Fit};
-use pixel_iqn::data::{ImageDataset, save_sheet};
+use pixel_iqn::data::{ImageDataset, ImageGrid};
 use pixel_iqn::train::Inpainting;
 use pixel_iqn::{RunConfig, RunDir};
 
@@ -120,7 +120,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         inpainting.draw(&*sampler, on_row)
     })?;
     let shape = [args.count * inpainting.columns(), channels, height, width];
-    save_sheet(&args.out, &levels, shape, inpainting.columns(), 3)?;
+    ImageGrid::new(&levels, shape)?
+        .with_columns(inpainting.columns())
+        .with_scale(3)
+        .save(&args.out)?;
     println!("wrote {}", args.out.display());
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use pixel_iqn::data::{DataError, NpzWriter, PngFolder, save_sheet};
+use pixel_iqn::data::{DataError, ImageGrid, NpzWriter, PngFolder};
 use pixel_iqn::train::{Weights, sample_levels};
 use pixel_iqn::{Labels, RunConfig, RunDir, SampleOptions, Sampler, TauSource};
 
@@ -142,7 +142,8 @@ fn run(args: Args) -> anyhow::Result<()> {
                 Labels::Spread => config.model.classes.min(shape[0]),
                 _ => shape[0].isqrt().max(1),
             };
-            save_sheet(&args.out, &levels, shape, columns, 3).context(written)?;
+            let grid = ImageGrid::new(&levels, shape)?.with_columns(columns);
+            grid.with_scale(3).save(&args.out).context(written)?;
         }
         "npz" => {
             // The order of the images is that of the file: which they are is part of the job.

@@ -53,10 +53,7 @@ impl DataArgs {
 
     /// Opens a data set in the folder of `--data`.
     pub fn open(&self, kind: DatasetKind) -> Result<Splits, DataError> {
-        let options = OpenOptions {
-            size: self.size,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().with_size(self.size);
         pixel_iqn::data::open(kind, Some(self.folder()), &options)
     }
 }

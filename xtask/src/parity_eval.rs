@@ -48,7 +48,7 @@ pub fn scratch_folder(name: &str) -> anyhow::Result<PathBuf> {
 /// The first training images and the first held-out images of CIFAR-10, which are also written to
 /// a.npz and b.npz.
 pub fn images(data: &Path, count: usize, folder: &Path) -> anyhow::Result<[ImageDataset; 2]> {
-    let splits = pixel_iqn::data::open(DatasetKind::Cifar10, Some(data), &OpenOptions::default())
+    let splits = pixel_iqn::data::open(DatasetKind::Cifar10, Some(data), &OpenOptions::new())
         .context("CIFAR-10 is needed: give its folder with --data")?;
     let sets = [splits.train.take(count)?, splits.held_out.take(count)?];
     for (set, name) in sets.iter().zip(["a.npz", "b.npz"]) {

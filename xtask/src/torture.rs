@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use pixel_iqn::core::Noise;
-use pixel_iqn::data::{builtin, save_png};
+use pixel_iqn::data::{ImageGrid, builtin};
 
 /// Train, end the program at random moments, resume, and compare with an undisturbed run
 #[derive(clap::Args, Debug)]
@@ -154,12 +154,9 @@ fn vanishing(program: &Program, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(&images)?;
     let set = builtin::generate(0, 0..200, 32, 3)?;
     for i in 0..set.len() {
-        save_png(
-            &images.join(format!("{i:03}.png")),
-            set.image(i),
-            set.shape(),
-            1,
-        )?;
+        let [channels, height, width] = set.shape();
+        ImageGrid::new(set.image(i), [1, channels, height, width])?
+            .save(images.join(format!("{i:03}.png")))?;
     }
     let path = images.display().to_string();
     let data = ["--dataset", "folder", "--data", &path];

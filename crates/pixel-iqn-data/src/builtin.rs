@@ -11,8 +11,9 @@ use rand_core::Rng;
 
 use crate::{
     dataset::ImageDataset,
-    error::{Result, check_image_options, option},
+    error::{Result, option},
     rng::{below, stream, uniform},
+    sizes::check_image_options,
 };
 
 /// The classes in the order of the labels.

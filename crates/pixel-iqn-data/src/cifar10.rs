@@ -61,6 +61,7 @@ const PER_BATCH: usize = 10_000;
 
 /// The images of CIFAR-10 that were found.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Cifar10 {
     /// The five training batches in order, 50,000 images.
     pub train: ImageDataset,
@@ -70,14 +71,15 @@ pub struct Cifar10 {
 
 /// Which images [`Cifar10::hold_out`] holds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeldOut {
+#[non_exhaustive]
+pub enum HeldOutSource {
     /// The official test batch: results compare with published ones.
     TestBatch,
     /// The fifth training batch, because the test batch is missing.
     LastTrainingBatch,
 }
 
-impl fmt::Display for HeldOut {
+impl fmt::Display for HeldOutSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TestBatch => "official test batch",
@@ -94,13 +96,13 @@ impl Cifar10 {
     ///
     /// [`DataError::Inconsistent`] if the test batch is missing and the training set has fewer
     /// than five images; what [`load`] returns has more.
-    pub fn hold_out(self) -> Result<(ImageDataset, ImageDataset, HeldOut)> {
+    pub fn hold_out(self) -> Result<(ImageDataset, ImageDataset, HeldOutSource)> {
         match self.test {
-            Some(test) => Ok((self.train, test, HeldOut::TestBatch)),
+            Some(test) => Ok((self.train, test, HeldOutSource::TestBatch)),
             None => {
                 let len = self.train.len();
                 let (train, held_out) = self.train.split(len - len / 5..len)?;
-                Ok((train, held_out, HeldOut::LastTrainingBatch))
+                Ok((train, held_out, HeldOutSource::LastTrainingBatch))
             }
         }
     }
@@ -125,7 +127,7 @@ pub fn load(path: &Path) -> Result<Cifar10> {
 ///
 /// [`DataError::Empty`] without a record, [`DataError::Format`] for a cut record or a label above
 /// nine.
-pub fn parse(path: &Path, bytes: &[u8]) -> Result<ImageDataset> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<ImageDataset> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     append(path, bytes, &mut images, &mut labels)?;
     dataset(images, labels)
@@ -339,7 +341,7 @@ mod tests {
             let test = cifar.test.as_ref().unwrap();
             assert_eq!(test.image(1), &batches[5][RECORD + 1..]);
             assert_eq!(test.labels(), Some(&[5, 6][..]));
-            assert_eq!(cifar.hold_out().unwrap().2, HeldOut::TestBatch);
+            assert_eq!(cifar.hold_out().unwrap().2, HeldOutSource::TestBatch);
         }
     }
 
@@ -349,7 +351,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write_folder(root.path(), &batches[..5]);
         let (train, held_out, from) = load_checked(root.path(), &md5).unwrap().hold_out().unwrap();
-        assert_eq!(from, HeldOut::LastTrainingBatch);
+        assert_eq!(from, HeldOutSource::LastTrainingBatch);
         assert_eq!((train.len(), held_out.len()), (8, 2));
         assert_eq!(held_out.image(0), &batches[4][1..RECORD]);
     }

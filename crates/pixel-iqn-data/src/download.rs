@@ -11,11 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ureq::{Agent, Body, http::Response};
 
 use crate::{
+    atomic::sync_folder_of,
     checksum::Checksum,
     cifar10,
     error::{DataError, Result, at},
+    kind::DatasetKind,
     mnist,
-    open::DatasetKind,
 };
 
 const CIFAR10_URL: &str = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
@@ -110,7 +111,10 @@ pub fn fetch(url: &str, checksum: Checksum<'_>, target: &Path) -> Result<()> {
         fs::remove_file(&part).map_err(at(&part))?;
         return checked;
     }
-    fs::rename(&part, target).map_err(at(target))
+    // The content was flushed when it was written.
+    fs::rename(&part, target)
+        .and_then(|()| sync_folder_of(target))
+        .map_err(at(target))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

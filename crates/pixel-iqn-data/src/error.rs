@@ -1,8 +1,14 @@
 //! What can go wrong between a file and a batch.
 
-use std::{io, path::PathBuf};
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+};
 
-use crate::open::DatasetKind;
+use burn::tensor::TensorReadError;
+
+use crate::kind::{DatasetKind, UnknownKind};
 
 /// The result of every fallible function of this crate.
 pub type Result<T, E = DataError> = std::result::Result<T, E>;
@@ -63,8 +69,8 @@ pub enum DataError {
     Image {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
-        source: image::ImageError,
+        /// What the decoder or encoder said.
+        source: Box<dyn Error + Send + Sync>,
     },
 
     /// A folder or a file holds no image.
@@ -87,12 +93,9 @@ pub enum DataError {
         len: usize,
     },
 
-    /// A name that is no [`DatasetKind`].
-    #[error("unknown data set {given:?}: choose one of {}", DatasetKind::choices())]
-    UnknownKind {
-        /// The name as it was given.
-        given: String,
-    },
+    /// A name is not the name of a [`DatasetKind`].
+    #[error(transparent)]
+    UnknownKind(#[from] UnknownKind),
 
     /// A data set that lives in files was opened without a path.
     #[error("the data set {0} needs the path of its folder")]
@@ -127,22 +130,42 @@ pub enum DataError {
     #[error("the data set {0} cannot be downloaded: it has no official public address")]
     NoAddress(DatasetKind),
 
-    /// A tensor could not be read back from its device, or holds a value that is no number.
-    #[error("cannot turn the tensor into image levels: {0}")]
-    Tensor(String),
+    /// A value that should become an 8-bit level is infinite or NaN.
+    #[error("value {index} is {value}, but only a finite number can become an image level")]
+    NotFinite {
+        /// The position of the value in the slice, or in the elements of the tensor.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+
+    /// A tensor could not be read back from its device.
+    #[error("cannot read a tensor back from its device")]
+    Tensor(#[from] TensorReadError),
 }
 
 /// Attaches the path to an I/O error: `fs::read(path).map_err(at(path))`.
-pub(crate) fn at(path: &std::path::Path) -> impl FnOnce(io::Error) -> DataError {
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> DataError {
     |source| DataError::Io {
         path: path.to_owned(),
         source,
     }
 }
 
+/// Attaches the path to what a decoder or encoder said: `decode().map_err(image(path))`.
+pub(crate) fn image<E>(path: &Path) -> impl FnOnce(E) -> DataError
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    |source| DataError::Image {
+        path: path.to_owned(),
+        source: source.into(),
+    }
+}
+
 /// A [`DataError::Format`].
 pub(crate) fn format(
-    path: &std::path::Path,
+    path: &Path,
     offset: usize,
     expected: impl Into<String>,
     found: impl Into<String>,
@@ -168,11 +191,10 @@ pub(crate) fn option(
     }
 }
 
-/// Checks what every source with a free size takes: square images of 1 or 3 channels.
-pub(crate) fn check_image_options(size: usize, channels: usize) -> Result<()> {
-    match (size, channels) {
-        (1..=4096, 1 | 3) => Ok(()),
-        (1..=4096, _) => Err(option("channels", channels, "1 or 3")),
-        _ => Err(option("size", size, "from 1 to 4096")),
-    }
+/// An output that an interrupted job of another kind left.
+pub(crate) fn other_job(path: &Path) -> DataError {
+    DataError::Inconsistent(format!(
+        "{} belongs to another job: delete it, or choose another path",
+        path.display()
+    ))
 }

@@ -1,4 +1,4 @@
-//! Any folder of image files.
+//! Folders of image files, with or without classes.
 
 use std::{
     fs::{self, File},
@@ -6,27 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits, imageops::FilterType};
+use image::ImageFormat;
 
 use crate::{
     dataset::ImageDataset,
-    error::{DataError, Result, at, check_image_options, format},
+    error::{DataError, Result, at, format},
+    image_file,
+    sizes::check_image_options,
 };
 
-/// Memory that decoding one image may take: 256 MiB, above a photograph of 60 megapixels.
-const DECODE_LIMIT: u64 = 256 << 20;
-
-/// How images become the size of the set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fit {
-    /// The largest square in the middle is cut out and scaled with a triangle filter, which
-    /// averages over all covered pixels and does not ring at edges. An image that has the size
-    /// already keeps its levels.
-    #[default]
-    CropAndScale,
-    /// An image of another size is an error.
-    Exact,
-}
+pub use crate::image_file::Fit;
 
 /// Where a flat folder has its classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,32 +43,47 @@ pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<Image
     load_with(path, size, channels, fit, FlatClasses::Unlabelled)
 }
 
-/// Height and width of the first image of a folder, in the order of [`load`].
+/// Reads the height and width of the first image of a folder, in the order of [`load`].
 ///
 /// # Errors
 ///
 /// [`DataError::Empty`] where there is none, [`DataError::Image`] where it cannot be read, and
 /// [`DataError::Io`].
 pub fn first_size(path: &Path) -> Result<[usize; 2]> {
-    let empty = |path: &Path| DataError::Empty {
-        path: path.to_owned(),
-    };
     let (mut files, folders) = list(path)?;
     if let Some(folder) = folders.first() {
         files = list(folder)?.0;
     }
-    let file = files.first().ok_or_else(|| empty(path))?;
-    let reader = ImageReader::open(file).map_err(at(file))?;
-    let reader = reader.with_guessed_format().map_err(at(file))?;
-    let (width, height) = reader
-        .into_dimensions()
-        .map_err(|source| DataError::Image {
-            path: file.clone(),
-            source,
-        })?;
-    Ok([height as usize, width as usize])
+    let file = files.first().ok_or_else(|| DataError::Empty {
+        path: path.to_owned(),
+    })?;
+    image_file::size(file)
 }
 
+impl ImageDataset {
+    /// Reads a folder of image files as a set of colour images, `[N, 3, size, size]`.
+    ///
+    /// Subfolders are classes, in the order of their names; a folder without subfolders has none.
+    /// This is [`folder::load`](load) with 3 channels and [`Fit::CropAndScale`]; for grey images
+    /// call [`into_grey`](Self::into_grey) on the set.
+    ///
+    /// ```no_run
+    /// use pixel_iqn_data::ImageDataset;
+    ///
+    /// let images = ImageDataset::from_folder("photos", 32)?;
+    /// println!("{} images of {} classes", images.len(), images.classes());
+    /// # Ok::<(), pixel_iqn_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`folder::load`](load).
+    pub fn from_folder(path: impl AsRef<Path>, size: usize) -> Result<Self> {
+        load(path.as_ref(), size, 3, Fit::CropAndScale)
+    }
+}
+
+/// Does what [`load`] does; `flat` says where a folder without subfolders has its classes.
 pub(crate) fn load_with(
     path: &Path,
     size: usize,
@@ -130,11 +134,8 @@ pub(crate) fn load_with(
         });
     }
 
-    let mut images = Vec::with_capacity(class_of_file.len() * channels * size * size);
-    for (file, _) in &class_of_file {
-        images.extend(planar(&read(file, size, fit)?, channels));
-    }
-    let set = ImageDataset::new(images, [channels, size, size])?;
+    let files = class_of_file.iter().map(|(file, _)| file);
+    let set = image_file::load(files, size, channels, fit)?;
     if folders.is_empty() && flat == FlatClasses::Unlabelled {
         return Ok(set);
     }
@@ -204,54 +205,11 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// Decodes one image and brings it to `size` x `size`.
-fn read(path: &Path, size: usize, fit: Fit) -> Result<DynamicImage> {
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(DECODE_LIMIT);
-    let reader = ImageReader::open(path).map_err(at(path))?;
-    let mut reader = reader.with_guessed_format().map_err(at(path))?;
-    reader.limits(limits);
-    let image = reader.decode().map_err(|source| DataError::Image {
-        path: path.to_owned(),
-        source,
-    })?;
-    let (width, height) = (image.width(), image.height());
-    let target = size as u32;
-    if (width, height) == (target, target) {
-        return Ok(image);
-    }
-    match fit {
-        Fit::Exact => Err(format(
-            path,
-            0,
-            format!("an image of {size} x {size}"),
-            format!("{width} x {height}"),
-        )),
-        Fit::CropAndScale => {
-            let side = width.min(height);
-            let square = image.crop_imm((width - side) / 2, (height - side) / 2, side, side);
-            Ok(square.resize_exact(target, target, FilterType::Triangle))
-        }
-    }
-}
-
-/// The levels of an image channel by channel.
-fn planar(image: &DynamicImage, channels: usize) -> Vec<u8> {
-    if channels == 1 {
-        return image.to_luma8().into_raw();
-    }
-    let rgb = image.to_rgb8();
-    (0..channels)
-        .flat_map(|channel| rgb.pixels().map(move |pixel| pixel[channel]))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use image::RgbImage;
 
     use super::*;
-    use crate::testing::mutate;
 
     fn save(path: &Path, width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -274,6 +232,19 @@ mod tests {
         assert_eq!(set.class_names().unwrap(), ["a", "b"]);
         assert_eq!(set.image(0), [6, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 8]);
         assert_eq!(set.image(2), [0, 1, 0, 1, 0, 0, 1, 1, 9, 9, 9, 9]);
+        assert_eq!(ImageDataset::from_folder(root.path(), 2).unwrap(), set);
+        assert_eq!(first_size(root.path()).unwrap(), [2, 2]);
+    }
+
+    #[test]
+    fn from_folder_crops_and_scales_in_colour() {
+        let root = tempfile::tempdir().unwrap();
+        save(&root.path().join("wide.png"), 8, 4, |x, _| {
+            [if (2..6).contains(&x) { 40 } else { 255 }, 50, 60]
+        });
+        let set = ImageDataset::from_folder(root.path(), 2).unwrap();
+        assert_eq!((set.shape(), set.labels()), ([3, 2, 2], None));
+        assert_eq!(set.image(0), [[40; 4], [50; 4], [60; 4]].concat());
     }
 
     #[test]
@@ -299,23 +270,6 @@ mod tests {
         let set = load_with(root.path(), 2, 1, Fit::Exact, flat).unwrap();
         assert_eq!(set.labels(), Some(&[0, 0, 1][..]));
         assert_eq!(set.class_names().unwrap(), ["n1", "n2"]);
-    }
-
-    #[test]
-    fn other_sizes_are_cropped_and_scaled_or_refused() {
-        let root = tempfile::tempdir().unwrap();
-        // Bright columns to the left and right, which the crop removes.
-        let level = |x| if (2..6).contains(&x) { 40 } else { 255 };
-        save(&root.path().join("wide.png"), 8, 4, |x, _| [level(x); 3]);
-        let set = load(root.path(), 2, 1, Fit::CropAndScale).unwrap();
-        assert_eq!(set.image(0), [40; 4]);
-        let error = load(root.path(), 2, 1, Fit::Exact).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("expected an image of 2 x 2, found 8 x 4"),
-            "{error}"
-        );
     }
 
     #[test]
@@ -347,23 +301,5 @@ mod tests {
                 ..
             })
         ));
-    }
-
-    fn png() -> Vec<u8> {
-        let mut bytes = std::io::Cursor::new(Vec::new());
-        let image = RgbImage::from_fn(4, 4, |x, y| image::Rgb([x as u8, y as u8, 200]));
-        image.write_to(&mut bytes, ImageFormat::Png).unwrap();
-        bytes.into_inner()
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_damaged_image_never_panics(bytes in mutate(png())) {
-            let root = tempfile::tempdir().unwrap();
-            fs::write(root.path().join("x.png"), bytes).unwrap();
-            if let Ok(set) = load(root.path(), 4, 3, Fit::Exact) {
-                proptest::prop_assert_eq!(set.images().len(), 48);
-            }
-        }
     }
 }

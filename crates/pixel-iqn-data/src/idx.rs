@@ -9,8 +9,9 @@ use std::{fs::File, io::Read, path::Path};
 use flate2::read::MultiGzDecoder;
 
 use crate::{
-    dataset::{ImageDataset, element_count},
+    dataset::ImageDataset,
     error::{DataError, Result, at, format},
+    sizes::element_count,
 };
 
 /// The type byte of unsigned 8-bit elements, the only type that image sets use.
@@ -20,11 +21,11 @@ const MAX_LEN: u64 = 1 << 30;
 
 /// An array of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdxArray {
+pub(crate) struct IdxArray {
     /// Length of each dimension, the slowest first.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// The elements; as many as the product of `shape`.
-    pub data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
 }
 
 /// Reads a set from a file of images `[N, height, width]` and a file of labels `[N]`, each below
@@ -48,7 +49,7 @@ pub fn load(images: &Path, labels: &Path, classes: usize) -> Result<ImageDataset
 ///
 /// [`DataError::Format`] if the header is not one of unsigned bytes, or if there are more or fewer
 /// elements than it announces.
-pub fn parse(path: &Path, mut bytes: Vec<u8>) -> Result<IdxArray> {
+pub(crate) fn parse(path: &Path, mut bytes: Vec<u8>) -> Result<IdxArray> {
     let cut = || format(path, bytes.len(), "more of the idx header", "the end");
     let &[zero_0, zero_1, kind, rank] = bytes.first_chunk().ok_or_else(cut)?;
     if [zero_0, zero_1, kind] != [0, 0, UNSIGNED_BYTE] {

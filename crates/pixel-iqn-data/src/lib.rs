@@ -13,13 +13,13 @@
 //! use burn::tensor::Device;
 //! use pixel_iqn_data::{DatasetKind, Loader, LoaderConfig, OpenOptions, open};
 //!
-//! let options = OpenOptions { size: Some(16), count: 100, ..OpenOptions::default() };
+//! let options = OpenOptions::new().with_size(16).with_count(100);
 //! let splits = open(DatasetKind::Builtin, None, &options)?;
 //! println!("{}", splits.description);
 //!
 //! // Endless shuffled batches for training, prepared in a thread; the last argument is the step
 //! // to resume from.
-//! let config = LoaderConfig { flip: true, ..LoaderConfig::new(8) };
+//! let config = LoaderConfig::new(8).with_flip(true);
 //! let device = Device::flex();
 //! let loader = Loader::new(Arc::new(splits.train), config, device.clone(), 0)?;
 //! for batch in loader.take(3) {
@@ -34,19 +34,22 @@
 //!
 //! # Looking at images
 //!
-//! Samples of a model are tensors too; [`to_levels`] and [`save_sheet`] make a picture of them:
+//! Samples of a model are tensors too; [`to_levels`] and [`ImageGrid`] make a picture of them:
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use pixel_iqn_data::{builtin, save_sheet, to_levels};
+//! use pixel_iqn_data::{ImageGrid, builtin, to_levels};
 //!
 //! let set = builtin::generate(0, 0..6, 32, 3)?;
 //! let batch = set.batch(&[0, 1, 2, 3, 4, 5], None, &Device::flex());
 //! let levels = to_levels(batch.images)?;
 //! # let folder = tempfile::tempdir().unwrap();
-//! # let path = folder.path().join("sheet.png");
+//! # let path = folder.path().join("grid.png");
 //! // Three columns, every pixel twice as wide and high.
-//! save_sheet(&path, &levels, [6, 3, 32, 32], 3, 2)?;
+//! ImageGrid::new(&levels, [6, 3, 32, 32])?
+//!     .with_columns(3)
+//!     .with_scale(2)
+//!     .save(&path)?;
 //! # Ok::<(), pixel_iqn_data::DataError>(())
 //! ```
 //!
@@ -68,27 +71,43 @@ pub mod idx;
 pub mod imagenet32;
 pub mod mnist;
 
+mod atomic;
+mod batch;
 mod checksum;
+mod convert;
 mod dataset;
 #[cfg(feature = "download")]
 mod download;
 mod error;
-mod export;
+mod image_file;
+mod image_grid;
+mod kind;
+mod levels;
 mod loader;
+mod mask;
 mod npz;
+mod npz_writer;
 mod open;
+mod png_folder;
 mod rng;
-mod sheet;
+mod sizes;
+mod subset;
 #[cfg(test)]
 mod testing;
 
+pub use atomic::write_atomically;
+pub use batch::ImageBatch;
 pub use checksum::{Checksum, md5};
-pub use dataset::{ImageBatch, ImageDataset};
+pub use dataset::ImageDataset;
 #[cfg(feature = "download")]
 pub use download::{download, fetch};
 pub use error::{DataError, Result};
-pub use export::{NpzWriter, PngFolder};
+pub use image_grid::ImageGrid;
+pub use kind::{DatasetKind, UnknownKind};
+pub use levels::{levels_of, to_level, to_levels};
 pub use loader::{Loader, LoaderConfig};
-pub use npz::{NpzArray, load_npz, read_npz, write_npz};
-pub use open::{DatasetKind, OpenOptions, Splits, open};
-pub use sheet::{save_png, save_sheet, to_levels};
+pub use mask::Mask;
+pub use npz::{NpzArray, read_npz, write_npz};
+pub use npz_writer::NpzWriter;
+pub use open::{OpenOptions, Splits, open};
+pub use png_folder::PngFolder;

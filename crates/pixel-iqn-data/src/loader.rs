@@ -9,38 +9,31 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use burn::tensor::Device;
+use burn::{config::Config, tensor::Device};
 use rand_core::Rng;
 
 use crate::{
-    dataset::{ImageBatch, ImageDataset},
+    batch::ImageBatch,
+    dataset::ImageDataset,
     error::{DataError, Result},
     rng::{below, stream},
 };
 
-/// How a [`Loader`] draws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The configuration of a [`Loader`].
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoaderConfig {
     /// Images per batch, from 1 to the number of images in the set.
     pub batch: usize,
-    /// Decides the order of every epoch and the flips.
+    /// Seed of the order of every epoch and of the flips.
+    #[config(default = 0)]
     pub seed: u64,
-    /// Mirrors each image left to right with probability one half.
+    /// Whether each image is mirrored left to right with probability one half.
+    #[config(default = false)]
     pub flip: bool,
     /// Batches that are kept ready; 0 prepares the next batch only when one is taken.
+    #[config(default = 3)]
     pub prefetch: usize,
-}
-
-impl LoaderConfig {
-    /// Batches of `batch` images, seed 0, no flips, three batches ahead.
-    pub fn new(batch: usize) -> Self {
-        Self {
-            batch,
-            seed: 0,
-            flip: false,
-            prefetch: 3,
-        }
-    }
 }
 
 /// An endless iterator over the shuffled batches of a set.
@@ -157,7 +150,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::to_levels;
+    use crate::levels::to_levels;
 
     /// Images of two pixels, `2 i` and `2 i + 1`.
     fn pairs(len: u8) -> Arc<ImageDataset> {
@@ -195,11 +188,7 @@ mod tests {
 
     #[test]
     fn a_loader_resumes_exactly() {
-        let config = LoaderConfig {
-            seed: 9,
-            flip: true,
-            ..LoaderConfig::new(3)
-        };
+        let config = LoaderConfig::new(3).with_seed(9).with_flip(true);
         let whole: Vec<_> = start(10, config, 0).take(12).collect();
         for step in [1, 2, 3, 7] {
             for (batch, expected) in start(10, config, step as u64).zip(&whole[step..]) {
@@ -212,10 +201,7 @@ mod tests {
 
     #[test]
     fn flips_mirror_about_half_of_the_images() {
-        let config = LoaderConfig {
-            flip: true,
-            ..LoaderConfig::new(100)
-        };
+        let config = LoaderConfig::new(100).with_flip(true);
         let mut flipped = 0;
         for batch in start(100, config, 0).take(4) {
             let levels = to_levels(batch.images).unwrap();
@@ -231,10 +217,7 @@ mod tests {
     #[test]
     fn seeds_differ() {
         let first = |seed| {
-            let config = LoaderConfig {
-                seed,
-                ..LoaderConfig::new(20)
-            };
+            let config = LoaderConfig::new(20).with_seed(seed);
             start(20, config, 0).next().unwrap().indices
         };
         assert_eq!(first(1), first(1));

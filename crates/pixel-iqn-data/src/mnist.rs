@@ -47,6 +47,7 @@ pub(crate) const FILES: [OfficialFile; 4] = [
 
 /// Both parts of MNIST.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Mnist {
     /// 60,000 digits.
     pub train: ImageDataset,

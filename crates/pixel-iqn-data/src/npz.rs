@@ -13,14 +13,9 @@ use npyz::{
     zip::{CompressionMethod, ZipWriter, result::ZipError, write::FileOptions},
 };
 
+use crate::atomic::write_atomically;
 use crate::dataset::ImageDataset;
-use crate::error::{DataError, Result, at, format};
-use crate::sheet::write_whole;
-
-/// Bytes of one image of ImageNet 32x32, planar RGB.
-const IMAGE: usize = 3 * 32 * 32;
-/// Its labels count from 1.
-const CLASSES: i64 = 1000;
+use crate::error::{Result, at, format};
 
 /// Numbers in double precision, in rows, with their shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +30,7 @@ pub struct NpzArray {
 ///
 /// # Errors
 ///
-/// [`DataError::Io`], and [`DataError::Format`] where an array is not of integers or floating
+/// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format) where an array is not of integers or floating
 /// point numbers of 4 or 8 bytes in C order.
 pub fn read_npz<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Option<NpzArray>; N]> {
     let file = BufReader::new(File::open(path).map_err(at(path))?);
@@ -58,7 +53,7 @@ pub fn read_npz<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Option
 ///
 /// # Errors
 ///
-/// [`DataError::Io`]; the file is then as it was before.
+/// [`DataError::Io`](crate::DataError::Io); the file is then as it was before.
 pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
     let encode = || -> std::io::Result<Vec<u8>> {
         let options = FileOptions::default().compression_method(CompressionMethod::Deflated);
@@ -75,35 +70,38 @@ pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
         bytes.flush()?;
         Ok(bytes.into_inner())
     };
-    write_whole(path, &encode().map_err(at(path))?)
+    write_atomically(path, &encode().map_err(at(path))?)
 }
 
-/// Reads the images, uint8 `[N, H, W, C]` or `[N, H, W]`, that [`NpzWriter`](crate::NpzWriter) and
-/// other tools of this field write as the array `arr_0`.
-///
-/// # Errors
-///
-/// [`DataError::Io`], and [`DataError::Format`] where there are no such images.
-pub fn load_npz(path: &Path) -> Result<ImageDataset> {
-    let file = BufReader::new(File::open(path).map_err(at(path))?);
-    let mut archive = NpzArchive::new(file).map_err(at(path))?;
-    let (shape, kind, bytes) = array(&mut archive, path, "arr_0")?;
-    let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
-    let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
-    let (height, width, channels) = match sizes[..] {
-        [_, height, width] if is_bytes => (height, width, 1),
-        [_, height, width, channels] if is_bytes => (height, width, channels),
-        _ => {
-            let expected = "uint8 images of shape (N, H, W, C) as arr_0";
-            return Err(format(path, 0, expected, format!("{sizes:?} of {kind}")));
+impl ImageDataset {
+    /// Reads the images, uint8 `[N, H, W, C]` or `[N, H, W]`, that [`NpzWriter`](crate::NpzWriter) and
+    /// other tools of this field write as the array `arr_0`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format) where there are no such images.
+    pub fn from_npz(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = BufReader::new(File::open(path).map_err(at(path))?);
+        let mut archive = NpzArchive::new(file).map_err(at(path))?;
+        let (shape, kind, bytes) = array(&mut archive, path, "arr_0")?;
+        let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+        let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
+        let (height, width, channels) = match sizes[..] {
+            [_, height, width] if is_bytes => (height, width, 1),
+            [_, height, width, channels] if is_bytes => (height, width, channels),
+            _ => {
+                let expected = "uint8 images of shape (N, H, W, C) as arr_0";
+                return Err(format(path, 0, expected, format!("{sizes:?} of {kind}")));
+            }
+        };
+        let plane = height * width;
+        let mut images = Vec::with_capacity(bytes.len());
+        for image in bytes.chunks_exact((plane * channels).max(1)) {
+            images.extend((0..image.len()).map(|i| image[i % plane * channels + i / plane]));
         }
-    };
-    let plane = height * width;
-    let mut images = Vec::with_capacity(bytes.len());
-    for image in bytes.chunks_exact((plane * channels).max(1)) {
-        images.extend((0..image.len()).map(|i| image[i % plane * channels + i / plane]));
+        ImageDataset::new(images, [channels, height, width])
     }
-    ImageDataset::new(images, [channels, height, width])
 }
 
 /// The numbers of an array in the order of its bytes; none for other types.
@@ -135,57 +133,15 @@ fn numbers(kind: &TypeStr, bytes: &[u8]) -> Option<Vec<f64>> {
     }
 }
 
-/// Appends the images and labels (from 0) of a batch of ImageNet 32x32, the arrays `data` and
-/// `labels`. `path` serves for messages.
-pub(crate) fn append(
-    path: &Path,
-    reader: impl Read + Seek,
-    images: &mut Vec<u8>,
-    labels: &mut Vec<u32>,
-) -> Result<()> {
-    let mut archive = NpzArchive::new(reader).map_err(at(path))?;
-    let (shape, kind, data) = array(&mut archive, path, "data")?;
-    if !(shape.len() == 2 && shape[1] == IMAGE as u64 && kind.type_char() == TypeChar::Uint)
-        || kind.size_field() != 1
-    {
-        let expected = format!("data of shape (N, {IMAGE}) and type uint8");
-        return Err(format(path, 0, expected, format!("{shape:?} of {kind}")));
-    }
-    let (label_shape, kind, label_bytes) = array(&mut archive, path, "labels")?;
-    let is_integer = matches!(kind.type_char(), TypeChar::Int | TypeChar::Uint);
-    if !is_integer || label_shape.iter().product::<u64>() != shape[0] {
-        let expected = format!("{} integers as labels", shape[0]);
-        return Err(format(
-            path,
-            0,
-            expected,
-            format!("{label_shape:?} of {kind}"),
-        ));
-    }
-    if data.is_empty() {
-        return Err(DataError::Empty {
-            path: path.to_owned(),
-        });
-    }
-    let size = kind.size_field() as usize;
-    for (index, bytes) in label_bytes.chunks_exact(size).enumerate() {
-        match integer(&kind, bytes) {
-            label @ 1..=CLASSES => labels.push((label - 1) as u32),
-            label => {
-                let expected = format!("label {index} in 1..={CLASSES}");
-                return Err(format(path, index * size, expected, label.to_string()));
-            }
-        }
-    }
-    images.extend(data);
-    Ok(())
-}
-
 /// Shape, element type and bytes of an array.
-type Array = (Vec<u64>, TypeStr, Vec<u8>);
+pub(crate) type Array = (Vec<u64>, TypeStr, Vec<u8>);
 
 /// An array in C order.
-fn array<R: Read + Seek>(archive: &mut NpzArchive<R>, path: &Path, name: &str) -> Result<Array> {
+pub(crate) fn array<R: Read + Seek>(
+    archive: &mut NpzArchive<R>,
+    path: &Path,
+    name: &str,
+) -> Result<Array> {
     find(archive, path, name)?.ok_or_else(|| {
         let expected = format!("an array {name:?}");
         format(path, 0, expected, "none of that name")
@@ -268,7 +224,7 @@ fn header(path: &Path, name: &str, entry: &mut impl Read) -> Result<NpyHeader> {
 
 /// An integer of 1, 2, 4 or 8 bytes. Unsigned ones from 2^63 on come out negative, which is as
 /// far from a label as they are.
-fn integer(kind: &TypeStr, bytes: &[u8]) -> i64 {
+pub(crate) fn integer(kind: &TypeStr, bytes: &[u8]) -> i64 {
     let mut little = bytes.to_vec();
     if kind.endianness() == Endianness::Big {
         little.reverse();
@@ -280,117 +236,9 @@ fn integer(kind: &TypeStr, bytes: &[u8]) -> i64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::io::{Cursor, Write};
-
-    use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
-    use proptest::prelude::*;
-
+mod tests {
     use super::*;
-    use crate::testing::{mutate, refuses_every_cut};
-
-    /// A batch as `numpy.savez` writes it, with the given headers.
-    fn encode(arrays: &[(&str, &str, &[u8])]) -> Vec<u8> {
-        let options = FileOptions::default().compression_method(CompressionMethod::Stored);
-        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        for (name, header, data) in arrays {
-            zip.start_file(format!("{name}.npy"), options).unwrap();
-            zip.write_all(b"\x93NUMPY\x01\x00").unwrap();
-            zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
-            zip.write_all(header.as_bytes()).unwrap();
-            zip.write_all(data).unwrap();
-        }
-        zip.finish().unwrap().into_inner()
-    }
-
-    fn header(kind: &str, shape: &str) -> String {
-        format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n")
-    }
-
-    /// A batch of images filled with their label, labels as little-endian 64-bit integers.
-    pub(crate) fn batch(labels: &[u8]) -> Vec<u8> {
-        let data: Vec<u8> = labels.iter().flat_map(|&label| [label; IMAGE]).collect();
-        let bytes: Vec<u8> = labels
-            .iter()
-            .flat_map(|&l| i64::from(l).to_le_bytes())
-            .collect();
-        let count = labels.len();
-        encode(&[
-            (
-                "data",
-                &header("|u1", &format!("({count}, {IMAGE})")),
-                &data,
-            ),
-            ("labels", &header("<i8", &format!("({count},)")), &bytes),
-        ])
-    }
-
-    fn parse(bytes: Vec<u8>) -> Result<(Vec<u8>, Vec<u32>)> {
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
-        append(
-            Path::new("x.npz"),
-            Cursor::new(bytes),
-            &mut images,
-            &mut labels,
-        )?;
-        Ok((images, labels))
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let (images, labels) = parse(batch(&[3, 1, 200])).unwrap();
-        assert_eq!(labels, [2, 0, 199]);
-        assert_eq!(images, [[3; IMAGE], [1; IMAGE], [200; IMAGE]].concat());
-    }
-
-    /// One image with one label of the given type.
-    fn labelled(kind: &str, label: &[u8]) -> Result<Vec<u32>> {
-        let data = header("|u1", &format!("(1, {IMAGE})"));
-        parse(encode(&[
-            ("data", &data, &[0; IMAGE]),
-            ("labels", &header(kind, "(1,)"), label),
-        ]))
-        .map(|(_, labels)| labels)
-    }
-
-    #[test]
-    fn labels_of_every_integer_type_are_read() {
-        assert_eq!(labelled("|u1", &[7]).unwrap(), [6]);
-        assert_eq!(labelled("<u2", &[0xe8, 3]).unwrap(), [999]);
-        assert_eq!(labelled(">i4", &[0, 0, 1, 0]).unwrap(), [255]);
-        assert_eq!(labelled(">u8", &[0, 0, 0, 0, 0, 0, 0, 1]).unwrap(), [0]);
-        for (kind, label) in [
-            ("|i1", &[0xff][..]),
-            ("<i2", &[0, 0]),
-            ("<u2", &[0xe9, 3]),
-            ("<f4", &[0, 0, 128, 63]),
-        ] {
-            let error = labelled(kind, label).unwrap_err();
-            assert!(matches!(error, DataError::Format { .. }), "{kind}: {error}");
-        }
-    }
-
-    #[test]
-    fn headers_that_lie_cost_nothing() {
-        let nested = format!("{{'descr': {}", "(".repeat(60_000));
-        for data in [
-            header("|u1", "(9223372036854775807, 3072)"),
-            header("|u1", "(1000000000000000, 3072)"),
-            header("|u1", "(2, 3072)"),
-            header("|u1", "(0, 3072)"),
-            header("|u1", "(1, 3071)"),
-            header("|S3072", "(1,)"),
-            header("|u1", "(1, 3072)").replace("False", "True"),
-            nested,
-        ] {
-            let labels = header("|u1", "(1,)");
-            let bytes = encode(&[("data", &data, &[0; IMAGE]), ("labels", &labels, &[1])]);
-            let result = parse(bytes);
-            assert!(result.is_err(), "{data:.80}");
-        }
-        let error = parse(encode(&[("labels", &header("|u1", "(1,)"), &[1])])).unwrap_err();
-        assert!(error.to_string().contains("an array \"data\""), "{error}");
-    }
+    use crate::testing::{npy_header, npz};
 
     #[test]
     fn arrays_of_every_type_are_read_as_numbers() {
@@ -398,11 +246,11 @@ pub(crate) mod tests {
         let path = root.path().join("numbers.npz");
         let float = 2.5f32.to_be_bytes();
         let double = (-1.25f64).to_le_bytes();
-        let bytes = encode(&[
-            ("single", &header(">f4", "(1,)"), &float),
-            ("double", &header("<f8", "(1, 1)"), &double),
-            ("integer", &header("<i2", "(2,)"), &[0xff, 0xff, 7, 0]),
-            ("text", &header("|S1", "(1,)"), b"x"),
+        let bytes = npz(&[
+            ("single", &npy_header(">f4", "(1,)"), &float),
+            ("double", &npy_header("<f8", "(1, 1)"), &double),
+            ("integer", &npy_header("<i2", "(2,)"), &[0xff, 0xff, 7, 0]),
+            ("text", &npy_header("|S1", "(1,)"), b"x"),
         ]);
         std::fs::write(&path, bytes).unwrap();
         let [single, double, integer, none] =
@@ -431,34 +279,7 @@ pub(crate) mod tests {
         let mut writer = crate::NpzWriter::open(&path, [2, 2, 3, 2], "test").unwrap();
         writer.append(&images).unwrap();
         writer.finish().unwrap();
-        let set = load_npz(&path).unwrap();
+        let set = ImageDataset::from_npz(&path).unwrap();
         assert_eq!((set.shape(), set.images()), ([2, 3, 2], &images[..]));
-    }
-
-    #[test]
-    fn a_batch_cut_anywhere_is_refused() {
-        refuses_every_cut(&batch(&[5]), |bytes| parse(bytes.to_vec()));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_whole_or_refused(bytes in mutate(batch(&[5]))) {
-            if let Ok((images, labels)) = parse(bytes) {
-                prop_assert_eq!((images.len(), labels.len()), (IMAGE, 1));
-            }
-        }
-
-        /// Damage where the structure is: the archive directory and the array headers.
-        #[test]
-        fn damaged_structure_never_panics(
-            changes in prop::collection::vec((0usize..400, any::<u8>(), any::<bool>()), 1..4)
-        ) {
-            let mut bytes = batch(&[5]);
-            let len = bytes.len();
-            for (position, byte, from_end) in changes {
-                bytes[if from_end { len - 1 - position } else { position }] = byte;
-            }
-            let _ = parse(bytes);
-        }
     }
 }

@@ -1,79 +1,30 @@
 //! One door to every data set, for programs that let the user choose.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::path::Path;
 
 use crate::{
     builtin, cifar10,
     dataset::ImageDataset,
     error::{DataError, Result},
     folder::{self, Fit},
-    imagenet32, mnist,
+    imagenet32,
+    kind::DatasetKind,
+    mnist,
 };
 
 /// One image in this many is held out where the source has no test set of its own.
 const HELD_OUT_ONE_IN: usize = 10;
 
-/// The data sets that [`open`] knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DatasetKind {
-    /// [`cifar10`](crate::cifar10).
-    Cifar10,
-    /// [`mnist`](crate::mnist).
-    Mnist,
-    /// [`imagenet32`](crate::imagenet32).
-    Imagenet32,
-    /// [`folder`](crate::folder).
-    Folder,
-    /// [`builtin`](crate::builtin).
-    Builtin,
-}
-
-impl DatasetKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::Cifar10,
-        Self::Mnist,
-        Self::Imagenet32,
-        Self::Folder,
-        Self::Builtin,
-    ];
-
-    /// The name that [`FromStr`] reads and [`Display`](fmt::Display) writes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cifar10 => "cifar10",
-            Self::Mnist => "mnist",
-            Self::Imagenet32 => "imagenet32",
-            Self::Folder => "folder",
-            Self::Builtin => "builtin",
-        }
-    }
-
-    /// All names, for messages.
-    pub(crate) fn choices() -> String {
-        Self::ALL.map(Self::name).join(", ")
-    }
-}
-
-impl fmt::Display for DatasetKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for DatasetKind {
-    type Err = DataError;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        kind.ok_or_else(|| DataError::UnknownKind {
-            given: name.to_owned(),
-        })
-    }
-}
-
-/// What is free about a set that [`open`] opens.
+/// The options of [`open`]: the size of the images, and what the built-in set draws.
+///
+/// ```
+/// use pixel_iqn_data::OpenOptions;
+///
+/// let options = OpenOptions::new().with_size(16).with_count(1_000);
+/// assert_eq!((options.size, options.channels), (Some(16), 3));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// Height and width of the images, from 1 to 4096. `folder` and `builtin` make them of this
     /// size, 32 without it; the images of the other sets are
@@ -87,9 +38,10 @@ pub struct OpenOptions {
     pub seed: u64,
 }
 
-impl Default for OpenOptions {
-    /// Colour images of the usual size, 10,000 of them from the built-in set with seed 0.
-    fn default() -> Self {
+impl OpenOptions {
+    /// Creates the options for colour images of the usual size, 10,000 of them from the built-in
+    /// set with seed 0.
+    pub fn new() -> Self {
         Self {
             size: None,
             channels: 3,
@@ -97,10 +49,40 @@ impl Default for OpenOptions {
             seed: 0,
         }
     }
+
+    /// Sets the height and width of the images; `None` is the usual size of the set.
+    pub fn with_size(self, size: impl Into<Option<usize>>) -> Self {
+        Self {
+            size: size.into(),
+            ..self
+        }
+    }
+
+    /// Sets the channels of the images of `folder` and `builtin`: 3 for colour, 1 for grey.
+    pub fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+
+    /// Sets the number of training images of `builtin`.
+    pub fn with_count(self, count: usize) -> Self {
+        Self { count, ..self }
+    }
+
+    /// Sets the seed of `builtin`.
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A data set in its two parts.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Splits {
     /// The images to train on.
     pub train: ImageDataset,
@@ -130,7 +112,7 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
     } = options;
     let path = || path.ok_or(DataError::PathNeeded(kind));
     let side = size.unwrap_or(32);
-    let tenth = |set: ImageDataset| {
+    let tenth = |set: ImageDataset| -> Result<_> {
         let (train, held_out) = set.split_every(HELD_OUT_ONE_IN)?;
         Ok((train, held_out, "the last of every ten images".to_owned()))
     };
@@ -184,28 +166,11 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::real_data;
-
-    #[test]
-    fn names_go_there_and_back() {
-        for kind in DatasetKind::ALL {
-            assert_eq!(kind.to_string().parse::<DatasetKind>().unwrap(), kind);
-        }
-        let error = "cifar".parse::<DatasetKind>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown data set \"cifar\": \
-             choose one of cifar10, mnist, imagenet32, folder, builtin"
-        );
-    }
+    use crate::{image_grid::ImageGrid, testing::real_data};
 
     #[test]
     fn the_built_in_set_needs_no_path() {
-        let options = OpenOptions {
-            size: Some(8),
-            count: 30,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().with_size(8).with_count(30);
         let splits = open(DatasetKind::Builtin, None, &options).unwrap();
         assert_eq!((splits.train.len(), splits.held_out.len()), (30, 3));
         assert_eq!(
@@ -224,13 +189,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for index in 0..20 {
             let path = root.path().join(format!("{index:02}.png"));
-            crate::save_png(&path, &[index; 16], [1, 4, 4], 1).unwrap();
+            ImageGrid::new(&[index; 16], [1, 1, 4, 4])
+                .and_then(|image| image.save(&path))
+                .unwrap();
         }
-        let options = OpenOptions {
-            size: Some(4),
-            channels: 1,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions::new().with_size(4).with_channels(1);
         let splits = open(DatasetKind::Folder, Some(root.path()), &options).unwrap();
         assert_eq!(splits.train.len(), 18);
         assert_eq!(splits.held_out.images(), [[9; 16], [19; 16]].concat());
@@ -247,7 +210,7 @@ mod tests {
             let Some(path) = real_data(folder) else {
                 return;
             };
-            let splits = open(kind, path.parent(), &OpenOptions::default()).unwrap();
+            let splits = open(kind, path.parent(), &OpenOptions::new()).unwrap();
             assert!(splits.description.starts_with(kind.name()));
             assert!(splits.held_out.len() * 11 >= splits.train.len());
         }

@@ -1,10 +1,23 @@
 //! What the tests of several files share.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    io::{Cursor, Write},
+    path::PathBuf,
+};
 
+use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 use proptest::prelude::*;
 
 use crate::{dataset::ImageDataset, error::Result};
+
+/// Six images of 2 x 1 x 3, each byte different, labels 0, 1, 2, 0, 1, 2.
+pub(crate) fn six() -> ImageDataset {
+    ImageDataset::new((0..36).collect(), [2, 1, 3])
+        .and_then(|set| set.with_labels(vec![0, 1, 2, 0, 1, 2], 3))
+        .and_then(|set| set.with_class_names(["a", "b", "c"]))
+        .unwrap()
+}
 
 /// A folder of real data below `PIXEL_IQN_TEST_DATA`; says so and returns `None` without it.
 pub(crate) fn real_data(folder: &str) -> Option<PathBuf> {
@@ -56,4 +69,23 @@ pub(crate) fn byte_means(set: &ImageDataset) -> Vec<f64> {
     sums.iter()
         .map(|&sum| sum as f64 / (plane * set.len()) as f64)
         .collect()
+}
+
+/// An archive as `numpy.savez` writes it, of arrays given by name, header and bytes.
+pub(crate) fn npz(arrays: &[(&str, &str, &[u8])]) -> Vec<u8> {
+    let options = FileOptions::default().compression_method(CompressionMethod::Stored);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, header, data) in arrays {
+        zip.start_file(format!("{name}.npy"), options).unwrap();
+        zip.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+        zip.write_all(header.as_bytes()).unwrap();
+        zip.write_all(data).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// The header of an array in C order.
+pub(crate) fn npy_header(kind: &str, shape: &str) -> String {
+    format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n")
 }

@@ -52,6 +52,78 @@ pub fn crps_from_samples_fair(samples: &[f64], y: f64) -> f64 {
     plain - (error - plain) / (n - 1) as f64
 }
 
+/// Computes the CRPS of forecasts given by their quantiles at fixed, ascending quantile levels:
+///
+/// ```text
+/// CRPS = 2 ∫₀¹ ρ_τ(target - Q(τ)) dτ ≈ 2 Σ w_i ρ_{τ_i}(target - Q(τ_i))
+/// ```
+///
+/// with `ρ` the [pinball loss](pinball()). The weight `w_i` of a level is the length of the part of
+/// `[0, 1]` that is closer to it than to the other levels: 0.3, 0.4 and 0.3 for the levels 0.1, 0.5
+/// and 0.9. This is the trapezoid rule between the levels, with the first and the last pinball loss
+/// continued to 0 and to 1. At the [midpoints of equal bins](crate::tau_midpoints) all weights are
+/// equal, and the result is that of [`crps_from_quantiles`], which also takes levels that were
+/// drawn at random.
+///
+/// The expectation is least where every `Q(τ_i)` is the quantile of the target. The score has the
+/// unit of the target, and a gradient.
+///
+/// # Shapes
+///
+/// - quantiles: `[.., levels, ..]`, in the order of the levels along the axis `dim`
+/// - target: `[.., 1, ..]`, in the unit of the quantiles; any axis of size 1 broadcasts
+/// - levels: the quantile levels, strictly ascending and between 0 and 1
+/// - output: `[.., 1, ..]`
+///
+/// # Panics
+///
+/// Panics if `dim` is not an axis, if there is not one level per quantile, if the levels are not
+/// strictly ascending in `[0, 1]`, or if the shapes do not broadcast.
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+///
+/// let device = Device::flex();
+/// let quantiles = Tensor::<2>::from_floats([[0.2, 0.5, 0.9]], &device);
+/// let target = Tensor::<2>::from_floats([[0.6]], &device);
+/// let score = pixel_iqn_loss::crps(quantiles, target, &[0.1, 0.5, 0.9], 1);
+/// // 2 (0.3 * 0.1 * 0.4 + 0.4 * 0.5 * 0.1 + 0.3 * 0.1 * 0.3)
+/// assert!((score.into_scalar::<f32>() - 0.082).abs() < 1e-6);
+/// ```
+pub fn crps<const D: usize>(
+    quantiles: Tensor<D>,
+    target: Tensor<D>,
+    levels: &[f64],
+    dim: usize,
+) -> Tensor<D> {
+    let dims = quantiles.dims();
+    assert!(dim < D, "quantiles {dims:?} have no axis {dim}");
+    assert!(
+        dims[dim] == levels.len(),
+        "quantiles {dims:?} and {} levels do not fit: axis {dim} must have one size per level",
+        levels.len()
+    );
+    let in_range = levels.iter().all(|level| (0.0..=1.0).contains(level));
+    assert!(
+        in_range && levels.is_sorted_by(|low, high| low < high),
+        "the quantile levels must be strictly ascending in [0, 1], not {levels:?}"
+    );
+    let middles = levels.windows(2).map(|pair| 0.5 * (pair[0] + pair[1]));
+    let bounds: Vec<f64> = [0.0].into_iter().chain(middles).chain([1.0]).collect();
+    let weights = bounds.windows(2).map(|pair| pair[1] - pair[0]).collect();
+
+    let options = (&quantiles.device(), quantiles.dtype());
+    let along_dim = |values: Vec<f64>| {
+        let mut shape = [1; D];
+        shape[dim] = values.len();
+        Tensor::<D>::from_data(TensorData::new(values, shape), options)
+    };
+    let loss = pinball(quantiles, target, along_dim(levels.to_vec()));
+    (loss * along_dim(weights)).sum_dim(dim).mul_scalar(2.0)
+}
+
 /// The CRPS of a forecast given by its quantiles: twice the mean of the [pinball loss](pinball())
 /// over the axis `dim` of the levels.
 ///
@@ -198,6 +270,43 @@ mod tests {
         }
 
         #[test]
+        fn fixed_levels_at_midpoints_are_the_plain_mean(
+            quantiles in prop::collection::vec(-1.0..1.0_f64, 1..9),
+            y in -2.0..2.0_f64,
+        ) {
+            let levels = tau_midpoints(quantiles.len());
+            let [quantiles, tau] = [&quantiles, &levels].map(|x| tensor::<1>(x.as_slice()));
+            let plain = crps_from_quantiles(quantiles.clone(), tensor([y]), tau, 0);
+
+            let score = crps(quantiles, tensor([y]), &levels, 0);
+
+            assert_close(&values(score), &values(plain), 1e-14);
+        }
+
+        #[test]
+        fn fixed_levels_are_weighted_by_what_is_closest_to_them(
+            quantiles in prop::array::uniform3(-1.0..1.0_f64),
+            y in -2.0..2.0_f64,
+        ) {
+            // By the midpoints of fine bins, each of which takes the loss of its closest level.
+            let levels = [0.1, 0.5, 0.9];
+            let closest = |tau: f64| {
+                let distance = |i: &usize| (levels[*i] - tau).abs();
+                (0..3).min_by(|i, j| distance(i).total_cmp(&distance(j))).expect("three")
+            };
+            let loss = |i: usize| {
+                let u = y - quantiles[i];
+                if u < 0.0 { (levels[i] - 1.0) * u } else { levels[i] * u }
+            };
+            let fine = tau_midpoints(1000);
+            let sum: f64 = fine.iter().map(|&tau| loss(closest(tau))).sum();
+
+            let score = crps::<1>(tensor(quantiles), tensor([y]), &levels, 0);
+
+            assert_close(&values(score), &[2.0 * sum / 1000.0], 1e-12);
+        }
+
+        #[test]
         fn categorical_is_that_of_samples_counted_with_their_weights(
             counts in prop::array::uniform4(0_usize..5),
             y in -2.0..2.0_f64,
@@ -302,5 +411,32 @@ mod tests {
     #[should_panic = "at least 2 samples, not 1"]
     fn one_sample_has_no_fair_score() {
         crps_from_samples_fair(&[0.0], 0.0);
+    }
+
+    #[test]
+    fn fixed_levels_lie_along_any_axis_and_have_a_gradient() {
+        let quantiles = tensor::<3>([[[0.2, 0.0], [0.5, 1.0], [0.9, 2.0]]]).require_grad();
+        let target = tensor::<3>([[[0.6, 5.0]]]);
+        let score = crps(quantiles.clone(), target, &[0.1, 0.5, 0.9], 1);
+        assert_eq!(score.dims(), [1, 1, 2]);
+        let expected = [0.082, 2.0 * (0.3 * 0.5 + 0.4 * 2.0 + 0.3 * 0.9 * 3.0)];
+        assert_close(&values(score.clone()), &expected, 1e-15);
+
+        let gradient = quantiles.grad(&score.backward()).expect("a tracked leaf");
+        // Twice the weight, times 1{u < 0} - tau.
+        let expected = [-0.06, -0.06, -0.4, -0.4, 0.06, -0.54];
+        assert_close(&values(gradient), &expected, 1e-15);
+    }
+
+    #[test]
+    #[should_panic = "quantiles [2, 3] and 2 levels do not fit: axis 1"]
+    fn one_level_per_quantile_is_needed() {
+        crps::<2>(tensor([[0.0; 3]; 2]), tensor([[0.0]; 2]), &[0.1, 0.9], 1);
+    }
+
+    #[test]
+    #[should_panic = "must be strictly ascending in [0, 1], not [0.1, 1.5]"]
+    fn a_level_above_one_is_refused() {
+        crps::<1>(tensor([0.0; 2]), tensor([0.0]), &[0.1, 1.5], 0);
     }
 }

@@ -101,20 +101,27 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod broadcast;
+mod crossing;
 mod crps;
 mod divergence;
+mod interval;
 mod pinball;
 mod quantile_huber;
 mod reduction;
 mod skill;
 mod tau;
 
-pub use crps::*;
-pub use divergence::*;
+pub use crossing::crossing_rate;
+pub use crps::{
+    crps, crps_categorical, crps_from_quantiles, crps_from_samples, crps_from_samples_fair,
+};
+pub use divergence::{quantile_divergence, quantile_divergence_from_samples};
+pub use interval::{coverage, interval_score};
 pub use pinball::{PinballLoss, pinball};
-pub use quantile_huber::*;
-pub use skill::*;
-pub use tau::*;
+pub use quantile_huber::{QuantileHuberLoss, QuantileHuberLossConfig, quantile_huber};
+pub use skill::skill_score;
+pub use tau::tau_midpoints;
 
 #[cfg(test)]
 mod testing;

@@ -4,7 +4,7 @@ use burn::{
     tensor::{FloatDType, Tensor},
 };
 
-use crate::reduction::reduce;
+use crate::{broadcast::assert_broadcast, reduction::reduce};
 
 /// The pinball loss, or quantile regression loss, of every element:
 ///
@@ -48,7 +48,11 @@ pub(crate) fn residual_and_slope<const D: usize>(
     target: Tensor<D>,
     tau: Tensor<D>,
 ) -> (Tensor<D>, Tensor<D>) {
-    assert_broadcast(prediction.dims(), target.dims(), tau.dims());
+    assert_broadcast([
+        ("prediction", prediction.dims()),
+        ("target", target.dims()),
+        ("tau", tau.dims()),
+    ]);
     let residual = target - prediction;
     // Not `float()`, which would give the default precision of the device.
     let too_high = residual
@@ -56,21 +60,6 @@ pub(crate) fn residual_and_slope<const D: usize>(
         .lower_scalar(0.0)
         .cast(FloatDType::from(tau.dtype()));
     (residual, tau - too_high)
-}
-
-fn assert_broadcast<const D: usize>(prediction: [usize; D], target: [usize; D], tau: [usize; D]) {
-    let fits = (0..D).all(|axis| {
-        let mut sizes = [prediction[axis], target[axis], tau[axis]]
-            .into_iter()
-            .filter(|&size| size != 1);
-        let first = sizes.next();
-        sizes.all(|size| Some(size) == first)
-    });
-    assert!(
-        fits,
-        "prediction {prediction:?}, target {target:?} and tau {tau:?} do not broadcast: \
-         the sizes of an axis must be equal or 1"
-    );
 }
 
 /// The [pinball loss](pinball()) with a reduction. It has nothing to configure.

@@ -352,3 +352,44 @@ fn the_fair_score_is_unbiased_and_the_plain_one_too_large_by_the_known_amount() 
     assert_close(fair, truth, 1e-14);
     assert_close(plain, truth + mean_distance(&p, &p) / 6.0, 1e-14);
 }
+
+// ------------------------------------------------------------------------- prediction intervals
+
+#[test]
+fn the_quantiles_of_a_sample_cover_their_fraction_and_have_the_least_interval_score() {
+    let data = tau_midpoints(1000);
+    let alpha = 0.2;
+    let mean_score = |lower: f64, upper: f64| {
+        let score = interval_score(row(&[lower]), row(&[upper]), row(&data), alpha);
+        score.mean().into_scalar::<f64>()
+    };
+    // The levels alpha / 2 and 1 - alpha / 2 of the uniform distribution.
+    let (lower, upper) = (0.1, 0.9);
+    let covered = coverage(row(&[lower]), row(&[upper]), row(&data));
+    assert_close(covered.into_scalar(), 1.0 - alpha, 1e-9);
+
+    let least = mean_score(lower, upper);
+    // 0.8 wide, and twice 10 ∫₀^0.1 x dx = 0.05 of penalty.
+    assert_close(least, 0.9, 1e-6);
+    for (from, to) in [
+        (0.05, 0.9),
+        (0.15, 0.9),
+        (0.1, 0.85),
+        (0.1, 0.95),
+        (0.0, 1.0),
+    ] {
+        assert!(mean_score(from, to) > least + 1e-3, "{from} to {to}");
+    }
+}
+
+#[test]
+fn crps_from_fixed_levels_tends_to_the_integral() {
+    // Uniform on [0, 1], levels that are not midpoints: i / n.
+    let y = 0.3_f64;
+    let expected = (y.powi(3) + (1.0 - y).powi(3)) / 3.0;
+    for (n, tolerance) in [(10, 2e-2), (100, 2e-4)] {
+        let levels: Vec<f64> = (0..=n).map(|i| f64::from(i) / f64::from(n)).collect();
+        let score = crps(row(&levels), row(&[y]), &levels, 1);
+        assert_close(score.into_scalar(), expected, tolerance);
+    }
+}

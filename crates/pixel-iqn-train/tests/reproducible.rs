@@ -11,11 +11,9 @@ fn train(seed: u64, size: usize) -> (Vec<StepReport>, Vec<u8>) {
     let device = Device::flex();
     let config = TrainConfig::new(5, 6).with_seed(seed);
     let images = Arc::new(builtin::generate(0, 0..20, size, 3).unwrap());
-    let loader = LoaderConfig {
-        seed,
-        flip: config.flip,
-        ..LoaderConfig::new(config.batch)
-    };
+    let loader = LoaderConfig::new(config.batch)
+        .with_seed(seed)
+        .with_flip(config.flip);
     let batches = Loader::new(images, loader, device.clone(), 0).unwrap();
     let batches = batches.take(config.steps);
     let mut trainer = Trainer::<PixelIqn>::new(&ModelConfig::tiny(), config, &device).unwrap();

@@ -90,8 +90,8 @@ impl<'a> Chart<'a> {
             message,
         })?;
         let planes = scale_down(&pixels, width);
-        let shape = [3, SIZE[1], SIZE[0]];
-        Ok(pixel_iqn_data::save_png(path, &planes, shape, 1)?)
+        let shape = [1, 3, SIZE[1], SIZE[0]];
+        Ok(pixel_iqn_data::ImageGrid::new(&planes, shape)?.save(path)?)
     }
 
     fn draw(&self, pixels: &mut [u8], size: [u32; 2]) -> Result<(), String> {

@@ -1,5 +1,5 @@
-//! Large sets of images on their way to disk, in bounded memory, so that an interrupted job goes on
-//! where it stopped.
+//! Large sets of images on their way to an `.npz` file, in bounded memory, so that an interrupted
+//! job goes on where it stopped.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use npyz::npz::file_name_from_array_name;
 use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 
-use crate::error::{DataError, Result, at, option};
-use crate::sheet::save_png;
+use crate::atomic::{replace, sync_folder_of};
+use crate::error::{DataError, Result, at, option, other_job};
 
 /// Writes uint8 images `[N, H, W, C]` as the array `arr_0` of an `.npz` file, as the evaluation
 /// tools of this field read it.
@@ -132,15 +132,17 @@ impl NpzWriter {
                 self.done, self.shape[0]
             )));
         }
-        let mut temporary = self.path.clone().into_os_string();
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
-        self.archive(&temporary).map_err(at(&temporary))?;
-        fs::rename(&temporary, &self.path).map_err(at(&self.path))?;
-        fs::remove_file(&self.part_path).map_err(at(&self.part_path))
+        let Self {
+            path, part_path, ..
+        } = &self;
+        let (path, part_path) = (path.clone(), part_path.clone());
+        replace(&path, |file| self.archive(file))
+            .and_then(|()| sync_folder_of(&path))
+            .map_err(at(&path))?;
+        fs::remove_file(&part_path).map_err(at(&part_path))
     }
 
-    fn archive(&mut self, path: &Path) -> io::Result<()> {
+    fn archive(&mut self, file: &mut File) -> io::Result<()> {
         let [count, channels, height, width] = self.shape;
         let header = format!(
             "{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, {height}, {width}, \
@@ -152,85 +154,20 @@ impl NpzWriter {
         let options = FileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .large_file(true);
-        let mut zip = ZipWriter::new(File::create(path)?);
+        let mut zip = ZipWriter::new(file);
         zip.start_file(file_name_from_array_name("arr_0"), options)?;
         zip.write_all(b"\x93NUMPY\x01\x00")?;
         zip.write_all(&(header.len() as u16).to_le_bytes())?;
         zip.write_all(header.as_bytes())?;
         self.part.seek(SeekFrom::Start(self.start))?;
         io::copy(&mut self.part, &mut zip)?;
-        zip.finish()?.sync_all()
-    }
-}
-
-/// A folder of single PNG files, `000000.png` and so on, by the index of the image.
-///
-/// Several jobs may fill one folder, each its own indices.
-#[derive(Debug)]
-pub struct PngFolder {
-    path: PathBuf,
-    /// `[C, H, W]`
-    shape: [usize; 3],
-}
-
-impl PngFolder {
-    /// Opens or creates the folder. `job` says all that the images depend on; it is kept in
-    /// `job.txt`.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Inconsistent`] if the folder holds the images of another job, and
-    /// [`DataError::Io`].
-    pub fn open(path: &Path, shape: [usize; 3], job: &str) -> Result<Self> {
-        fs::create_dir_all(path).map_err(at(path))?;
-        let note = path.join("job.txt");
-        let text = format!("{shape:?} {job}\n");
-        match fs::read_to_string(&note) {
-            Ok(found) if found == text => {}
-            Ok(_) => return Err(other_job(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                crate::sheet::write_whole(&note, text.as_bytes())?;
-            }
-            Err(error) => return Err(at(&note)(error)),
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            shape,
-        })
-    }
-
-    /// Whether image `index` is there.
-    pub fn contains(&self, index: usize) -> bool {
-        self.file(index).exists()
-    }
-
-    /// Writes the images from `first` on, `[n, C, H, W]`, each file whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// As [`save_png`].
-    pub fn save(&self, first: usize, levels: &[u8]) -> Result<()> {
-        let images = levels.chunks(self.shape.iter().product());
-        for (i, image) in images.enumerate() {
-            save_png(&self.file(first + i), image, self.shape, 1)?;
-        }
+        zip.finish()?;
         Ok(())
-    }
-
-    fn file(&self, index: usize) -> PathBuf {
-        self.path.join(format!("{index:06}.png"))
     }
 }
 
 fn image_bytes([_, channels, height, width]: [usize; 4]) -> usize {
     channels * height * width
-}
-
-fn other_job(path: &Path) -> DataError {
-    DataError::Inconsistent(format!(
-        "{} belongs to another job: delete it, or choose another --out",
-        path.display()
-    ))
 }
 
 #[cfg(test)]
@@ -276,18 +213,5 @@ mod tests {
         let writer = NpzWriter::open(&path, SHAPE, "").unwrap();
         assert!(writer.finish().is_err());
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_folder_takes_the_images_of_one_job() {
-        let folder = tempfile::tempdir().unwrap();
-        let pngs = PngFolder::open(folder.path(), [1, 2, 3], "a").unwrap();
-        pngs.save(7, &LEVELS).unwrap();
-        assert!(pngs.contains(7) && pngs.contains(8) && !pngs.contains(9));
-        let image = image::open(folder.path().join("000008.png")).unwrap();
-        assert_eq!(image.to_luma8().into_raw(), LEVELS[6..]);
-        PngFolder::open(folder.path(), [1, 2, 3], "a").unwrap();
-        let error = PngFolder::open(folder.path(), [1, 2, 3], "b").unwrap_err();
-        assert!(error.to_string().contains("another job"), "{error}");
     }
 }

@@ -1,0 +1,153 @@
+//! Files that are there whole or not at all, also after a power cut.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::error::{Result, at};
+
+/// Writes a file so that it is there whole or not at all.
+///
+/// The bytes go to a new temporary file in the same folder, which is flushed to the disk and then
+/// renamed to `path`; on Unix, the folder is flushed too. A reader sees the old file or the new
+/// one, never a piece, whatever happens in between: an error, a kill or a power cut. Several
+/// threads or processes may write the same path at once, and the last rename wins.
+///
+/// The temporary file is named `.NAME.PROCESS-NUMBER.part`. An error removes it; a kill leaves it
+/// behind, and it may then be deleted. A symbolic link at `path` is replaced, not followed.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("config.toml");
+/// pixel_iqn_data::write_atomically(&path, b"steps = 1000\n")?;
+/// assert_eq!(std::fs::read(&path).unwrap(), b"steps = 1000\n");
+/// # Ok::<(), pixel_iqn_data::DataError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`DataError::Io`](crate::DataError::Io) if the system refuses to create, write, flush or rename
+/// a file; what was at `path` before is still there, except where only the flush of the folder
+/// failed.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, |file| file.write_all(bytes))
+        .and_then(|()| sync_folder_of(path))
+        .map_err(at(path))
+}
+
+/// Puts what `write` writes in the place of the file at `path`, without flushing the folder: the
+/// new name may still be lost in a power cut, but never half the content.
+pub(crate) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let part = temporary(path);
+    // A new file, so that a link which somebody put there is not followed.
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&part)?;
+    let written = write(&mut file).and_then(|()| file.sync_all());
+    // Windows renames no open file.
+    drop(file);
+    written
+        .and_then(|()| fs::rename(&part, path))
+        .inspect_err(|_| {
+            // The write has failed already; that the rest cannot be removed adds nothing.
+            fs::remove_file(&part).ok();
+        })
+}
+
+/// Flushes the folder that a path is in, so that a new name in it survives a power cut.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    // Only Unix opens folders as files; elsewhere the rename has to do.
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match File::open(folder.unwrap_or(Path::new(".")))?.sync_all() {
+        // Some network file systems flush files alone.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => result,
+    }
+}
+
+/// A name beside the target that nobody else has: no other process, no other thread.
+fn temporary(path: &Path) -> PathBuf {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}-{number}.part", process::id()));
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::error::DataError;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        entries
+            .map(|entry| name(entry).into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_is_created_and_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        for bytes in [&b"first"[..], b"2", b""] {
+            write_atomically(&path, bytes).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+            assert_eq!(names(folder.path()), ["x"]);
+        }
+    }
+
+    #[test]
+    fn what_fails_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, "old").unwrap();
+        let error = replace(&path, |file| {
+            file.write_all(b"half of the new")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["x"]);
+
+        // A file cannot take the place of a folder.
+        fs::create_dir(folder.path().join("y")).unwrap();
+        let error = write_atomically(&folder.path().join("y"), b"new").unwrap_err();
+        assert!(matches!(error, DataError::Io { path, .. } if path.ends_with("y")));
+        assert_eq!(names(folder.path()).len(), 2);
+        assert!(write_atomically(&folder.path().join("no/folder"), b"").is_err());
+    }
+
+    #[test]
+    fn many_writers_of_one_file_leave_one_whole_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        thread::scope(|scope| {
+            for byte in 0..8 {
+                let path = &path;
+                scope.spawn(move || write_atomically(path, &vec![byte; 100_000]).unwrap());
+            }
+        });
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(bytes, vec![bytes[0]; 100_000]);
+        assert_eq!(names(folder.path()), ["x"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! Sets in fewer pixels or channels.
+
+use crate::{
+    dataset::ImageDataset,
+    error::{DataError, Result},
+};
+
+impl ImageDataset {
+    /// The set in smaller images, `[height, width]`: each level is the mean of those of its box,
+    /// rounded half up. In the same size it stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if the images do not divide into so many boxes.
+    pub fn reduce(self, size: [usize; 2]) -> Result<Self> {
+        let [channels, height, width] = self.shape;
+        if size == [height, width] {
+            return Ok(self);
+        }
+        let [rows, columns] = size;
+        if rows == 0
+            || columns == 0
+            || !height.is_multiple_of(rows)
+            || !width.is_multiple_of(columns)
+        {
+            return Err(DataError::Inconsistent(format!(
+                "images of {height} x {width} do not divide into {rows} x {columns} boxes"
+            )));
+        }
+        let (box_height, box_width) = (height / rows, width / columns);
+        let mut images = Vec::with_capacity(self.len() * channels * rows * columns);
+        let mut sums = vec![0; columns];
+        for band in self.images.chunks_exact(box_height * width) {
+            sums.fill(0);
+            for row in band.chunks_exact(width) {
+                for (sum, levels) in sums.iter_mut().zip(row.chunks_exact(box_width)) {
+                    *sum += levels.iter().copied().map(usize::from).sum::<usize>();
+                }
+            }
+            let area = box_height * box_width;
+            images.extend(sums.iter().map(|sum| ((sum + area / 2) / area) as u8));
+        }
+        Ok(Self {
+            images,
+            shape: [channels, rows, columns],
+            ..self
+        })
+    }
+
+    /// Converts colour images to grey ones, by the luma of each pixel with the weights of Rec. 709,
+    /// rounded down; grey images stay as they are.
+    ///
+    /// The result is what the image files give when they are read in grey, if they were not scaled.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if the images have other channels than 1 or 3.
+    pub fn into_grey(self) -> Result<Self> {
+        let [channels, height, width] = self.shape;
+        if channels == 1 {
+            return Ok(self);
+        }
+        if channels != 3 {
+            return Err(DataError::Inconsistent(format!(
+                "images of {channels} channels have no grey form: 1 or 3 are needed"
+            )));
+        }
+        let plane = height * width;
+        let luma = |image: &[u8], pixel: usize| {
+            let [red, green, blue] =
+                [0, 1, 2].map(|channel| u32::from(image[channel * plane + pixel]));
+            ((2126 * red + 7152 * green + 722 * blue) / 10_000) as u8
+        };
+        let images = self.images.chunks_exact(3 * plane);
+        let images = images.flat_map(|image| (0..plane).map(move |pixel| luma(image, pixel)));
+        Ok(Self {
+            images: images.collect(),
+            shape: [1, height, width],
+            ..self
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::six;
+
+    #[test]
+    fn a_box_becomes_its_mean() {
+        let set = six().reduce([1, 1]).unwrap();
+        assert_eq!(set.shape(), [2, 1, 1]);
+        assert_eq!(set.images(), [1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34]);
+        assert_eq!(set.labels(), six().labels());
+        // 2 x 2 boxes: means of 1.5, rounded half up, and of 255.
+        let images = vec![0, 1, 255, 255, 2, 3, 255, 255];
+        let set = ImageDataset::new(images, [1, 2, 4]).unwrap();
+        assert_eq!(set.reduce([1, 2]).unwrap().images(), [2, 255]);
+        assert_eq!(six().reduce([1, 3]).unwrap(), six());
+        for size in [[1, 2], [2, 3], [0, 1]] {
+            let error = six().reduce(size).unwrap_err().to_string();
+            assert!(error.contains("images of 1 x 3"), "{error}");
+        }
+    }
+
+    #[test]
+    fn grey_is_the_luma() {
+        // Two images of 1 x 2: red and white, and a mixture twice.
+        let images = vec![255, 255, 0, 255, 0, 255, 10, 10, 20, 20, 30, 30];
+        let set = ImageDataset::new(images, [3, 1, 2])
+            .and_then(|set| set.with_labels(vec![1, 0], 2))
+            .unwrap();
+        let grey = set.into_grey().unwrap();
+        assert_eq!(grey.shape(), [1, 1, 2]);
+        assert_eq!(grey.images(), [54, 255, 18, 18]);
+        assert_eq!(grey.labels(), Some(&[1, 0][..]));
+        assert!(six().into_grey().is_err());
+    }
+}
