@@ -63,8 +63,13 @@ pub(crate) fn replace(
         })
 }
 
-/// Flushes the folder that a path is in, so that a new name in it survives a power cut.
-pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+/// Flushes the folder that a path is in, so that a new name in it survives a power cut: for those who
+/// rename folders. [`write_atomically`] does it by itself.
+///
+/// # Errors
+///
+/// The error of the operating system that refuses to open or flush the folder.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     // Only Unix opens folders as files; elsewhere the rename has to do.
     if !cfg!(unix) {
         return Ok(());

@@ -95,7 +95,7 @@ mod subset;
 #[cfg(test)]
 mod testing;
 
-pub use atomic::write_atomically;
+pub use atomic::{sync_folder_of, write_atomically};
 pub use batch::ImageBatch;
 pub use checksum::{Checksum, md5};
 pub use dataset::ImageDataset;

@@ -2,10 +2,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use pixel_iqn_data::md5;
+use pixel_iqn_data::{md5, write_atomically};
 use serde::Deserialize;
 
-use crate::atomic;
 use crate::error::{RunError, at};
 use crate::manifest::Manifest;
 
@@ -47,11 +46,9 @@ pub(crate) fn write_folder(
         (MANIFEST, json.as_bytes()),
         (CHECKSUMS, checksums.as_bytes()),
     ] {
-        let file = path.join(name);
-        atomic::write_synced(&file, bytes).map_err(at(&file))?;
+        write_atomically(&path.join(name), bytes)?;
     }
-    // The names of the files, which are in the folder.
-    atomic::sync_folder_of(&path.join(MANIFEST)).map_err(at(path))
+    Ok(())
 }
 
 /// Reads a checkpoint; the error says in words what is wrong.

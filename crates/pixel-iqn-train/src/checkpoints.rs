@@ -1,9 +1,10 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::atomic;
+use pixel_iqn_data::sync_folder_of;
+
 use crate::checkpoint::{Checkpoint, read_folder, remove_folder, write_folder};
 use crate::error::{RunError, at};
 use crate::manifest::Manifest;
@@ -81,14 +82,14 @@ impl Checkpoints {
         let part = path.with_added_extension(PART);
         if !self.folder.exists() {
             fs::create_dir_all(&self.folder)
-                .and_then(|()| atomic::sync_folder_of(&self.folder))
+                .and_then(|()| sync_folder_of(&self.folder))
                 .map_err(at(&self.folder))?;
         }
         let written = write_folder(&part, manifest, tensors).and_then(|()| {
             // The same step again, after a resume from an earlier one.
             remove_folder(&path)?;
             fs::rename(&part, &path).map_err(at(&path))?;
-            atomic::sync_folder_of(&path).map_err(at(&path))
+            sync_folder_of(&path).map_err(at(&path))
         });
         if let Err(error) = written {
             fs::remove_dir_all(&part).ok();
@@ -174,6 +175,8 @@ impl Checkpoints {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::best::Best;
     use crate::checkpoint::{CHECKSUMS, MANIFEST, TENSORS};

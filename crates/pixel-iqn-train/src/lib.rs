@@ -55,7 +55,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod atomic;
 mod batcher;
 mod best;
 mod checkpoint;
@@ -70,7 +69,6 @@ mod display;
 mod ema;
 mod error;
 mod history;
-mod inpainting;
 mod manifest;
 mod metrics;
 mod metrics_log;
@@ -110,7 +108,6 @@ pub use display::Display;
 pub use ema::Ema;
 pub use error::{RunError, SettingsError, TrainError};
 pub use history::History;
-pub use inpainting::Inpainting;
 pub use manifest::Manifest;
 pub use metrics::{HeldOutScores, Metrics, QUANTILE_LEVELS, StepReport};
 pub use objective::{Objective, StepOutput, TrainModel};

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::atomic;
+use pixel_iqn_data::write_atomically;
+
 use crate::error::{RunError, at};
 use crate::history::History;
 use crate::metrics::{HeldOutScores, Metrics};
@@ -55,7 +56,7 @@ impl MetricsLog {
             }
         }
         history.losses.resize(step, f32::NAN);
-        atomic::write(&path, &kept)?;
+        write_atomically(&path, &kept)?;
         let file = fs::OpenOptions::new().append(true).open(&path);
         let file = file.map_err(at(&path))?;
         Ok((Self { path, file }, history, step - found))

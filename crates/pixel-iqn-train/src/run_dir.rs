@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use pixel_iqn_core::{PixelModel, weights};
+use pixel_iqn_data::write_atomically;
 use serde::Serialize;
 
-use crate::atomic;
 use crate::checkpoints::Checkpoints;
 use crate::error::{RunError, SettingsError, at};
 use crate::run_config::RunConfig;
@@ -154,7 +154,7 @@ impl RunDir {
     pub fn save_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
         let path = self.file(name);
         match serde_json::to_string_pretty(value) {
-            Ok(json) => atomic::write(&path, format!("{json}\n").as_bytes()),
+            Ok(json) => Ok(write_atomically(&path, format!("{json}\n").as_bytes())?),
             Err(error) => Err(RunError::Json {
                 path,
                 source: error.into(),
@@ -168,7 +168,10 @@ impl RunDir {
     ///
     /// [`RunError::Io`].
     pub fn save_config(&self, config: &RunConfig) -> Result<(), RunError> {
-        atomic::write(&self.file("config.toml"), config.to_toml().as_bytes())
+        Ok(write_atomically(
+            &self.file("config.toml"),
+            config.to_toml().as_bytes(),
+        )?)
     }
 
     /// Writes the weights of a model.
@@ -179,7 +182,7 @@ impl RunDir {
     pub fn save_weights<M: PixelModel>(&self, which: Weights, model: &M) -> Result<(), RunError> {
         let path = self.file(which.file_name());
         match weights::to_safetensors(model) {
-            Ok(bytes) => atomic::write(&path, &bytes),
+            Ok(bytes) => Ok(write_atomically(&path, &bytes)?),
             Err(source) => Err(RunError::Weights { path, source }),
         }
     }

@@ -2,7 +2,7 @@ use core::ops::ControlFlow;
 use std::path::Path;
 
 use pixel_iqn_core::{FinishedRow, Labels, Progress, SampleOptions, Sampler};
-use pixel_iqn_data::save_sheet;
+use pixel_iqn_data::{ImageGrid, levels_of};
 
 use crate::error::RunError;
 
@@ -13,8 +13,9 @@ const SCALE: usize = 3;
 ///
 /// # Errors
 ///
-/// [`RunError::Sample`] where the options do not fit the model, or the progress broke off. A unit of
-/// the progress is one row of one image.
+/// [`RunError::Sample`] where the options do not fit the model, or the progress broke off, and
+/// [`RunError::Data`] where a value is infinite or not a number. A unit of the progress is one row of
+/// one image.
 pub fn sample_levels(
     sampler: &dyn Sampler,
     options: &SampleOptions,
@@ -31,7 +32,7 @@ pub fn sample_levels(
         };
         let values = sampler.sample(&batch, &batch_progress)?;
         rows += batch.dims[0] * height;
-        levels.extend(values.iter().map(|value| (value * 255.0).round() as u8));
+        levels.extend(levels_of(&values)?);
     }
     Ok(levels)
 }
@@ -80,5 +81,6 @@ pub fn save_samples(
     let options = SampleOptions::new(count, size, seed).with_labels(labels);
     let levels = sample_levels(sampler, &options, progress)?;
     let shape = [count, config.channels, size[0], size[1]];
-    Ok(save_sheet(path, &levels, shape, columns, SCALE)?)
+    let grid = ImageGrid::new(&levels, shape)?.with_columns(columns);
+    Ok(grid.with_scale(SCALE).save(path)?)
 }

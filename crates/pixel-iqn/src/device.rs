@@ -2,7 +2,8 @@ use burn::tensor::Device;
 
 /// A device and what suits it: the backend-specific part of a program.
 #[derive(Debug, Clone)]
-pub struct Runner {
+#[non_exhaustive]
+pub struct DeviceDefaults {
     /// Where tensors live.
     pub device: Device,
     /// Name of the model preset: see [`ModelConfig::preset`](crate::ModelConfig::preset).
@@ -38,19 +39,18 @@ pub const DEFAULT_DEVICE: &str = if cfg!(feature = "cuda") {
 ///
 /// # Errors
 ///
-/// As [`runner`].
+/// [`DeviceError::Unknown`] for another name, [`DeviceError::NotCompiledIn`] where a crate feature is
+/// off, and [`DeviceError::Unavailable`] where the machine has no such device.
 pub fn device(name: &str) -> Result<Device, DeviceError> {
-    Ok(runner(name)?.device)
+    Ok(device_defaults(name)?.device)
 }
 
 /// The device called `name`, and what suits it.
 ///
 /// # Errors
 ///
-/// [`DeviceError::Unknown`] for another name than those of [`device`],
-/// [`DeviceError::NotCompiledIn`] where a crate feature is off, and [`DeviceError::Unavailable`]
-/// where the machine has no such device.
-pub fn runner(name: &str) -> Result<Runner, DeviceError> {
+/// As [`device`].
+pub fn device_defaults(name: &str) -> Result<DeviceDefaults, DeviceError> {
     let unknown = || DeviceError::Unknown(name.to_owned());
     let (backend, which) = match name.split_once(':') {
         Some((_, "")) => return Err(unknown()),
@@ -67,13 +67,13 @@ pub fn runner(name: &str) -> Result<Runner, DeviceError> {
     }
 }
 
-/// Defines a function that builds a [`Runner`] where its feature is on and names the feature of the
+/// Defines a function that builds a [`DeviceDefaults`] where its feature is on and names the feature of the
 /// device where it is off.
-macro_rules! runner {
+macro_rules! backend {
     ($name:ident($($argument:ident: $type:ty),*), $feature:literal, $runner:ident, $device:expr) => {
         #[cfg(feature = $feature)]
-        fn $name($($argument: $type),*) -> Result<Runner, DeviceError> {
-            Ok(Runner {
+        fn $name($($argument: $type),*) -> Result<DeviceDefaults, DeviceError> {
+            Ok(DeviceDefaults {
                 device: $device,
                 preset: $runner::PRESET,
                 batch: $runner::BATCH,
@@ -84,32 +84,32 @@ macro_rules! runner {
         }
 
         #[cfg(not(feature = $feature))]
-        fn $name($(_: $type),*) -> Result<Runner, DeviceError> {
+        fn $name($(_: $type),*) -> Result<DeviceDefaults, DeviceError> {
             Err(DeviceError::NotCompiledIn(stringify!($name), stringify!($name)))
         }
     };
 }
 
-runner!(cpu(), "cpu", pixel_iqn_cpu, pixel_iqn_cpu::flex());
-runner!(
+backend!(cpu(), "cpu", pixel_iqn_cpu, pixel_iqn_cpu::flex());
+backend!(
     ndarray(),
     "ndarray",
     pixel_iqn_cpu,
     pixel_iqn_cpu::ndarray()
 );
-runner!(
+backend!(
     wgpu(name: &str, adapter: &str),
     "wgpu-untuned",
     pixel_iqn_wgpu,
     pixel_iqn_wgpu::wgpu(adapter_of(name, adapter)?).map_err(unavailable)?
 );
-runner!(
+backend!(
     vulkan(name: &str, adapter: &str),
     "vulkan",
     pixel_iqn_wgpu,
     pixel_iqn_wgpu::vulkan(adapter_of(name, adapter)?).map_err(unavailable)?
 );
-runner!(
+backend!(
     cuda(index: usize),
     "cuda",
     pixel_iqn_cuda,
@@ -175,8 +175,8 @@ mod tests {
 
     #[test]
     #[cfg(feature = "cpu")]
-    fn the_preset_of_a_runner_exists() {
-        let runner = runner("cpu").unwrap();
-        assert!(crate::ModelConfig::preset(runner.preset).is_ok());
+    fn the_preset_of_a_device_exists() {
+        let defaults = device_defaults("cpu").unwrap();
+        assert!(crate::ModelConfig::preset(defaults.preset).is_ok());
     }
 }

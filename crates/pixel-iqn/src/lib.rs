@@ -6,7 +6,37 @@
 //! half of one it draws the rest (Ostrovski, Dabney and Munos,
 //! [ICML 2018](https://arxiv.org/abs/1806.05575)).
 //!
-//! Train for three steps on the built-in pictures, and draw two samples:
+//! Train on a folder of images, draw from the result, and complete an image with a hole in it:
+//!
+//! ```no_run
+//! use pixel_iqn::Model;
+//! use pixel_iqn::data::{ImageDataset, Mask};
+//!
+//! let images = ImageDataset::from_folder("photos", 32)?;
+//! pixel_iqn::train(images).preset("quick").steps(5_000).run_dir("runs/photos").start()?;
+//!
+//! let model = Model::open("runs/photos", "cpu")?;
+//! model.sample(64).seed(1).run()?.save_grid("samples.png")?;
+//!
+//! let broken = ImageDataset::from_files(["broken.png"], 32)?;
+//! let mask = Mask::from_png("mask.png")?; // white is missing
+//! model.inpaint(&broken, &mask).completions(4).run()?.save_grid("filled.png")?;
+//! # Ok::<(), pixel_iqn::Error>(())
+//! ```
+//!
+//! # Layers
+//!
+//! [`Model`], [`Run`] and [`Training`] do what most programs want. They stand on public layers, each
+//! a crate that can be used alone:
+//!
+//! - [`core`]: the networks ([`PixelIqn`], [`GatedPixelCnn`], and [`AnyModel`] for either), their
+//!   layers and samplers;
+//! - [`train`](mod@train): a step ([`Trainer`]), a whole run ([`Session`]), run folders;
+//! - [`score`]: proper scores of predicted distributions; [`eval`]: scores over sets of images;
+//! - [`loss`]: quantile losses and CRPS; [`data`]: data sets, batches, image grids, masks;
+//! - [`burn`], the framework below all of them.
+//!
+//! A training loop of one's own, of three steps on the built-in pictures:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -41,7 +71,9 @@
 //! - `cuda`: the device `cuda`, NVIDIA GPUs.
 //! - `download` (on by default): downloads of the official data sets.
 //! - `dashboard` (on by default): Burn's dashboard while a session trains on a terminal.
+//! - `terminal` (on by default): the module `terminal`, with progress bars and Ctrl-C for programs.
 
+pub use burn;
 pub use pixel_iqn_core as core;
 pub use pixel_iqn_data as data;
 pub use pixel_iqn_eval as eval;
@@ -64,10 +96,26 @@ struct Guide;
 #[doc = include_str!("../../../docs/training.md")]
 struct Training;
 
+mod classes;
 mod device;
+mod error;
+mod images;
+mod inpainting;
+mod model;
+mod run;
 mod sampler;
+mod sampling;
+#[cfg(feature = "terminal")]
+pub mod terminal;
+mod training;
+mod training_images;
 
-pub use device::{DEFAULT_DEVICE, DeviceError, Runner, device, runner};
+pub use classes::Classes;
+pub use device::{DEFAULT_DEVICE, DeviceDefaults, DeviceError, device, device_defaults};
+pub use error::Error;
+pub use images::Images;
+pub use inpainting::{Completions, Inpainting};
+pub use model::Model;
 pub use pixel_iqn_core::{
     AnyModel, GatedPixelCnn, Labels, ModelConfig, NaiveSampler, Output, PixelIqn, PixelModel,
     SampleOptions, Sampler, TauSource,
@@ -75,5 +123,11 @@ pub use pixel_iqn_core::{
 #[cfg(feature = "cpu")]
 pub use pixel_iqn_cpu::keep_freed_memory;
 pub use pixel_iqn_data::{DatasetKind, ImageBatch, ImageDataset};
-pub use pixel_iqn_train::{RunConfig, RunDir, Session, TrainConfig, TrainModel, Trainer};
-pub use sampler::{load_sampler, sampler};
+pub use pixel_iqn_train::{
+    RunConfig, RunDir, RunOverrides, Session, TrainConfig, TrainModel, Trainer,
+};
+pub use run::Run;
+pub use sampler::sampler;
+pub use sampling::Sampling;
+pub use training::{Training, Watcher, train, train_on};
+pub use training_images::TrainingImages;

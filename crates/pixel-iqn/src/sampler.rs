@@ -2,7 +2,6 @@ use burn::tensor::Device;
 use pixel_iqn_core::{AnyModel, IncrementalSampler, Sampler};
 #[cfg(feature = "cpu")]
 use pixel_iqn_cpu::CpuSampler;
-use pixel_iqn_train::{RunConfig, RunDir, RunError, Weights};
 
 /// The fastest sampler for a model on `device`: the compiled one of `pixel-iqn-cpu` on the CPU, the
 /// incremental one elsewhere.
@@ -23,18 +22,4 @@ pub fn sampler(model: impl Into<AnyModel>, device: &Device) -> Box<dyn Sampler> 
 fn on_cpu(device: &Device) -> bool {
     let is = |name| crate::device(name).is_ok_and(|cpu| cpu == *device);
     is("cpu") || is("ndarray")
-}
-
-/// The fastest sampler for the model of a run folder, with its averaged weights.
-///
-/// # Errors
-///
-/// As [`RunDir::load_weights`].
-pub fn load_sampler(
-    run: &RunDir,
-    config: &RunConfig,
-    device: &Device,
-) -> Result<Box<dyn Sampler>, RunError> {
-    let model: AnyModel = run.load_weights(Weights::Averaged, config, device)?;
-    Ok(sampler(model, device))
 }

@@ -2,8 +2,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pixel_iqn_core::SampleError;
-use pixel_iqn_score::ScoreError;
 use pixel_iqn_core::weights::WeightsError;
+use pixel_iqn_score::ScoreError;
 
 use super::{SettingsError, Source, TrainError};
 
@@ -108,7 +108,7 @@ pub enum RunError {
     },
     /// An image could not be written.
     #[error(transparent)]
-    Data(#[from] pixel_iqn_data::DataError),
+    Data(pixel_iqn_data::DataError),
     /// The model could not be evaluated on held-out images.
     #[error(transparent)]
     Score(#[from] ScoreError),
@@ -123,6 +123,16 @@ pub enum RunError {
         /// What is wrong.
         message: String,
     },
+}
+
+impl From<pixel_iqn_data::DataError> for RunError {
+    fn from(error: pixel_iqn_data::DataError) -> Self {
+        match error {
+            // With advice on what to do.
+            pixel_iqn_data::DataError::Io { path, source } => Self::Io { path, source },
+            error => Self::Data(error),
+        }
+    }
 }
 
 /// What to do about an error of the operating system, whose own words are the source.

@@ -25,11 +25,9 @@ impl<M: TrainModel> Session<M> {
             context.notices.hold();
         }
         let mut parts = self.outputs.into_parts(&context)?;
-        let batches = LoaderConfig {
-            seed: context.config.train.seed,
-            flip: context.config.train.flip,
-            ..LoaderConfig::new(context.config.train.batch)
-        };
+        let batches = LoaderConfig::new(context.config.train.batch)
+            .with_seed(context.config.train.seed)
+            .with_flip(context.config.train.flip);
         let device = context.trainer.device();
         let measurement = Measurement::new(&context.config, &self.train, &self.held_out);
         let batches = Loader::new(

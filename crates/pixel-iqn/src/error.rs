@@ -1,0 +1,92 @@
+use std::path::PathBuf;
+
+use pixel_iqn_core::weights::WeightsError;
+use pixel_iqn_core::{Cancelled, ConfigError, SampleError};
+use pixel_iqn_data::DataError;
+use pixel_iqn_score::ScoreError;
+use pixel_iqn_train::{RunError, SettingsError, TrainError};
+
+use crate::device::DeviceError;
+
+/// Why a [`Model`](crate::Model) or a [`Run`](crate::Run) cannot do what it was asked to.
+///
+/// The message of an underlying error is not repeated here: it is the
+/// [`source`](std::error::Error::source), which reporters such as `anyhow` print after a colon.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Images cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A run folder cannot be read or written, or its training failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The config of a run cannot be read or changed as asked.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The config of a model cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Weights cannot be loaded.
+    #[error("the weights {} cannot be used", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: WeightsError,
+    },
+    /// A folder holds neither a run nor weights with their config.
+    #[error(
+        "{} is neither the folder of a run (config.toml) nor of trained weights (config.json and \
+         weights.safetensors)",
+        .0.display()
+    )]
+    NoModel(PathBuf),
+    /// A model cannot be asked for this; the text says why and what to do.
+    #[error("{0}")]
+    Request(String),
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Images cannot be sampled.
+    #[error(transparent)]
+    Sample(SampleError),
+    /// Held-out images cannot be scored.
+    #[error(transparent)]
+    Score(ScoreError),
+    /// The progress broke off.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl From<SampleError> for Error {
+    fn from(error: SampleError) -> Self {
+        match error {
+            SampleError::Cancelled(cancelled) => cancelled.into(),
+            error => Self::Sample(error),
+        }
+    }
+}
+
+impl From<ScoreError> for Error {
+    fn from(error: ScoreError) -> Self {
+        match error {
+            ScoreError::Cancelled(cancelled) => cancelled.into(),
+            error => Self::Score(error),
+        }
+    }
+}
+
+impl From<TrainError> for Error {
+    fn from(error: TrainError) -> Self {
+        Self::Run(error.into())
+    }
+}

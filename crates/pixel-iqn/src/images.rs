@@ -1,0 +1,81 @@
+use std::path::Path;
+
+use pixel_iqn_data::{ImageDataset, ImageGrid};
+
+use crate::Error;
+
+/// Images that a model drew, 8 bits deep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    levels: Vec<u8>,
+    shape: [usize; 4],
+    columns: usize,
+}
+
+impl Images {
+    /// How many pixels of a picture a pixel of an image is wide.
+    const SCALE: usize = 3;
+
+    pub(crate) fn new(levels: Vec<u8>, shape: [usize; 4], columns: usize) -> Self {
+        Self {
+            levels,
+            shape,
+            columns,
+        }
+    }
+
+    /// `[images, channels, height, width]`.
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.shape[0]
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The levels of all images, from 0 to 255, `[images, channels, height, width]`.
+    pub fn levels(&self) -> &[u8] {
+        &self.levels
+    }
+
+    /// The levels of one image, `[channels, height, width]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such image.
+    pub fn image(&self, index: usize) -> &[u8] {
+        let [_, image @ ..] = self.shape;
+        let values = image.iter().product::<usize>();
+        &self.levels[index * values..][..values]
+    }
+
+    /// Writes all images side by side as a PNG file, each pixel 3 pixels wide.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the images are neither grey nor of three colours, or the file cannot be
+    /// written.
+    pub fn save_grid(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let grid = ImageGrid::new(&self.levels, self.shape)?;
+        Ok(grid
+            .with_columns(self.columns)
+            .with_scale(Self::SCALE)
+            .save(path)?)
+    }
+
+    /// The images as a data set, to be scored or trained on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there is no image.
+    pub fn to_dataset(&self) -> Result<ImageDataset, Error> {
+        let [_, image @ ..] = self.shape;
+        Ok(ImageDataset::new(self.levels.clone(), image)?)
+    }
+}

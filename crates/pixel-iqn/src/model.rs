@@ -1,0 +1,186 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use burn::tensor::Device;
+use pixel_iqn_core::weights::load_safetensors;
+use pixel_iqn_core::{AnyModel, ModelConfig, PixelModel, Sampler};
+use pixel_iqn_data::{ImageDataset, Mask};
+use pixel_iqn_train::{RunDir, Weights};
+
+use crate::{Classes, Error, Inpainting, Sampling, sampler};
+
+/// A trained model on a device, with what it knows of its images: it samples and completes.
+///
+/// ```no_run
+/// use pixel_iqn::Model;
+/// use pixel_iqn::data::{ImageDataset, Mask};
+///
+/// let model = Model::open("runs/photos", "cpu")?;
+/// model.sample(64).seed(1).run()?.save_grid("samples.png")?;
+///
+/// let broken = ImageDataset::from_files(["broken.png"], 32)?;
+/// let mask = Mask::from_png("mask.png")?;
+/// model.inpaint(&broken, &mask).completions(4).run()?.save_grid("filled.png")?;
+/// # Ok::<(), pixel_iqn::Error>(())
+/// ```
+pub struct Model {
+    network: AnyModel,
+    device: Device,
+    size: Option<[usize; 2]>,
+    classes: Classes,
+    /// Made at the first sample.
+    sampler: OnceLock<Box<dyn Sampler>>,
+}
+
+impl Model {
+    /// Opens a folder on the [device](crate::device()) of this name: a run folder, whose averaged
+    /// weights are taken, or a folder of trained weights, `config.json` and `weights.safetensors`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] where there is no such device, [`Error::NoModel`] where the folder is of
+    /// neither kind, and [`Error::Run`], [`Error::Config`], [`Error::Weights`] and [`Error::Io`]
+    /// where its files cannot be read.
+    pub fn open(folder: impl AsRef<Path>, device: &str) -> Result<Self, Error> {
+        Self::open_with(folder.as_ref(), None, device)
+    }
+
+    /// Opens a folder as [`open`](Self::open) does, with the weights of another safetensors file.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_weights(
+        folder: impl AsRef<Path>,
+        weights: impl AsRef<Path>,
+        device: &str,
+    ) -> Result<Self, Error> {
+        Self::open_with(folder.as_ref(), Some(weights.as_ref()), device)
+    }
+
+    fn open_with(folder: &Path, weights: Option<&Path>, device: &str) -> Result<Self, Error> {
+        let device = crate::device(device)?;
+        if folder.join("config.toml").exists() {
+            let (run, config) = RunDir::open(folder)?;
+            let network: AnyModel = match weights {
+                Some(weights) => load(&config.model, weights, &device)?,
+                None => run.load_weights(Weights::Averaged, &config, &device)?,
+            };
+            let names = config.data.class_names.unwrap_or_default();
+            // A run may be unconditional though its images have classes.
+            let names = match config.model.classes {
+                0 => Vec::new(),
+                _ => names,
+            };
+            return Ok(Self::new(network, device)
+                .with_size(config.data.size)
+                .with_class_names(names));
+        }
+        let config = folder.join("config.json");
+        let own = folder.join("weights.safetensors");
+        if !config.exists() || (weights.is_none() && !own.exists()) {
+            return Err(Error::NoModel(folder.to_owned()));
+        }
+        let text = fs::read_to_string(&config).map_err(at(&config))?;
+        let config = ModelConfig::from_json(&text)?;
+        let network = load(&config, weights.unwrap_or(&own), &device)?;
+        Ok(Self::new(network, device))
+    }
+
+    /// A model from the layer below, whose weights are on `device`, without autodiff. Its classes
+    /// have no names and its images no size until they are given.
+    pub fn new(network: impl Into<AnyModel>, device: Device) -> Self {
+        let network = network.into();
+        Self {
+            classes: Classes::new(network.config().classes, Vec::new()),
+            network,
+            device,
+            size: None,
+            sampler: OnceLock::new(),
+        }
+    }
+
+    /// Sets the height and width of the images that it draws.
+    pub fn with_size(self, size: [usize; 2]) -> Self {
+        let size = Some(size);
+        Self { size, ..self }
+    }
+
+    /// Names the classes; no names leave them numbers.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are names and their number is not that of the classes.
+    pub fn with_class_names(self, names: Vec<String>) -> Self {
+        let classes = Classes::new(self.network.config().classes, names);
+        Self { classes, ..self }
+    }
+
+    /// Asks for `count` samples.
+    pub fn sample(&self, count: usize) -> Sampling<'_> {
+        Sampling::new(self, count)
+    }
+
+    /// Asks for completions of images: of each, the pixels that are missing in the mask.
+    pub fn inpaint<'a>(&'a self, images: &'a ImageDataset, mask: &'a Mask) -> Inpainting<'a> {
+        Inpainting::new(self, images, mask)
+    }
+
+    /// The architecture.
+    pub fn config(&self) -> &ModelConfig {
+        self.network.config()
+    }
+
+    /// The network, for the layer below.
+    pub fn network(&self) -> &AnyModel {
+        &self.network
+    }
+
+    /// Where its weights are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Height and width of the images, where they are known.
+    pub fn size(&self) -> Option<[usize; 2]> {
+        self.size
+    }
+
+    /// The classes, none for an unconditional model.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// The fastest sampler for this model and device, which is made once.
+    pub fn sampler(&self) -> &dyn Sampler {
+        let make = || sampler(self.network.clone(), &self.device);
+        self.sampler.get_or_init(make).as_ref()
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model")
+            .field("config", self.config())
+            .field("size", &self.size)
+            .field("classes", &self.classes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Creates the model of a config with the weights of a safetensors file.
+fn load(config: &ModelConfig, weights: &Path, device: &Device) -> Result<AnyModel, Error> {
+    let bytes = fs::read(weights).map_err(at(weights))?;
+    let mut network = AnyModel::init(config, device);
+    load_safetensors(&mut network, bytes).map_err(|source| Error::Weights {
+        path: weights.to_owned(),
+        source,
+    })?;
+    Ok(network)
+}
+
+fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path: PathBuf = path.to_owned();
+    |source| Error::Io { path, source }
+}

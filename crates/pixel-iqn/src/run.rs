@@ -1,0 +1,101 @@
+use std::path::Path;
+
+use pixel_iqn_core::AnyModel;
+use pixel_iqn_score::ConditionalScores;
+use pixel_iqn_train::{End, RunConfig, RunDir, Weights};
+
+use crate::{Classes, Error, Model, Training, TrainingImages};
+
+/// A training run: its folder, its config, and what came of it.
+///
+/// [`train`](crate::train) makes one, [`open`](Self::open) finds one again.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub(crate) dir: RunDir,
+    pub(crate) config: RunConfig,
+    pub(crate) end: Option<End>,
+    pub(crate) scores: Option<ConditionalScores>,
+}
+
+impl Run {
+    /// Opens a run folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] where it is none, or its config cannot be used.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let (dir, config) = RunDir::open(folder.as_ref())?;
+        Ok(Self {
+            dir,
+            config,
+            end: None,
+            scores: None,
+        })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The folder, for the layer below.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// The config.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The classes of its model.
+    pub fn classes(&self) -> Classes {
+        match self.config.model.classes {
+            0 => Classes::default(),
+            count => Classes::new(
+                count,
+                self.config.data.class_names.clone().unwrap_or_default(),
+            ),
+        }
+    }
+
+    /// How the training ended; none for a run that was only opened.
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// The scores of the averaged weights on held-out images, once the training is complete.
+    pub fn scores(&self) -> Option<&ConditionalScores> {
+        self.scores.as_ref()
+    }
+
+    /// The model with its averaged weights, on the [device](crate::device()) of this name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::open`].
+    pub fn model(&self, device: &str) -> Result<Model, Error> {
+        let device = crate::device(device)?;
+        let network: AnyModel = self
+            .dir
+            .load_weights(Weights::Averaged, &self.config, &device)?;
+        Ok(Model::new(network, device)
+            .with_size(self.config.data.size)
+            .with_class_names(self.classes().names().to_vec()))
+    }
+
+    /// The images that it was trained on and is evaluated on, opened again; `folder` where they are
+    /// no longer where the run found them.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrainingImages::of_run`].
+    pub fn images(&self, folder: Option<&Path>) -> Result<TrainingImages, Error> {
+        TrainingImages::of_run(&self.config.data, folder)
+    }
+
+    /// Goes on with the training from its last checkpoint, on its own images; `start` does it.
+    pub fn resume(self, images: TrainingImages) -> Training {
+        Training::resume(self, images)
+    }
+}

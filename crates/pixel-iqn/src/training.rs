@@ -1,0 +1,379 @@
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use pixel_iqn_core::{AnyModel, Cancelled, ModelConfig, NoProgress, Progress};
+use pixel_iqn_data::{ImageDataset, Mask};
+use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, ScoreError, conditional_scores};
+use pixel_iqn_train::{
+    ConfigFile, Display, End, Finished, Interrupter, Metrics, ReportConfig, ResumeFrom, RunConfig,
+    RunDir, RunOverrides, Session, TrainConfig,
+};
+
+use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Model, Run, TrainingImages};
+
+/// Quantile levels of the scores at the end of a training.
+const QUANTILE_LEVELS: usize = 20;
+
+/// Begins a training on images, of which the last of every ten is held out: see [`Training`].
+///
+/// ```no_run
+/// use pixel_iqn::data::ImageDataset;
+///
+/// let images = ImageDataset::from_folder("photos", 32)?;
+/// let run = pixel_iqn::train(images)
+///     .preset("quick")
+///     .steps(5_000)
+///     .device("cpu")
+///     .run_dir("runs/photos")
+///     .start()?;
+/// println!("skill {:?}", run.scores().map(|scores| scores.skill));
+/// # Ok::<(), pixel_iqn::Error>(())
+/// ```
+pub fn train(images: ImageDataset) -> Training {
+    Training::new(TrainingImages::split(images))
+}
+
+/// Begins a training on images whose held-out part is chosen, such as those of a data set.
+pub fn train_on(images: TrainingImages) -> Training {
+    Training::new(Ok(images))
+}
+
+/// A request for a training, which [`start`](Self::start) carries out: a run folder with config,
+/// metrics, checkpoints, weights, scores and pictures.
+///
+/// What is not asked for suits the device: see [`DeviceDefaults`]. The precedence of what is asked
+/// for is that of [`RunConfig::resolve`]: the device's defaults, the preset, the config file, the
+/// methods of this type, then [`set`](Self::set).
+pub struct Training {
+    images: Result<TrainingImages, Error>,
+    resumed: Option<(Run, ResumeFrom)>,
+    devices: Vec<String>,
+    run_dir: Option<PathBuf>,
+    class_conditional: bool,
+    overrides: RunOverrides,
+    file: ConfigFile,
+    settings: Vec<String>,
+    watcher: Box<dyn Watcher>,
+}
+
+/// Sees and may stop a [`Training`]: what a program shows on the way.
+///
+/// The unit type watches nothing. [`terminal`](crate::terminal) has one for terminals.
+pub trait Watcher: Send {
+    /// Is called before the first step.
+    fn begin(&mut self, _run: &Run, _steps_done: usize, _devices: &[Device]) {}
+
+    /// How the steps are shown: without an answer, by the callbacks alone.
+    fn display(&self) -> Display {
+        Display::Plain
+    }
+
+    /// The switch that stops the training.
+    fn interrupter(&self) -> Interrupter {
+        Interrupter::new()
+    }
+
+    /// Makes what is called after each step.
+    fn on_step(&self) -> Box<dyn FnMut(&Metrics) + Send> {
+        Box::new(|_| ())
+    }
+
+    /// Makes what is called with a line of text for what a user should know.
+    fn on_notice(&self) -> Box<dyn FnMut(&str) + Send> {
+        Box::new(|_| ())
+    }
+
+    /// Makes the progress of a task after the steps, such as `scoring`.
+    fn progress(&self, _task: &str) -> Box<dyn Progress> {
+        Box::new(NoProgress)
+    }
+}
+
+impl Watcher for () {}
+
+impl Training {
+    fn new(images: Result<TrainingImages, Error>) -> Self {
+        Self {
+            images,
+            resumed: None,
+            devices: vec![DEFAULT_DEVICE.to_owned()],
+            run_dir: None,
+            class_conditional: false,
+            overrides: RunOverrides::new(),
+            file: ConfigFile::default(),
+            settings: Vec::new(),
+            watcher: Box::new(()),
+        }
+    }
+
+    pub(crate) fn resume(run: Run, images: TrainingImages) -> Self {
+        Self {
+            resumed: Some((run, ResumeFrom::Last)),
+            ..Self::new(Ok(images))
+        }
+    }
+
+    /// Chooses the architecture: a [preset](ModelConfig::preset).
+    pub fn preset(mut self, name: &str) -> Self {
+        self.overrides.preset = Some(name.to_owned());
+        self
+    }
+
+    /// Chooses the [kind](pixel_iqn_core::Output::KINDS) of the model's output.
+    pub fn output(mut self, kind: &str) -> Self {
+        self.overrides.output = Some(kind.to_owned());
+        self
+    }
+
+    /// Conditions the model on the class of each image.
+    pub fn class_conditional(self, class_conditional: bool) -> Self {
+        Self {
+            class_conditional,
+            ..self
+        }
+    }
+
+    /// Sets the training steps.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.overrides.steps = Some(steps);
+        self
+    }
+
+    /// Sets the images in a step.
+    pub fn batch(mut self, batch: usize) -> Self {
+        self.overrides.batch = Some(batch);
+        self
+    }
+
+    /// Sets the seed of everything random, 0 without it.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.overrides.seed = Some(seed);
+        self
+    }
+
+    /// Chooses the [device](crate::device()); several, separated by commas, share each batch.
+    pub fn device(self, names: &str) -> Self {
+        let devices = names
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect();
+        Self { devices, ..self }
+    }
+
+    /// Sets the folder of the run, new or empty; without it, the next free one in `runs`.
+    pub fn run_dir(self, path: impl Into<PathBuf>) -> Self {
+        let run_dir = Some(path.into());
+        Self { run_dir, ..self }
+    }
+
+    /// Sets everything that a program's flags change, in the place of the single methods.
+    pub fn overrides(self, overrides: RunOverrides) -> Self {
+        Self { overrides, ..self }
+    }
+
+    /// Reads changes from a config file.
+    pub fn config_file(self, file: ConfigFile) -> Self {
+        Self { file, ..self }
+    }
+
+    /// Changes any key of the config, as in `train.clip_norm=0.5`.
+    pub fn set(mut self, setting: impl Into<String>) -> Self {
+        self.settings.push(setting.into());
+        self
+    }
+
+    /// Resumes from another checkpoint than the last; for a run that is resumed.
+    pub fn from_checkpoint(mut self, from: ResumeFrom) -> Self {
+        if let Some((_, resume_from)) = &mut self.resumed {
+            *resume_from = from;
+        }
+        self
+    }
+
+    /// Lets a program see the training and stop it.
+    pub fn watch(self, watcher: impl Watcher + 'static) -> Self {
+        let watcher = Box::new(watcher);
+        Self { watcher, ..self }
+    }
+
+    /// Trains to the end, scores held-out images (`scores.json`), and draws `samples.png` and
+    /// `inpainting.png`. A stopped training returns early with a checkpoint: see [`Run::end`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] where the images do not fit the config, [`Error::Device`] where a device is
+    /// not there, and [`Error::Run`] where the config is out of range, the folder cannot be used or
+    /// the training fails.
+    pub fn start(mut self) -> Result<Run, Error> {
+        let images = core::mem::replace(
+            &mut self.images,
+            Err(Error::Request("the training was started".into())),
+        )?;
+        let defaults = self
+            .devices
+            .iter()
+            .map(|name| crate::device_defaults(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let devices: Vec<Device> = defaults.iter().map(|d| d.device.clone()).collect();
+        let (mut run, session) = match self.resumed.take() {
+            Some((run, from)) => self.resumed_session(run, from, &images, &devices)?,
+            None => self.new_session(&images, &defaults[0], &devices)?,
+        };
+        let watcher = &mut self.watcher;
+        watcher.begin(&run, session.steps_done(), &devices);
+        let Finished { end, trainer, .. } = session
+            .with_display(watcher.display())
+            .with_interrupter(watcher.interrupter())
+            .with_sampler(|model, device| crate::sampler(model, device))
+            .on_step(watcher.on_step())
+            .on_notice(watcher.on_notice())
+            .train()?;
+        run.end = Some(end);
+        if end != End::Interrupted {
+            let model = trainer.averaged().clone();
+            match self.finish(&mut run, model, &images, &devices[0]) {
+                Err(Error::Cancelled(Cancelled)) => run.end = Some(End::Interrupted),
+                finished => finished?,
+            }
+        }
+        Ok(run)
+    }
+
+    fn new_session(
+        &self,
+        images: &TrainingImages,
+        defaults: &DeviceDefaults,
+        devices: &[Device],
+    ) -> Result<(Run, Session<AnyModel>), Error> {
+        let source = images.source();
+        let [channels, ..] = images.train.shape();
+        let classes = match (self.class_conditional, images.train.classes()) {
+            (false, _) => 0,
+            (true, 0) => {
+                return Err(Error::Request(format!(
+                    "`{}` has no classes to condition on: those of a folder are its subfolders",
+                    source.dataset
+                )));
+            }
+            (true, classes) => classes,
+        };
+        let model = ModelConfig::preset(defaults.preset)?
+            .with_channels(channels)
+            .with_classes(classes);
+        let train = TrainConfig::new(defaults.steps, defaults.batch).with_flip(images.may_flip());
+        let mut base = RunConfig::new(source.clone(), model, train);
+        base.report = ReportConfig::for_steps(defaults.steps)
+            .with_eval_images(defaults.eval_images)
+            .with_samples(defaults.samples);
+        let config = base.resolve(&self.file, &self.overrides, &self.settings)?;
+        check(&config, images)?;
+        let dir = match &self.run_dir {
+            Some(path) => RunDir::create(path)?,
+            None => RunDir::create_next("runs", &source.dataset)?,
+        };
+        let (train, held_out) = (images.train.clone(), images.held_out.clone());
+        let session = Session::start(dir.clone(), config.clone(), train, held_out, devices)?;
+        Ok((run(dir, config), session))
+    }
+
+    fn resumed_session(
+        &self,
+        resumed: Run,
+        from: ResumeFrom,
+        images: &TrainingImages,
+        devices: &[Device],
+    ) -> Result<(Run, Session<AnyModel>), Error> {
+        let Run {
+            dir, mut config, ..
+        } = resumed;
+        if let Some(path) = &images.source().path {
+            config.data.path = Some(path.clone());
+        }
+        let config = config.resolve(&self.file, &self.overrides, &self.settings)?;
+        let (train, held_out) = (images.train.clone(), images.held_out.clone());
+        let session = Session::resume(dir.clone(), config.clone(), train, held_out, devices, from)?;
+        Ok((run(dir, config), session))
+    }
+
+    /// Scores the averaged weights, and draws.
+    fn finish(
+        &self,
+        run: &mut Run,
+        network: AnyModel,
+        images: &TrainingImages,
+        device: &Device,
+    ) -> Result<(), Error> {
+        let config = &run.config;
+        let held_out = &images.held_out;
+        let options = ConditionalOptions::new(config.report.eval_images.min(held_out.len()))
+            .with_batch(config.train.batch)
+            .with_quantile_levels(QUANTILE_LEVELS)
+            .with_seed(config.train.seed);
+        let marginal = MarginalForecaster::of(&images.train);
+        let progress = self.watcher.progress("scoring");
+        let scores =
+            conditional_scores(&network, held_out, &marginal, &options, device, &*progress);
+        let scores = match scores {
+            Err(ScoreError::Cancelled(cancelled)) => return Err(cancelled.into()),
+            scores => scores?,
+        };
+        drop(progress);
+        run.dir.save_json("scores.json", &scores)?;
+
+        let model = Model::new(network, device.clone())
+            .with_size(config.data.size)
+            .with_class_names(run.classes().names().to_vec());
+        let seed = config.train.seed;
+        let progress = self.watcher.progress("sampling");
+        let samples = model.sample(config.report.samples).seed(seed);
+        let samples = samples.progress(&*progress).run()?;
+        drop(progress);
+        samples.save_grid(run.dir.file("samples.png"))?;
+
+        let (rows, completions) = match config.report.samples {
+            16.. => (6, 4),
+            _ => (1, 1),
+        };
+        let broken = held_out.as_ref().clone().take(rows.min(held_out.len()))?;
+        let mask = Mask::lower_half(config.data.size);
+        let progress = self.watcher.progress("inpainting");
+        let inpainting = model.inpaint(&broken, &mask).completions(completions);
+        let inpainting = inpainting.seed(seed).originals(true);
+        let completed = inpainting.progress(&*progress).run()?;
+        drop(progress);
+        completed.save_grid(run.dir.file("inpainting.png"))?;
+        run.scores = Some(scores);
+        Ok(())
+    }
+}
+
+fn run(dir: RunDir, config: RunConfig) -> Run {
+    Run {
+        dir,
+        config,
+        end: None,
+        scores: None,
+    }
+}
+
+/// Checks that a config is for these images.
+fn check(config: &RunConfig, images: &TrainingImages) -> Result<(), Error> {
+    let [channels, ..] = images.train.shape();
+    let classes = images.train.classes();
+    let name = &images.source().dataset;
+    if config.model.channels != channels || ![0, classes].contains(&config.model.classes) {
+        return Err(Error::Request(format!(
+            "the config is for images of {} channels and {} classes, but those of `{name}` have \
+             {channels} and {classes}",
+            config.model.channels, config.model.classes
+        )));
+    }
+    if config.train.batch > images.train.len() {
+        return Err(Error::Request(format!(
+            "a batch of {} is more than the {} training images",
+            config.train.batch,
+            images.train.len()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pixel_iqn_data::{DataError, DatasetKind, ImageDataset, OpenOptions, Splits};
+use pixel_iqn_train::DataConfig;
+
+use crate::Error;
+
+/// The name of a data set that a program gave from memory.
+const IN_MEMORY: &str = "images";
+
+/// The images to train on, those to evaluate on, and where they come from.
+#[derive(Debug, Clone)]
+pub struct TrainingImages {
+    /// The images to train on.
+    pub train: Arc<ImageDataset>,
+    /// The images to evaluate on, none of which is in `train`.
+    pub held_out: Arc<ImageDataset>,
+    source: DataConfig,
+    flip: bool,
+}
+
+impl TrainingImages {
+    /// Opens a data set. `folder` is where its files are; the built-in pictures need none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where it cannot be read, and [`Error::Request`] for a folder whose name a config
+    /// cannot hold.
+    pub fn open(
+        kind: DatasetKind,
+        folder: Option<&Path>,
+        options: &OpenOptions,
+    ) -> Result<Self, Error> {
+        let splits = pixel_iqn_data::open(kind, folder, options)?;
+        let path = match (kind, folder) {
+            (DatasetKind::Builtin, _) | (_, None) => None,
+            (_, Some(folder)) => Some(absolute(folder)?),
+        };
+        let source = DataConfig::new(kind.name(), &splits.train, &splits.held_out)
+            .with_path(path)
+            .with_description(splits.description);
+        Ok(Self {
+            train: Arc::new(splits.train),
+            held_out: Arc::new(splits.held_out),
+            source,
+            // Digits and letters do not survive mirroring.
+            flip: kind != DatasetKind::Mnist,
+        })
+    }
+
+    /// Opens CIFAR-10, which is downloaded where it is missing, or else the built-in pictures: what a
+    /// program trains on that was not told. `notice` is called with a line for each thing that a user
+    /// should know.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), where CIFAR-10 is there and cannot be read.
+    pub fn open_default(
+        folder: &Path,
+        options: &OpenOptions,
+        mut notice: impl FnMut(&str),
+    ) -> Result<Self, Error> {
+        match Self::open(DatasetKind::Cifar10, Some(folder), options) {
+            Err(Error::Data(DataError::Missing { .. })) => (),
+            opened => return opened,
+        }
+        #[cfg(feature = "download")]
+        {
+            notice(&format!(
+                "no CIFAR-10 in {}: downloading it",
+                folder.display()
+            ));
+            match pixel_iqn_data::download(DatasetKind::Cifar10, folder) {
+                Ok(()) => return Self::open(DatasetKind::Cifar10, Some(folder), options),
+                Err(error) => notice(&format!("WARNING: {error}")),
+            }
+        }
+        notice(
+            "WARNING: training on the built-in pictures instead of CIFAR-10. To use it, put\n\
+             WARNING: cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html into a\n\
+             WARNING: folder, and give that with --data DIR",
+        );
+        Self::open(DatasetKind::Builtin, None, options)
+    }
+
+    /// Holds the last of every ten images out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where there are too few images.
+    pub fn split(images: ImageDataset) -> Result<Self, Error> {
+        let (train, held_out) = images.split_every(10)?;
+        Ok(Self::new(train, held_out))
+    }
+
+    /// Images that were split before, none of them in both parts.
+    pub fn new(train: ImageDataset, held_out: ImageDataset) -> Self {
+        Self {
+            source: DataConfig::new(IN_MEMORY, &train, &held_out),
+            train: Arc::new(train),
+            held_out: Arc::new(held_out),
+            flip: true,
+        }
+    }
+
+    /// Opens the images of a run again, in another folder where one is given, and makes sure that they
+    /// are the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] where a program gave them from memory, or where they are other images;
+    /// [`Error::Data`] where they cannot be read.
+    pub fn of_run(source: &DataConfig, folder: Option<&Path>) -> Result<Self, Error> {
+        if source.dataset == IN_MEMORY {
+            return Err(Error::Request(
+                "the run was trained on images that a program gave it: they have to be given again"
+                    .into(),
+            ));
+        }
+        let kind: DatasetKind = source
+            .dataset
+            .parse()
+            .map_err(|error| Error::Data(DataError::from(error)))?;
+        let [height, width] = source.size;
+        let options = OpenOptions::default().with_size((height == width).then_some(height));
+        let folder = folder.or(source.path.as_deref());
+        let images = Self::open(kind, folder, &options)?;
+        if images.source.digest != source.digest {
+            return Err(Error::Request(format!(
+                "these are not the images of the run: {} ({}), but the folder has {} ({})",
+                source.description, source.digest, images.source.description, images.source.digest
+            )));
+        }
+        Ok(images)
+    }
+
+    /// Where they come from, as a run keeps it.
+    pub fn source(&self) -> &DataConfig {
+        &self.source
+    }
+
+    /// Whether they may be mirrored left to right in training.
+    pub(crate) fn may_flip(&self) -> bool {
+        self.flip
+    }
+}
+
+impl From<Splits> for TrainingImages {
+    fn from(splits: Splits) -> Self {
+        Self::new(splits.train, splits.held_out)
+    }
+}
+
+/// The path from the root, as TOML can hold it.
+fn absolute(folder: &Path) -> Result<PathBuf, Error> {
+    let path = std::path::absolute(folder).map_err(|source| Error::Io {
+        path: folder.to_owned(),
+        source,
+    })?;
+    match path.to_str() {
+        Some(_) => Ok(path),
+        None => Err(Error::Request(format!(
+            "the name of {} is not UTF-8: rename it, or give a link to it",
+            path.display()
+        ))),
+    }
+}
