@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, also after a power cut.
+//! Writing files atomically: a file is there whole or not at all, also after a power cut.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -39,8 +39,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(at(path))
 }
 
-/// Puts what `write` writes in the place of the file at `path`, without flushing the folder: the
-/// new name may still be lost in a power cut, but never half the content.
+/// Replaces the file at `path` by what `write` writes, without flushing the folder: the new name
+/// may still be lost in a power cut, but never half the content.
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -84,7 +84,7 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A name beside the target that nobody else has: no other process, no other thread.
+/// Returns a name beside the target that no other process and no other thread uses.
 fn temporary(path: &Path) -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -1,35 +1,36 @@
-//! Images of a set as tensors.
+//! Batches: some images of a set as tensors.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::dataset::ImageDataset;
 
-/// Some images of a set as tensors.
+/// A batch: some images of a set as tensors.
 #[derive(Clone, Debug)]
 pub struct ImageBatch {
-    /// `[B, C, H, W]`, level / 255, so in `[0, 1]`.
+    /// The images, `[B, C, H, W]`: level / 255, which lies in `[0, 1]`.
     pub images: Tensor<4>,
-    /// `[B]`, each below the number of classes; `None` where the set has no labels.
+    /// The labels, `[B]`, each below the number of classes; `None` where the set has no labels.
     pub labels: Option<Tensor<1, Int>>,
-    /// Position of each image in the set, `[B]`.
+    /// The position of each image in the set, `[B]`.
     pub indices: Vec<usize>,
 }
 
 impl ImageBatch {
-    /// The labels, as a model of so many classes takes them: none for one without classes.
+    /// Returns the labels for a model of `classes` classes: `None` for a model without classes, or
+    /// where the set has no labels.
     pub fn labels_of(&self, classes: usize) -> Option<&Tensor<1, Int>> {
         self.labels.as_ref().filter(|_| classes > 0)
     }
 }
 
 impl ImageDataset {
-    /// The images at `indices` as tensors, each mirrored left to right where its entry of
+    /// Returns the images at `indices` as tensors, each mirrored left to right where its entry of
     /// `flips` says so.
     ///
     /// # Panics
     ///
-    /// If `indices` is empty, if an index is not below [`len`](Self::len), or if there is not one
-    /// flip per index.
+    /// Panics if `indices` is empty, if an index is not below [`len`](Self::len), or if there is
+    /// not one flip per index.
     pub fn batch(&self, indices: &[usize], flips: Option<&[bool]>, device: &Device) -> ImageBatch {
         assert!(!indices.is_empty(), "a batch holds at least one image");
         let [channels, height, width] = self.shape;
@@ -58,12 +59,13 @@ impl ImageDataset {
         }
     }
 
-    /// Every image once, in order, in batches of `batch`; the last is smaller where the set does
-    /// not divide. This is the walk for evaluation; [`Loader`](crate::Loader) is for training.
+    /// Iterates over every image once, in order, in batches of `batch`; the last is smaller where
+    /// the set does not divide. Use this for evaluation, and [`Loader`](crate::Loader) for
+    /// training.
     ///
     /// # Panics
     ///
-    /// If `batch` is 0.
+    /// Panics if `batch` is 0.
     pub fn batches(&self, batch: usize, device: &Device) -> impl Iterator<Item = ImageBatch> {
         let device = device.clone();
         (0..self.len()).step_by(batch).map(move |start| {
@@ -76,7 +78,7 @@ impl ImageDataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{levels::to_levels, testing::six};
+    use crate::{dataset::tests::six, levels::to_levels};
 
     #[test]
     fn a_batch_holds_the_chosen_images_in_order() {

@@ -1,8 +1,8 @@
-//! A set that is drawn instead of read: shaded shapes and landscapes in ten classes.
+//! The built-in set, which is drawn instead of read: shaded shapes and landscapes in ten classes.
 //!
-//! It needs no download and has any size and length, so programs, tests and first experiments can
-//! start at once. What there is to learn: smooth shading, sharp edges, a class that shows in the
-//! form and in the hue, and little noise.
+//! The set needs no download and has any size and length, so programs, tests and first experiments
+//! can start at once. A model can learn from it smooth shading, sharp edges and a class that shows
+//! in the form and in the hue, under little noise.
 
 use std::ops::Range;
 
@@ -16,17 +16,17 @@ use crate::{
     sizes::check_image_options,
 };
 
-/// The classes in the order of the labels.
+/// The names of the classes, in the order of the labels.
 pub const CLASS_NAMES: [&str; 10] = [
     "disc", "ring", "square", "triangle", "cross", "star", "moon", "ball", "checker", "hills",
 ];
 
 type Rgb = [f32; 3];
 
-/// Draws the images `range` of the set of a `seed`, each `size` x `size` pixels with 3 channels
-/// (colour) or 1 (grey).
+/// Draws images of the set that belongs to a seed: those with the indices `range`, each `size` x
+/// `size` pixels with 3 channels (colour) or 1 (grey).
 ///
-/// Image `i` depends on `seed` and `i` alone, so disjoint ranges are disjoint parts of one set.
+/// Image `i` depends on `seed` and `i` alone, so disjoint ranges are disjoint subsets of one set.
 /// Only additions, multiplications, divisions and square roots are used, which IEEE 754 fixes to
 /// the last bit: every platform draws the same bytes.
 ///
@@ -41,8 +41,8 @@ type Rgb = [f32; 3];
 ///
 /// # Errors
 ///
-/// [`DataError::Option`](crate::DataError::Option) for an empty range, a size of 0 or above 4096, or other channels than 1
-/// and 3.
+/// [`DataError::Option`](crate::DataError::Option) for an empty range, a size of 0 or above 4096,
+/// or a number of channels other than 1 and 3.
 pub fn generate(
     seed: u64,
     range: Range<u64>,
@@ -239,8 +239,8 @@ fn length(p: [f32; 2]) -> f32 {
     dot(p, p).sqrt()
 }
 
-fn mix(a: Rgb, b: Rgb, share_of_b: f32) -> Rgb {
-    [0, 1, 2].map(|channel| a[channel] + (b[channel] - a[channel]) * share_of_b)
+fn mix(a: Rgb, b: Rgb, fraction_of_b: f32) -> Rgb {
+    [0, 1, 2].map(|channel| a[channel] + (b[channel] - a[channel]) * fraction_of_b)
 }
 
 /// 0 below 0, 1 above 1, and a cubic with level ends between.

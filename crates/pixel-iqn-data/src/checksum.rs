@@ -1,4 +1,4 @@
-//! The checksums that publishers give: they tell damage, MD5 no malice.
+//! Checksums of files. They reveal damage; MD5 is no protection against malice.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use crate::error::{DataError, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Checksum<'a> {
-    /// MD5.
+    /// An MD5 checksum.
     Md5(&'a str),
-    /// SHA-256.
+    /// A SHA-256 checksum.
     Sha256(&'a str),
 }
 
 impl Checksum<'_> {
-    /// The name of the algorithm and the checksum.
+    /// Returns the name of the algorithm and the checksum.
     fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::Md5(hex) => ("MD5", hex),
@@ -26,7 +26,7 @@ impl Checksum<'_> {
         }
     }
 
-    /// Fails where the content of the file at `path` has another checksum.
+    /// Fails if the content of the file at `path` has another checksum.
     pub(crate) fn check(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let found = match self {
             Self::Md5(_) => md5(bytes),
@@ -45,7 +45,8 @@ impl Checksum<'_> {
     }
 }
 
-/// MD5 of `bytes` in hexadecimal: tells versions of a file apart, but is no protection.
+/// Computes the MD5 checksum of `bytes` in hexadecimal, which tells versions of a file apart but is
+/// no protection against malice.
 pub fn md5(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
 }

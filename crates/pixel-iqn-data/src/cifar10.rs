@@ -1,6 +1,6 @@
-//! CIFAR-10, binary version: 60,000 colour photographs of 32 x 32 in ten classes.
+//! CIFAR-10 in its binary version: 60,000 colour photographs of 32 x 32 in ten classes.
 //!
-//! A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009,
+//! Source: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009,
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
 use std::{
@@ -18,7 +18,7 @@ use crate::{
     error::{DataError, Result, at, format},
 };
 
-/// The classes in the order of the labels.
+/// The names of the classes, in the order of the labels.
 pub const CLASS_NAMES: [&str; 10] = [
     "airplane",
     "automobile",
@@ -59,7 +59,7 @@ const SHAPE: [usize; 3] = [3, 32, 32];
 const RECORD: usize = 1 + 3 * 32 * 32;
 const PER_BATCH: usize = 10_000;
 
-/// The images of CIFAR-10 that were found.
+/// The images of CIFAR-10 that [`load`] found.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Cifar10 {
@@ -69,11 +69,11 @@ pub struct Cifar10 {
     pub test: Option<ImageDataset>,
 }
 
-/// Which images [`Cifar10::hold_out`] holds out.
+/// The source of the images that [`Cifar10::hold_out`] holds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeldOutSource {
-    /// The official test batch: results compare with published ones.
+    /// The official test batch, whose results compare with published ones.
     TestBatch,
     /// The fifth training batch, because the test batch is missing.
     LastTrainingBatch,
@@ -89,8 +89,8 @@ impl fmt::Display for HeldOutSource {
 }
 
 impl Cifar10 {
-    /// The training set and the held-out set: the official test batch, or the last of the
-    /// training batches where the test batch is missing.
+    /// Splits the images in the training set and the held-out set, which is the official test
+    /// batch, or the last of the training batches where the test batch is missing.
     ///
     /// # Errors
     ///
@@ -108,15 +108,15 @@ impl Cifar10 {
     }
 }
 
-/// Reads the official files from `path`: the folder of the batches, a folder that contains
-/// `cifar-10-batches-bin/` or `cifar-10-binary.tar.gz`, or the archive itself.
+/// Reads CIFAR-10 from its official files. `path` is the folder of the batches, a folder that
+/// contains `cifar-10-batches-bin/` or `cifar-10-binary.tar.gz`, or the archive itself.
 ///
 /// # Errors
 ///
 /// [`DataError::Missing`] if there is nothing of CIFAR-10, or an archive lacks a training batch,
 /// [`DataError::Inconsistent`] if a folder has some training batches and lacks others (and there is
-/// no archive to read instead), [`DataError::Checksum`] if a batch is
-/// not the official one bit for bit, and [`DataError::Io`]. Only the test batch may be absent.
+/// no archive to read instead), [`DataError::Checksum`] if a batch is not the official one bit for
+/// bit, and [`DataError::Io`]. Only the test batch may be absent.
 pub fn load(path: &Path) -> Result<Cifar10> {
     load_checked(path, &MD5)
 }

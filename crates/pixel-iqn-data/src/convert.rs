@@ -1,4 +1,4 @@
-//! Sets in fewer pixels or channels.
+//! Conversions of a set to fewer pixels or channels.
 
 use crate::{
     dataset::ImageDataset,
@@ -6,12 +6,12 @@ use crate::{
 };
 
 impl ImageDataset {
-    /// The set in smaller images, `[height, width]`: each level is the mean of those of its box,
-    /// rounded half up. In the same size it stays as it is.
+    /// Reduces the images to `[height, width]`: each level becomes the mean of the levels in its
+    /// box, rounded half up. Images of that size stay as they are.
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if the images do not divide into so many boxes.
+    /// [`DataError::Inconsistent`] if the height and width are no multiples of the new ones.
     pub fn reduce(self, size: [usize; 2]) -> Result<Self> {
         let [channels, height, width] = self.shape;
         if size == [height, width] {
@@ -50,11 +50,11 @@ impl ImageDataset {
     /// Converts colour images to grey ones, by the luma of each pixel with the weights of Rec. 709,
     /// rounded down; grey images stay as they are.
     ///
-    /// The result is what the image files give when they are read in grey, if they were not scaled.
+    /// Images that were not scaled come out as if their files had been read in grey.
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if the images have other channels than 1 or 3.
+    /// [`DataError::Inconsistent`] if the number of channels is neither 1 nor 3.
     pub fn into_grey(self) -> Result<Self> {
         let [channels, height, width] = self.shape;
         if channels == 1 {
@@ -84,7 +84,7 @@ impl ImageDataset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::six;
+    use crate::dataset::tests::six;
 
     #[test]
     fn a_box_becomes_its_mean() {

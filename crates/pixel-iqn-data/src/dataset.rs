@@ -1,11 +1,11 @@
-//! The in-memory set that every loader of this crate produces.
+//! The in-memory set of images that every reader of this crate produces.
 
 use std::ops::Range;
 
 use crate::error::{DataError, Result};
 use crate::sizes::element_count;
 
-/// 8-bit images of one size, with or without class labels.
+/// A set of 8-bit images of one size, with or without class labels.
 ///
 /// Images are planar: the bytes of one image are all rows of its first channel, then all rows of
 /// the next, which is the layout `[N, C, H, W]` that Burn's convolutions take. A set holds at
@@ -21,8 +21,8 @@ pub struct ImageDataset {
 
 #[expect(clippy::len_without_is_empty, reason = "a set is never empty")]
 impl ImageDataset {
-    /// A set without labels from the bytes of its images, `[N, C, H, W]`, and their shape
-    /// `[channels, height, width]`.
+    /// Creates a set without labels from the bytes of its images, `[N, C, H, W]`, and their shape
+    /// Returns the shape of one image, `[channels, height, width]`.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl ImageDataset {
         Ok(self)
     }
 
-    /// The number of images, at least 1.
+    /// Returns the number of images, at least 1.
     pub fn len(&self) -> usize {
         self.images.len() / self.image_len()
     }
@@ -101,50 +101,51 @@ impl ImageDataset {
         self.shape
     }
 
-    /// The number of classes, 0 for a set without labels.
+    /// Returns the number of classes, 0 for a set without labels.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// The name of each class in the order of the labels, where the source has names.
+    /// Returns the name of each class in the order of the labels; `None` where the source has no
+    /// names.
     pub fn class_names(&self) -> Option<&[String]> {
         self.class_names.as_deref()
     }
 
-    /// The bytes of all images, `[N, C, H, W]`.
+    /// Returns the levels of all images, `[N, C, H, W]`.
     pub fn images(&self) -> &[u8] {
         &self.images
     }
 
-    /// All labels, `[N]`; `None` for a set without labels.
+    /// Returns all labels, `[N]`; `None` for a set without labels.
     pub fn labels(&self) -> Option<&[u32]> {
         self.labels.as_deref()
     }
 
-    /// The bytes of one image, `[C, H, W]`.
+    /// Returns the levels of one image, `[C, H, W]`.
     ///
     /// # Panics
     ///
-    /// If `index` is not below [`len`](Self::len).
+    /// Panics if `index` is not below [`len`](Self::len).
     pub fn image(&self, index: usize) -> &[u8] {
         let len = self.image_len();
         &self.images[index * len..][..len]
     }
 
-    /// The label of one image; `None` for a set without labels.
+    /// Returns the label of one image; `None` for a set without labels.
     ///
     /// # Panics
     ///
-    /// If the set has labels and `index` is not below [`len`](Self::len).
+    /// Panics if the set has labels and `index` is not below [`len`](Self::len).
     pub fn label(&self, index: usize) -> Option<u32> {
         self.labels.as_ref().map(|labels| labels[index])
     }
 
-    /// How often each level occurs in each channel of the images of a range.
+    /// Counts how often each level occurs in each channel of the images of a range.
     ///
     /// # Panics
     ///
-    /// If the range leaves the set.
+    /// Panics if the range leaves the set.
     pub fn level_counts(&self, images: Range<usize>) -> Vec<[u64; 256]> {
         let [channels, height, width] = self.shape;
         let length = self.image_len();
@@ -182,9 +183,16 @@ impl ImageDataset {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::testing::six;
+
+    /// Six images of 2 x 1 x 3, each byte different, labels 0, 1, 2, 0, 1, 2.
+    pub(crate) fn six() -> ImageDataset {
+        ImageDataset::new((0..36).collect(), [2, 1, 3])
+            .and_then(|set| set.with_labels(vec![0, 1, 2, 0, 1, 2], 3))
+            .and_then(|set| set.with_class_names(["a", "b", "c"]))
+            .unwrap()
+    }
 
     #[test]
     fn refuses_parts_that_do_not_fit() {

@@ -1,4 +1,4 @@
-//! Fetching the official files.
+//! Downloads of the official files, which resume and are verified.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -30,8 +30,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two lines of progress where no bar can be drawn.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Downloads the official files of a data set into `folder`, from where
-/// [`open`](crate::open) reads them. Files that are there and whole are not fetched again.
+/// Downloads the official files of a data set into `folder`, from where [`open`](crate::open) reads
+/// them. Files that are there and whole are not fetched again.
 ///
 /// CIFAR-10 is one archive of 170 MB, MNIST four files of 12 MB together. Progress goes to
 /// standard error: a bar on a terminal, else a line every five seconds. A file under its final
@@ -64,12 +64,13 @@ pub fn download(kind: DatasetKind, folder: &Path) -> Result<()> {
     }
 }
 
-/// Brings the file with a checksum from `url` to `target`, as [`download`] does; a file that is
-/// there and whole is not fetched again.
+/// Downloads one file from `url` to `target` in the way of [`download`], and verifies its checksum.
+/// A file that is there and whole is not fetched again.
 ///
 /// # Errors
 ///
-/// As [`download`].
+/// [`DataError::Download`] if the server cannot be reached within ten seconds or fails,
+/// [`DataError::Checksum`] if it sends other bytes, and [`DataError::Io`].
 pub fn fetch(url: &str, checksum: Checksum<'_>, target: &Path) -> Result<()> {
     if target.exists() && checksum.check(target, &read(target)?).is_ok() {
         return Ok(());
@@ -127,7 +128,7 @@ fn part_of(target: &Path) -> PathBuf {
     name.into()
 }
 
-/// Asks for the bytes of `url` from `start` on.
+/// Asks the server for the bytes of `url` from `start` on.
 fn request(url: &str, start: u64) -> Result<Response<Body>, ureq::Error> {
     let agent: Agent = Agent::config_builder()
         .timeout_resolve(Some(CONNECT_TIMEOUT))

@@ -1,4 +1,4 @@
-//! What can go wrong between a file and a batch.
+//! The error of this crate.
 
 use std::{
     error::Error,
@@ -13,9 +13,9 @@ use crate::kind::{DatasetKind, UnknownKind};
 /// The result of every fallible function of this crate.
 pub type Result<T, E = DataError> = std::result::Result<T, E>;
 
-/// Why data could not be read, fetched, batched or written.
+/// The reason why data could not be read, fetched, batched or written.
 ///
-/// The message of an underlying error is not repeated here: it is the
+/// The message of an underlying error is not repeated here. It is the
 /// [`source`](std::error::Error::source), which reporters such as `anyhow` print after a colon.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,7 +25,7 @@ pub enum DataError {
     Io {
         /// The file or folder in question.
         path: PathBuf,
-        /// What the operating system or the decompressor said.
+        /// The error of the operating system or the decompressor.
         source: io::Error,
     },
 
@@ -34,7 +34,7 @@ pub enum DataError {
     Missing {
         /// The path that was tried last.
         path: PathBuf,
-        /// What belongs there and where it can be had.
+        /// A hint: what belongs there and where it can be had.
         hint: String,
     },
 
@@ -45,9 +45,9 @@ pub enum DataError {
         path: PathBuf,
         /// Position in the (uncompressed) file, counted from 0.
         offset: u64,
-        /// What the format asks for at that position.
+        /// The content that the format asks for at that position.
         expected: String,
-        /// What was there instead.
+        /// The content that was found instead.
         found: String,
     },
 
@@ -56,11 +56,11 @@ pub enum DataError {
     Checksum {
         /// The file.
         path: PathBuf,
-        /// What was computed: MD5 or SHA-256.
+        /// The algorithm: MD5 or SHA-256.
         algorithm: &'static str,
-        /// That of the official file, in hexadecimal.
+        /// The checksum of the official file, in hexadecimal.
         expected: String,
-        /// That of the file that was read, in hexadecimal.
+        /// The checksum of the file that was read, in hexadecimal.
         found: String,
     },
 
@@ -69,7 +69,7 @@ pub enum DataError {
     Image {
         /// The file.
         path: PathBuf,
-        /// What the decoder or encoder said.
+        /// The error of the decoder or encoder.
         source: Box<dyn Error + Send + Sync>,
     },
 
@@ -80,11 +80,11 @@ pub enum DataError {
         path: PathBuf,
     },
 
-    /// The parts of a data set do not fit together, for example more labels than images.
+    /// Two things do not fit together, for example more labels than images.
     #[error("{0}")]
     Inconsistent(String),
 
-    /// A batch that the data set cannot fill, or of no image at all.
+    /// The data set cannot fill a batch of this size, or the batch would hold no image.
     #[error("a batch of {batch} images cannot be drawn from a set of {len}")]
     BatchSize {
         /// The batch size asked for.
@@ -104,7 +104,7 @@ pub enum DataError {
     /// An image size, channel count or the like is out of its range.
     #[error("{name} is {given}, but must be {expected}")]
     Option {
-        /// What the value stands for.
+        /// The name of the value.
         name: &'static str,
         /// The value as it was given.
         given: String,
@@ -122,7 +122,7 @@ pub enum DataError {
         url: String,
         /// Where the complete file belongs.
         target: PathBuf,
-        /// What the network said.
+        /// The error of the network.
         source: io::Error,
     },
 
@@ -163,7 +163,7 @@ where
     }
 }
 
-/// A [`DataError::Format`].
+/// Makes a [`DataError::Format`].
 pub(crate) fn format(
     path: &Path,
     offset: usize,
@@ -178,7 +178,7 @@ pub(crate) fn format(
     }
 }
 
-/// A [`DataError::Option`].
+/// Makes a [`DataError::Option`].
 pub(crate) fn option(
     name: &'static str,
     given: impl ToString,
@@ -191,7 +191,7 @@ pub(crate) fn option(
     }
 }
 
-/// An output that an interrupted job of another kind left.
+/// Makes the error for an output that an interrupted job of another kind left.
 pub(crate) fn other_job(path: &Path) -> DataError {
     DataError::Inconsistent(format!(
         "{} belongs to another job: delete it, or choose another path",

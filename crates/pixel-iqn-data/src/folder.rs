@@ -17,28 +17,29 @@ use crate::{
 
 pub use crate::image_file::Fit;
 
-/// Where a flat folder has its classes.
+/// The place where a folder without subfolders has its classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FlatClasses {
-    /// There are none.
+    /// The images have no classes.
     Unlabelled,
-    /// In front of the first `_` of the file's name, as in `n01592084_chickadee.png`.
+    /// The class is in front of the first `_` of the file name, as in `n01592084_chickadee.png`.
     NamePrefix,
 }
 
 /// Reads a folder with one subfolder per class, or a folder of images without classes.
 ///
-/// Classes and, within a class, files are taken in the order of their names. Images are those
-/// files whose extension names an image format; PNG, JPEG, WebP and BMP can be decoded. Other
-/// files, and names that begin with a dot, are passed over. Levels of 16 bits become 8 bits, and
-/// transparency is dropped. `channels` is 3 for colour and 1 for grey.
+/// Classes and, within a class, files are taken in the order of their names. A file is an image if
+/// its extension or its first bytes name an image format; PNG, JPEG, WebP and BMP can be decoded.
+/// Other files, and names that begin with a dot, are passed over. Levels of 16 bits become 8 bits,
+/// and transparency is dropped. `channels` is 3 for colour and 1 for grey.
 ///
 /// # Errors
 ///
-/// [`DataError::Option`] for a size of 0 or above 4096 or for other channels than 1 and 3,
-/// [`DataError::Empty`] for a folder or a class without an image, [`DataError::Image`] for a file
-/// that cannot be decoded, and [`DataError::Format`] for a wrong size under [`Fit::Exact`], for
-/// images next to subfolders and for folders in a class: no file is left out silently.
+/// [`DataError::Option`] for a size of 0 or above 4096 or for a number of channels other than 1 and
+/// 3, [`DataError::Empty`] for a folder or a class without an image, [`DataError::Image`] for a
+/// file that cannot be decoded, [`DataError::Inconsistent`] for an image in a format that this
+/// crate does not know, and [`DataError::Format`] for a wrong size under [`Fit::Exact`], for images
+/// next to subfolders and for folders in a class: no file is left out silently.
 pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<ImageDataset> {
     load_with(path, size, channels, fit, FlatClasses::Unlabelled)
 }
@@ -154,7 +155,7 @@ pub(crate) fn load_with(
         .with_class_names(classes)
 }
 
-/// The image files and the subfolders of a folder, each sorted by name.
+/// Lists the image files and the subfolders of a folder, each sorted by name.
 fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(at(folder))? {
@@ -173,10 +174,10 @@ fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((files, folders))
 }
 
-/// Whether a file is an image, by its name or, where that says nothing, by its first bytes.
+/// Returns whether a file is an image, by its name or, where that says nothing, by its first bytes.
 ///
-/// An image of a kind that cannot be read is an error: to leave it out would make the set shorter
-/// without a word.
+/// An image of a kind that cannot be read is an error, because leaving it out would make the set
+/// smaller without a word.
 fn is_image(path: &Path) -> Result<bool> {
     const OTHER_KINDS: [&str; 6] = ["heic", "heif", "jp2", "jxl", "psd", "svg"];
     if ImageFormat::from_path(path).is_ok() {

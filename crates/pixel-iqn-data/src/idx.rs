@@ -1,8 +1,8 @@
-//! The idx format of MNIST: a byte array with its shape in front.
+//! The idx format of MNIST, a byte array with its shape in front.
 //!
-//! Y. LeCun et al., *Gradient-Based Learning Applied to Document Recognition*, 1998. The header is
-//! two zero bytes, the element type, the number of dimensions, and each dimension as a big-endian
-//! 32-bit integer. Fashion-MNIST, KMNIST and EMNIST come in it too.
+//! The header is two zero bytes, the element type, the number of dimensions, and each dimension as
+//! a big-endian 32-bit integer. Fashion-MNIST, KMNIST and EMNIST come in this format too. Source:
+//! Y. LeCun et al., *Gradient-Based Learning Applied to Document Recognition*, 1998.
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -29,7 +29,7 @@ pub(crate) struct IdxArray {
 }
 
 /// Reads a set from a file of images `[N, height, width]` and a file of labels `[N]`, each below
-/// `classes`. A file whose name ends in `.gz` is uncompressed. No checksum is looked at.
+/// `classes`. A file whose name ends in `.gz` is decompressed. No checksum is verified.
 ///
 /// # Errors
 ///
@@ -80,7 +80,7 @@ pub(crate) fn parse(path: &Path, mut bytes: Vec<u8>) -> Result<IdxArray> {
     Ok(IdxArray { shape, data: bytes })
 }
 
-/// The bytes of a file, uncompressed if its name ends in `.gz`.
+/// Reads the bytes of a file, decompressed if its name ends in `.gz`.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(at(path))?;
     let mut bytes = Vec::new();
@@ -103,7 +103,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Joins images and labels.
+/// Joins images and labels to a set.
 pub(crate) fn dataset(images: IdxArray, labels: IdxArray, classes: usize) -> Result<ImageDataset> {
     let (&[_, height, width], &[_]) = (&images.shape[..], &labels.shape[..]) else {
         return Err(DataError::Inconsistent(format!(

@@ -84,7 +84,7 @@ pub(crate) fn size(path: &Path) -> Result<[usize; 2]> {
     Ok([height as usize, width as usize])
 }
 
-/// Decodes an image file that must be a PNG.
+/// Decodes an image file, which must be a PNG.
 pub(crate) fn decode_png(path: &Path) -> Result<DynamicImage> {
     let reader = open(path)?;
     match reader.format() {
@@ -96,7 +96,7 @@ pub(crate) fn decode_png(path: &Path) -> Result<DynamicImage> {
     }
 }
 
-/// A reader that knows the format by the first bytes of the file and that limits the memory.
+/// Opens a reader that knows the format by the first bytes of the file and that limits the memory.
 fn open(path: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODE_LIMIT);
@@ -128,7 +128,7 @@ fn resize(image: DynamicImage, path: &Path, size: usize, fit: Fit) -> Result<Dyn
     }
 }
 
-/// The levels of an image channel by channel.
+/// Returns the levels of an image channel by channel.
 fn planar(image: &DynamicImage, channels: usize) -> Vec<u8> {
     if channels == 1 {
         return image.to_luma8().into_raw();

@@ -1,4 +1,4 @@
-//! Images side by side in one PNG file.
+//! Image grids: images side by side in one PNG file.
 
 use std::{io::Cursor, path::Path};
 
@@ -89,7 +89,7 @@ impl<'a> ImageGrid<'a> {
         write_atomically(path, &self.encode(path)?)
     }
 
-    /// The bytes of the PNG file; `path` serves for messages.
+    /// Encodes the grid as a PNG file; `path` serves for messages.
     pub(crate) fn encode(&self, path: &Path) -> Result<Vec<u8>> {
         let (pixels, [height, width]) = self.draw()?;
         let color = match self.shape[1] {
@@ -103,7 +103,7 @@ impl<'a> ImageGrid<'a> {
         Ok(png.into_inner())
     }
 
-    /// The pixels of the file, interleaved, with its height and width.
+    /// Draws the pixels of the file, interleaved, and returns them with their height and width.
     fn draw(&self) -> Result<(Vec<u8>, [usize; 2])> {
         let &Self { columns, scale, .. } = self;
         if columns == 0 {

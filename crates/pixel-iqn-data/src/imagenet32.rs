@@ -1,6 +1,6 @@
 //! ImageNet at 32 x 32: 1.28 million photographs in a thousand classes.
 //!
-//! P. Chrabaszcz, I. Loshchilov and F. Hutter, *A Downsampled Variant of ImageNet as an
+//! Source: P. Chrabaszcz, I. Loshchilov and F. Hutter, *A Downsampled Variant of ImageNet as an
 //! Alternative to the CIFAR datasets*, 2017, <https://arxiv.org/abs/1707.08819>. The files are
 //! handed out at <https://image-net.org/download-images> after registration.
 
@@ -27,7 +27,7 @@ const IMAGE: usize = 3 * 32 * 32;
 /// Below the given path, the folders that are looked into where it holds no image itself.
 const FOLDERS: [&str; 2] = ["imagenet32", "imagenet-sample-32x32"];
 
-/// The parts of ImageNet 32x32 that were found.
+/// The images of ImageNet 32x32 that [`load`] found.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Imagenet32 {
@@ -39,15 +39,15 @@ pub struct Imagenet32 {
 
 /// Reads ImageNet 32x32 from `path`, or from `imagenet32` or `imagenet-sample-32x32` below it.
 ///
-/// Either form will do: the official `train_data_batch_1.npz` to `train_data_batch_10.npz` with
-/// or without `val_data.npz`, or image files of 32 x 32, in one folder per class or in one folder
+/// Two forms are read: the official `train_data_batch_1.npz` to `train_data_batch_10.npz` with or
+/// without `val_data.npz`, and image files of 32 x 32, in one folder per class or in one folder
 /// with the class in front of the first `_` of each name (`n01592084_chickadee.png`). The whole
 /// training set takes 3.9 GB of memory.
 ///
 /// # Errors
 ///
 /// [`DataError::Missing`] if one of the ten training batches or the folder is not there,
-/// [`DataError::Format`] for a damaged batch or an image of another size, and those of
+/// [`DataError::Format`] for a damaged batch or an image of another size, and the errors of
 /// [`folder::load`].
 pub fn load(path: &Path) -> Result<Imagenet32> {
     let below = FOLDERS.map(|name| path.join(name));
@@ -81,7 +81,7 @@ pub fn load(path: &Path) -> Result<Imagenet32> {
     })
 }
 
-/// Reads the given `.npz` batches into one set, for those who want but some of them.
+/// Reads the given `.npz` batches into one set, for those who want only some of them.
 ///
 /// # Errors
 ///
@@ -101,8 +101,8 @@ pub fn load_batches(files: impl IntoIterator<Item = PathBuf>) -> Result<ImageDat
     ImageDataset::new(images, [3, 32, 32])?.with_labels(labels, CLASSES as usize)
 }
 
-/// Appends the images and labels (from 0) of a batch of ImageNet 32x32, the arrays `data` and
-/// `labels`. `path` serves for messages.
+/// Appends the images and labels (from 0) of one batch, which are its arrays `data` and `labels`.
+/// `path` serves for messages.
 fn append(
     path: &Path,
     reader: impl Read + Seek,

@@ -66,7 +66,7 @@ pub struct UnknownKind {
     pub given: String,
 }
 
-/// All names, for messages.
+/// Lists all names, for messages.
 fn choices() -> String {
     let names: Vec<&str> = DatasetKind::ALL.iter().map(|kind| kind.name()).collect();
     names.join(", ")

@@ -1,4 +1,4 @@
-//! Numbers in `[0, 1]` as the 8-bit levels of an image.
+//! The conversion of numbers in `[0, 1]` to the 8-bit levels of an image.
 
 use burn::tensor::Tensor;
 

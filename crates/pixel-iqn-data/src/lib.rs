@@ -1,11 +1,13 @@
-//! Image data for autoregressive models: read or drawn, checked, shuffled and batched.
+//! This crate provides image data for autoregressive models: it reads or draws images, checks them,
+//! and gives them to [Burn](burn) in shuffled batches.
 //!
-//! Everything is kept as 8-bit levels in memory, in one type, [`ImageDataset`], and becomes a
-//! float tensor `[B, C, H, W]` with values in `[0, 1]` only as a batch.
+//! Every source gives the same type, [`ImageDataset`], which keeps 8-bit levels in memory. Images
+//! become a float tensor `[B, C, H, W]` with values in `[0, 1]` only as a batch.
 //!
 //! # From data to batches
 //!
-//! The [`builtin`] set is drawn by this crate, so this runs anywhere:
+//! The [`builtin`] set is drawn by this crate, so this example runs anywhere.
+//! [`ImageDataset::from_folder`] reads images of your own instead.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -34,7 +36,7 @@
 //!
 //! # Looking at images
 //!
-//! Samples of a model are tensors too; [`to_levels`] and [`ImageGrid`] make a picture of them:
+//! Samples of a model are tensors too; [`to_levels`] and [`ImageGrid`] turn them into a picture:
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -55,14 +57,18 @@
 //!
 //! # Damaged files
 //!
-//! A reader returns the whole set or a [`DataError`] that names the file, the place in it and what
+//! A reader returns the whole set, or a [`DataError`] that names the file, the place in it and what
 //! belongs there. It never panics, and a header that lies about a length costs no memory. Official
-//! files are compared with their published MD5.
+//! files are verified against their published MD5 checksums.
 //!
 //! # Crate features
 //!
 //! - `download` (on by default): the `download` function, which fetches CIFAR-10 and MNIST over
 //!   HTTPS.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub mod builtin;
 pub mod cifar10;

@@ -1,4 +1,4 @@
-//! Endless shuffled batches for training, prepared in the background.
+//! The loader of endless shuffled batches for training, which prepares them in the background.
 
 use std::{
     panic,
@@ -23,15 +23,15 @@ use crate::{
 #[derive(Config, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoaderConfig {
-    /// Images per batch, from 1 to the number of images in the set.
+    /// The number of images per batch, from 1 to the number of images in the set.
     pub batch: usize,
-    /// Seed of the order of every epoch and of the flips.
+    /// The seed of the order of every epoch and of the flips.
     #[config(default = 0)]
     pub seed: u64,
     /// Whether each image is mirrored left to right with probability one half.
     #[config(default = false)]
     pub flip: bool,
-    /// Batches that are kept ready; 0 prepares the next batch only when one is taken.
+    /// The number of batches that are kept ready; 0 prepares the next batch only when one is taken.
     #[config(default = 3)]
     pub prefetch: usize,
 }
@@ -51,7 +51,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Starts to prepare the batches of the steps `start_step`, `start_step + 1`, and so on.
+    /// Starts a thread that prepares the batches of the steps `start_step`, `start_step + 1`, and
+    /// so on.
     ///
     /// # Errors
     ///
@@ -98,11 +99,11 @@ impl Loader {
 impl Iterator for Loader {
     type Item = ImageBatch;
 
-    /// The next batch; never `None`.
+    /// Returns the next batch; never `None`.
     ///
     /// # Panics
     ///
-    /// If the device panicked while it took a batch.
+    /// Panics if the device panicked while it took a batch.
     fn next(&mut self) -> Option<ImageBatch> {
         let batch = self
             .batches
@@ -129,7 +130,7 @@ impl Drop for Loader {
     }
 }
 
-/// A permutation of `0..len` (Fisher and Yates).
+/// Draws a permutation of `0..len` (Fisher and Yates).
 fn epoch_order(seed: u64, epoch: u64, len: usize) -> Vec<usize> {
     let mut rng = stream(seed, epoch << 1);
     let mut order: Vec<usize> = (0..len).collect();
@@ -139,7 +140,8 @@ fn epoch_order(seed: u64, epoch: u64, len: usize) -> Vec<usize> {
     order
 }
 
-/// One coin per image, from a stream of its own so that the order is the same without flips.
+/// Draws one coin per image, from a stream of its own so that the order does not depend on the
+/// flips.
 fn epoch_flips(seed: u64, epoch: u64, len: usize) -> Vec<bool> {
     let mut rng = stream(seed, epoch << 1 | 1);
     (0..len).map(|_| rng.next_u32() & 1 == 1).collect()

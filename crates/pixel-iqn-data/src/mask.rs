@@ -1,4 +1,4 @@
-//! The pixels of an image that are missing and to be completed.
+//! Masks for inpainting: the pixels of an image that are missing and to be completed.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ const MISSING: u8 = 255;
 /// Level of a known pixel in a file: black.
 const KNOWN: u8 = 0;
 
-/// A mask for inpainting: which pixels of an image are missing and to be completed, and which are
-/// known and kept.
+/// A mask for inpainting, which says which pixels of an image are missing and to be completed, and
+/// which are known and kept.
 ///
 /// A pixel is missing or known in all its channels. In a file and in a figure, white is missing
 /// and black is known.
@@ -70,7 +70,7 @@ impl Mask {
     }
 
     /// Creates a mask of `[height, width]` pixels in which the upper half is known and the lower
-    /// half is missing, with the middle row of an odd height.
+    /// half is missing; the central row of an odd height is missing too.
     ///
     /// # Panics
     ///

@@ -1,6 +1,6 @@
 //! MNIST: 70,000 handwritten digits of 28 x 28 grey levels.
 //!
-//! Y. LeCun et al., *Gradient-Based Learning Applied to Document Recognition*, 1998.
+//! Source: Y. LeCun et al., *Gradient-Based Learning Applied to Document Recognition*, 1998.
 
 use std::path::{Path, PathBuf};
 
@@ -45,17 +45,17 @@ pub(crate) const FILES: [OfficialFile; 4] = [
     },
 ];
 
-/// Both parts of MNIST.
+/// The training and test images of MNIST.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Mnist {
-    /// 60,000 digits.
+    /// The training images, 60,000 digits.
     pub train: ImageDataset,
-    /// 10,000 digits of other writers.
+    /// The test images, 10,000 digits of other writers.
     pub test: ImageDataset,
 }
 
-/// Reads the four official files, each plain or as `.gz`, from `path` or from `path/mnist`.
+/// Reads MNIST from its four official files, each plain or as `.gz`, in `path` or in `path/mnist`.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ fn load_checked(path: &Path, md5: &[impl AsRef<str>; 4]) -> Result<Mnist> {
     })
 }
 
-/// The file `name` or `name.gz`.
+/// Finds the file `name` or `name.gz`.
 fn find(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = folder.join(name);
     let gzip = plain.with_extension("gz");

@@ -1,5 +1,4 @@
-//! Arrays of numbers in the `.npz` files of NumPy: batches of images, and whatever else tools
-//! exchange that way.
+//! Arrays of numbers and images in the `.npz` files of NumPy.
 
 use std::{
     fs::File,
@@ -17,21 +16,22 @@ use crate::atomic::write_atomically;
 use crate::dataset::ImageDataset;
 use crate::error::{Result, at, format};
 
-/// Numbers in double precision, in rows, with their shape.
+/// An array of numbers in double precision, with its shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NpzArray {
     /// The sizes of the axes.
     pub shape: Vec<usize>,
-    /// All numbers, in C order.
+    /// All numbers, in C order (the last axis varies fastest).
     pub values: Vec<f64>,
 }
 
-/// Reads arrays of an `.npz` file by their names; none for one that is not there.
+/// Reads arrays of an `.npz` file by their names; an array that is not there is `None`.
 ///
 /// # Errors
 ///
-/// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format) where an array is not of integers or floating
-/// point numbers of 4 or 8 bytes in C order.
+/// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format)
+/// where an array does not consist of integers or of floating point numbers of 4 or 8 bytes in C
+/// order.
 pub fn read_npz<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Option<NpzArray>; N]> {
     let file = BufReader::new(File::open(path).map_err(at(path))?);
     let mut archive = NpzArchive::new(file).map_err(at(path))?;
@@ -49,11 +49,12 @@ pub fn read_npz<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Option
     Ok(arrays)
 }
 
-/// Writes arrays of double precision under their names, compressed.
+/// Writes arrays of double precision under their names to a compressed `.npz` file, which appears
+/// at `path` whole or not at all.
 ///
 /// # Errors
 ///
-/// [`DataError::Io`](crate::DataError::Io); the file is then as it was before.
+/// [`DataError::Io`](crate::DataError::Io).
 pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
     let encode = || -> std::io::Result<Vec<u8>> {
         let options = FileOptions::default().compression_method(CompressionMethod::Deflated);
@@ -74,12 +75,15 @@ pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
 }
 
 impl ImageDataset {
-    /// Reads the images, uint8 `[N, H, W, C]` or `[N, H, W]`, that [`NpzWriter`](crate::NpzWriter) and
-    /// other tools of this field write as the array `arr_0`.
+    /// Reads a set without labels from the array `arr_0` of an `.npz` file: uint8 images `[N, H, W,
+    /// C]` or `[N, H, W]`, as [`NpzWriter`](crate::NpzWriter) and other tools of this field write
+    /// them.
     ///
     /// # Errors
     ///
-    /// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format) where there are no such images.
+    /// [`DataError::Io`](crate::DataError::Io), [`DataError::Format`](crate::DataError::Format)
+    /// where there is no such array, and
+    /// [`DataError::Inconsistent`](crate::DataError::Inconsistent) where it is empty.
     pub fn from_npz(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = BufReader::new(File::open(path).map_err(at(path))?);
@@ -104,7 +108,7 @@ impl ImageDataset {
     }
 }
 
-/// The numbers of an array in the order of its bytes; none for other types.
+/// Converts an array to numbers in the order of its bytes; `None` for other types.
 fn numbers(kind: &TypeStr, bytes: &[u8]) -> Option<Vec<f64>> {
     let size = kind.size_field() as usize;
     let words = bytes.chunks_exact(size.max(1));
@@ -133,10 +137,10 @@ fn numbers(kind: &TypeStr, bytes: &[u8]) -> Option<Vec<f64>> {
     }
 }
 
-/// Shape, element type and bytes of an array.
+/// The shape, element type and bytes of an array.
 pub(crate) type Array = (Vec<u64>, TypeStr, Vec<u8>);
 
-/// An array in C order.
+/// Reads an array in C order, which must be there.
 pub(crate) fn array<R: Read + Seek>(
     archive: &mut NpzArchive<R>,
     path: &Path,
@@ -148,7 +152,7 @@ pub(crate) fn array<R: Read + Seek>(
     })
 }
 
-/// As [`array`]; none where there is none of that name.
+/// Reads an array in C order; `None` where no array has that name.
 fn find<R: Read + Seek>(
     archive: &mut NpzArchive<R>,
     path: &Path,
@@ -222,8 +226,8 @@ fn header(path: &Path, name: &str, entry: &mut impl Read) -> Result<NpyHeader> {
     NpyHeader::from_reader(preamble.chain(&text[..])).map_err(at(path))
 }
 
-/// An integer of 1, 2, 4 or 8 bytes. Unsigned ones from 2^63 on come out negative, which is as
-/// far from a label as they are.
+/// Converts the bytes of an integer of 1, 2, 4 or 8 bytes. Unsigned ones from 2^63 on come out
+/// negative, which is as far from a label as they are.
 pub(crate) fn integer(kind: &TypeStr, bytes: &[u8]) -> i64 {
     let mut little = bytes.to_vec();
     if kind.endianness() == Endianness::Big {

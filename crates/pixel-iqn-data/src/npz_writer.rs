@@ -1,5 +1,5 @@
-//! Large sets of images on their way to an `.npz` file, in bounded memory, so that an interrupted
-//! job goes on where it stopped.
+//! A writer of large sets of images to an `.npz` file, in bounded memory, which continues where an
+//! interrupted job stopped.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,7 +11,7 @@ use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 use crate::atomic::{replace, sync_folder_of};
 use crate::error::{DataError, Result, at, option, other_job};
 
-/// Writes uint8 images `[N, H, W, C]` as the array `arr_0` of an `.npz` file, as the evaluation
+/// A writer of uint8 images `[N, H, W, C]`, the array `arr_0` of an `.npz` file, as the evaluation
 /// tools of this field read it.
 ///
 /// Until [`finish`](Self::finish), the images gather in a file beside it that ends in `.part`.
@@ -20,21 +20,21 @@ pub struct NpzWriter {
     path: PathBuf,
     part_path: PathBuf,
     part: File,
-    /// `[N, C, H, W]`
+    /// The shape of all images, `[N, C, H, W]`.
     shape: [usize; 4],
-    /// Where the images begin in the part.
+    /// The position in the `.part` file at which the images begin.
     start: u64,
     done: usize,
 }
 
 impl NpzWriter {
-    /// Begins the file at `path`, or goes on with what an interrupted job left. `job` is one line
-    /// that says all that the images depend on; `shape` is `[N, C, H, W]`.
+    /// Begins the file at `path`, or continues what an interrupted job left. `job` is one line that
+    /// says all that the images depend on; `shape` is `[N, C, H, W]`.
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if another job left its part there, [`DataError::Option`] if
-    /// `job` is not one line or the shape is empty, and [`DataError::Io`].
+    /// [`DataError::Inconsistent`] if another job left its `.part` file there,
+    /// [`DataError::Option`] if `job` is not one line or the shape is empty, and [`DataError::Io`].
     pub fn open(path: &Path, shape: [usize; 4], job: &str) -> Result<Self> {
         if job.contains('\n') {
             return Err(option("job", job, "one line"));
@@ -87,7 +87,7 @@ impl NpzWriter {
         })
     }
 
-    /// Images written so far, an interrupted job's included.
+    /// Returns the number of images written so far, including those of an interrupted job.
     pub fn done(&self) -> usize {
         self.done
     }
@@ -120,7 +120,8 @@ impl NpzWriter {
         Ok(())
     }
 
-    /// Puts the file in its place, whole.
+    /// Writes the archive, which appears at its path whole or not at all, and removes the `.part`
+    /// file.
     ///
     /// # Errors
     ///

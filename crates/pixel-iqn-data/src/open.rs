@@ -1,4 +1,4 @@
-//! One door to every data set, for programs that let the user choose.
+//! The function that opens every data set, for programs that let the user choose.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
     mnist,
 };
 
-/// One image in this many is held out where the source has no test set of its own.
+/// The images held out where the source has no test set of its own: one in this many.
 const HELD_OUT_ONE_IN: usize = 10;
 
 /// The options of [`open`]: the size of the images, and what the built-in set draws.
@@ -26,15 +26,15 @@ const HELD_OUT_ONE_IN: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// Height and width of the images, from 1 to 4096. `folder` and `builtin` make them of this
-    /// size, 32 without it; the images of the other sets are
-    /// [reduced](ImageDataset::reduce) to it, and stay as they are without it.
+    /// The height and width of the images, from 1 to 4096. `folder` and `builtin` make them of this
+    /// size, 32 without it; the images of the other sets are [reduced](ImageDataset::reduce) to it,
+    /// and stay as they are without it.
     pub size: Option<usize>,
-    /// Channels of the images of `folder` and `builtin`: 3 for colour, 1 for grey.
+    /// The number of channels of the images of `folder` and `builtin`: 3 for colour, 1 for grey.
     pub channels: usize,
-    /// Training images of `builtin`; a tenth as many, but at least one, are held out.
+    /// The number of training images of `builtin`; a tenth as many, but at least one, are held out.
     pub count: usize,
-    /// Seed of `builtin`.
+    /// The seed of `builtin`.
     pub seed: u64,
 }
 
@@ -58,7 +58,8 @@ impl OpenOptions {
         }
     }
 
-    /// Sets the channels of the images of `folder` and `builtin`: 3 for colour, 1 for grey.
+    /// Sets the number of channels of the images of `folder` and `builtin`: 3 for colour, 1 for
+    /// grey.
     pub fn with_channels(self, channels: usize) -> Self {
         Self { channels, ..self }
     }
@@ -80,7 +81,7 @@ impl Default for OpenOptions {
     }
 }
 
-/// A data set in its two parts.
+/// A data set, split in training images and held-out images.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Splits {
@@ -88,21 +89,22 @@ pub struct Splits {
     pub train: ImageDataset,
     /// The images to evaluate on, none of which is in `train`.
     pub held_out: ImageDataset,
-    /// One line for reports: the set, its sizes, and what was held out.
+    /// A line for reports: the set, its sizes, and what was held out.
     pub description: String,
 }
 
-/// Opens a data set and parts it in training and held-out images.
+/// Opens a data set and splits it in training images and held-out images.
 ///
 /// `path` is the folder of the files, or the folder that contains the set's own folder; `builtin`
-/// ignores it. CIFAR-10, MNIST and ImageNet 32x32 come with a test set, which is held out where it
-/// is there; of CIFAR-10 without it, the last training batch; of all else, the last of every ten
-/// images in the order of their names.
+/// ignores it. The held-out images are the official test set of MNIST, CIFAR-10 and ImageNet 32x32
+/// where it is there. Without it, they are the last training batch of CIFAR-10. For all other sets,
+/// they are the last of every ten images, in the order of their names; `builtin` draws them in
+/// addition.
 ///
 /// # Errors
 ///
 /// [`DataError::PathNeeded`] if the kind needs a path, [`DataError::Inconsistent`] if the images
-/// cannot be reduced to the size asked for, and whatever its module can fail with.
+/// cannot be reduced to the size asked for, and the errors of the module that reads the set.
 pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Result<Splits> {
     let &OpenOptions {
         size,

@@ -1,5 +1,5 @@
-//! Large sets of images on their way to a folder of PNG files, so that an interrupted job goes on
-//! where it stopped.
+//! A folder of PNG files for large sets of images, which continues where an interrupted job
+//! stopped.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,13 +9,13 @@ use crate::atomic::{replace, sync_folder_of, write_atomically};
 use crate::error::{Result, at, other_job};
 use crate::image_grid::ImageGrid;
 
-/// A folder of single PNG files, `000000.png` and so on, by the index of the image.
+/// A folder of single PNG files, which are named `000000.png` and so on by the index of the image.
 ///
-/// Several jobs may fill one folder, each its own indices.
+/// Several jobs may fill one folder at once, each with its own indices.
 #[derive(Debug)]
 pub struct PngFolder {
     path: PathBuf,
-    /// `[C, H, W]`
+    /// The shape of one image, `[C, H, W]`.
     shape: [usize; 3],
 }
 
@@ -25,8 +25,8 @@ impl PngFolder {
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if the folder holds the images of another job, and
-    /// [`DataError::Io`].
+    /// [`DataError::Inconsistent`](crate::DataError::Inconsistent) if the folder holds the images
+    /// of another job, and [`DataError::Io`](crate::DataError::Io).
     pub fn open(path: &Path, shape: [usize; 3], job: &str) -> Result<Self> {
         fs::create_dir_all(path).map_err(at(path))?;
         let note = path.join("job.txt");
@@ -45,16 +45,18 @@ impl PngFolder {
         })
     }
 
-    /// Whether image `index` is there.
+    /// Returns whether image `index` is there.
     pub fn contains(&self, index: usize) -> bool {
         self.file(index).exists()
     }
 
-    /// Writes the images from `first` on, `[n, C, H, W]`, each file whole or not at all.
+    /// Writes the images from `first` on, `[n, C, H, W]`. Each file appears whole or not at all.
     ///
     /// # Errors
     ///
-    /// As [`save_png`].
+    /// [`DataError::Option`](crate::DataError::Option) if the number of channels is neither 1 nor
+    /// 3, [`DataError::Inconsistent`](crate::DataError::Inconsistent) if the levels are no whole
+    /// number of images, and [`DataError::Io`](crate::DataError::Io).
     pub fn save(&self, first: usize, levels: &[u8]) -> Result<()> {
         let images = levels.chunks(self.shape.iter().product());
         let [channels, height, width] = self.shape;

@@ -2,7 +2,7 @@
 
 use crate::error::{Result, option};
 
-/// Checks what every source with a free size takes: square images of 1 or 3 channels.
+/// Checks the size and channels of square images where both are free.
 pub(crate) fn check_image_options(size: usize, channels: usize) -> Result<()> {
     match (size, channels) {
         (1..=4096, 1 | 3) => Ok(()),
@@ -11,7 +11,7 @@ pub(crate) fn check_image_options(size: usize, channels: usize) -> Result<()> {
     }
 }
 
-/// The product of the dimensions, or `None` where it does not fit.
+/// Computes the product of the dimensions, or `None` where it does not fit.
 pub(crate) fn element_count(shape: &[usize]) -> Option<usize> {
     shape
         .iter()

@@ -1,4 +1,4 @@
-//! Parts of a set: held-out images, the first ones, or a draw.
+//! Subsets of a set: held-out images, the first images, or a random draw.
 
 use std::ops::Range;
 
@@ -9,12 +9,12 @@ use crate::{
 };
 
 impl ImageDataset {
-    /// Parts the set in two: all other images, and the images of the range `held_out`. Both keep
-    /// their order.
+    /// Splits the set in all other images and the images of the range `held_out`. Both keep their
+    /// order.
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if a part were empty or the range leaves the set.
+    /// [`DataError::Inconsistent`] if one of the two were empty or the range leaves the set.
     pub fn split(mut self, held_out: Range<usize>) -> Result<(Self, Self)> {
         if held_out.is_empty() || held_out.end > self.len() || held_out.len() == self.len() {
             return Err(DataError::Inconsistent(format!(
@@ -38,13 +38,13 @@ impl ImageDataset {
         Ok((self, held_out))
     }
 
-    /// Parts the set in two: all other images, and the last of every `step` images. In a set
-    /// that is sorted by class this takes its share of every class.
+    /// Splits the set in all other images and the last of every `step` images. In a set that is
+    /// sorted by class, this takes the same fraction of every class.
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if a part were empty, that is, if `step` is below 2 or above
-    /// the number of images.
+    /// [`DataError::Inconsistent`] if one of the two were empty, that is, if `step` is below 2 or
+    /// above the number of images.
     pub fn split_every(self, step: usize) -> Result<(Self, Self)> {
         if !(2..=self.len()).contains(&step) {
             return Err(DataError::Inconsistent(format!(
@@ -58,7 +58,7 @@ impl ImageDataset {
         Ok((rest, held_out))
     }
 
-    /// The first `count` images.
+    /// Keeps the first `count` images.
     ///
     /// # Errors
     ///
@@ -77,11 +77,11 @@ impl ImageDataset {
         Ok(self)
     }
 
-    /// So many images drawn without replacement, in the order of the set, as a seed has it.
+    /// Keeps `count` images that a seed draws without replacement, in the order of the set.
     ///
     /// # Errors
     ///
-    /// As [`take`](Self::take).
+    /// [`DataError::Inconsistent`] if `count` is 0 or above the number of images.
     pub fn draw(self, count: usize, seed: u64) -> Result<Self> {
         if !(1..self.len()).contains(&count) {
             return self.take(count);
@@ -100,7 +100,7 @@ impl ImageDataset {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::six;
+    use crate::dataset::tests::six;
 
     #[test]
     fn a_draw_is_a_subset_that_the_seed_chooses() {

@@ -1,4 +1,4 @@
-//! What the tests of several files share.
+//! Helpers that the tests of several files use.
 
 use std::{
     env,
@@ -10,14 +10,6 @@ use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 use proptest::prelude::*;
 
 use crate::{dataset::ImageDataset, error::Result};
-
-/// Six images of 2 x 1 x 3, each byte different, labels 0, 1, 2, 0, 1, 2.
-pub(crate) fn six() -> ImageDataset {
-    ImageDataset::new((0..36).collect(), [2, 1, 3])
-        .and_then(|set| set.with_labels(vec![0, 1, 2, 0, 1, 2], 3))
-        .and_then(|set| set.with_class_names(["a", "b", "c"]))
-        .unwrap()
-}
 
 /// A folder of real data below `PIXEL_IQN_TEST_DATA`; says so and returns `None` without it.
 pub(crate) fn real_data(folder: &str) -> Option<PathBuf> {

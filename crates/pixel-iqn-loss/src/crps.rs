@@ -2,21 +2,22 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::{pinball::pinball, quantile_divergence_from_samples};
 
-/// The continuous ranked probability score of equally likely samples of a forecast, in any order,
-/// against the outcome `y`, in `O(n log n)`.
+/// Computes the continuous ranked probability score (CRPS) of equally likely samples of a forecast,
+/// in any order, against the outcome `y`, in `O(n log n)`.
 ///
 /// ```text
 /// CRPS = ∫ (F(x) - 1{x >= y})² dx = E|X - y| - ½ E|X - X'|
 /// ```
 ///
-/// with `F` the plain empirical distribution function of the samples, for which it is exact up to
-/// rounding (Gneiting & Raftery 2007 for both forms). It has the unit of `y`; one sample gives its
-/// absolute error. As an estimate of the score of the distribution that `n` samples came from it is
-/// too large by `E|X - X'| / (2 n)` in expectation; [`crps_from_samples_fair`] is not.
+/// Here `F` is the plain empirical distribution function of the samples, for which the score is
+/// exact up to rounding (Gneiting & Raftery 2007 for both forms). It has the unit of `y`; one
+/// sample gives its absolute error. As an estimate of the score of the distribution that `n`
+/// samples came from, it is too large by `E|X - X'| / (2 n)` in expectation;
+/// [`crps_from_samples_fair`] is not.
 ///
 /// # Panics
 ///
-/// If there are no samples, or a sample or `y` is infinite or NaN.
+/// Panics if there are no samples, or a sample or `y` is infinite or NaN.
 ///
 /// # Example
 ///
@@ -28,15 +29,16 @@ pub fn crps_from_samples(samples: &[f64], y: f64) -> f64 {
     2.0 * quantile_divergence_from_samples(samples, &[y])
 }
 
-/// The [CRPS of samples](crps_from_samples), corrected to be an unbiased estimate of the score of
-/// the distribution that they are independent draws from.
+/// Computes the [CRPS of samples](crps_from_samples), corrected to be an unbiased estimate of the
+/// score of the distribution that they are independent draws from.
 ///
-/// In `½ E|X - X'|` it counts the `n (n - 1)` pairs of different samples instead of all `n²`, so
-/// that forecasts known by different numbers of samples compare fairly. It may be negative.
+/// The term `½ E|X - X'|` is the mean over the `n (n - 1)` pairs of different samples instead of
+/// all `n²`, so that forecasts known by different numbers of samples compare fairly. The score may
+/// be negative.
 ///
 /// # Panics
 ///
-/// If there are fewer than 2 samples, or a sample or `y` is infinite or NaN.
+/// Panics if there are fewer than 2 samples, or a sample or `y` is infinite or NaN.
 ///
 /// # Example
 ///
@@ -58,9 +60,9 @@ pub fn crps_from_samples_fair(samples: &[f64], y: f64) -> f64 {
 /// CRPS = 2 ∫₀¹ ρ_τ(target - Q(τ)) dτ ≈ 2 Σ w_i ρ_{τ_i}(target - Q(τ_i))
 /// ```
 ///
-/// with `ρ` the [pinball loss](pinball()). The weight `w_i` of a level is the length of the part of
-/// `[0, 1]` that is closer to it than to the other levels: 0.3, 0.4 and 0.3 for the levels 0.1, 0.5
-/// and 0.9. This is the trapezoid rule between the levels, with the first and the last pinball loss
+/// with `ρ` the [pinball loss](pinball()). The weight `w_i` of a level is the fraction of `[0, 1]`
+/// that is closer to it than to the other levels: 0.3, 0.4 and 0.3 for the levels 0.1, 0.5 and 0.9.
+/// This is the trapezoid rule between the levels, with the first and the last pinball loss
 /// continued to 0 and to 1. At the [midpoints of equal bins](crate::tau_midpoints) all weights are
 /// equal, and the result is that of [`crps_from_quantiles`], which also takes levels that were
 /// drawn at random.
@@ -110,8 +112,8 @@ pub fn crps<const D: usize>(
         in_range && levels.is_sorted_by(|low, high| low < high),
         "the quantile levels must be strictly ascending in [0, 1], not {levels:?}"
     );
-    let middles = levels.windows(2).map(|pair| 0.5 * (pair[0] + pair[1]));
-    let bounds: Vec<f64> = [0.0].into_iter().chain(middles).chain([1.0]).collect();
+    let between = levels.windows(2).map(|pair| 0.5 * (pair[0] + pair[1]));
+    let bounds: Vec<f64> = [0.0].into_iter().chain(between).chain([1.0]).collect();
     let weights = bounds.windows(2).map(|pair| pair[1] - pair[0]).collect();
 
     let options = (&quantiles.device(), quantiles.dtype());
@@ -124,17 +126,18 @@ pub fn crps<const D: usize>(
     (loss * along_dim(weights)).sum_dim(dim).mul_scalar(2.0)
 }
 
-/// The CRPS of a forecast given by its quantiles: twice the mean of the [pinball loss](pinball())
-/// over the axis `dim` of the levels.
+/// Computes the CRPS of a forecast given by its quantiles at midpoints or at random levels: twice
+/// the mean of the [pinball loss](pinball()) over the axis `dim` of the levels. [`crps()`] is for
+/// other fixed levels.
 ///
 /// ```text
 /// CRPS = 2 ∫₀¹ ρ_τ(target - Q(τ)) dτ ≈ (2 / levels) Σ ρ_τ(target - Q(τ))
 /// ```
 ///
-/// The discretisation: with `tau` the [middles of equal bins](crate::tau_midpoints) the quantile
-/// function counts as constant on each bin, and for ascending quantiles the result is exactly the
-/// [CRPS of the quantiles as samples](crps_from_samples). With `tau` drawn uniformly at random the
-/// result is an unbiased estimate of the integral.
+/// With `tau` the [midpoints of equal bins](crate::tau_midpoints), the quantile function counts as
+/// constant on each bin, and for ascending quantiles the result is exactly the [CRPS of the
+/// quantiles as samples](crps_from_samples). With `tau` drawn uniformly at random, the result is an
+/// unbiased estimate of the integral.
 ///
 /// # Shapes
 ///
@@ -145,7 +148,7 @@ pub fn crps<const D: usize>(
 ///
 /// # Panics
 ///
-/// If the three shapes do not broadcast, or `dim` is not an axis.
+/// Panics if the three shapes do not broadcast, or `dim` is not an axis.
 pub fn crps_from_quantiles<const D: usize>(
     quantiles: Tensor<D>,
     target: Tensor<D>,
@@ -157,17 +160,18 @@ pub fn crps_from_quantiles<const D: usize>(
         .mul_scalar(2.0)
 }
 
-/// The CRPS of a categorical forecast on numbers, `levels`, whose probabilities are the last axis.
+/// Computes the CRPS of a categorical forecast on numbers, `levels`, whose probabilities are along
+/// the last axis.
 ///
-/// It is `∫ (F(x) - 1{x >= target})² dx` for the step function `F` of the forecast, exact up to
-/// rounding and for any target, on a level or not; computed as
+/// The score is `∫ (F(x) - 1{x >= target})² dx` for the step function `F` of the forecast, exact up
+/// to rounding and for any target, on a level or not. It is computed as
 ///
 /// ```text
 /// E|X - target| - ½ E|X - X'| = Σ p_l |v_l - target| - Σ F_l (1 - F_l) (v_{l+1} - v_l)
 /// ```
 ///
-/// with `F_l` the sum of the probabilities up to level `l`. It has the unit of the levels, and a
-/// gradient.
+/// with `F_l` the sum of the probabilities up to level `l`. The score has the unit of the levels,
+/// and a gradient.
 ///
 /// # Shapes
 ///
@@ -178,7 +182,7 @@ pub fn crps_from_quantiles<const D: usize>(
 ///
 /// # Panics
 ///
-/// If the sizes do not fit, or the levels are not strictly ascending.
+/// Panics if the sizes do not fit, or the levels are not strictly ascending.
 pub fn crps_categorical<const D: usize>(
     probabilities: Tensor<D>,
     levels: &[f64],
@@ -221,7 +225,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    /// `∫ (F(x) - 1{x >= y})² dx` by the middles of fine steps.
+    /// `∫ (F(x) - 1{x >= y})² dx` by the midpoints of fine steps.
     fn by_integration(levels: &[f64], probabilities: &[f64], y: f64) -> f64 {
         const STEPS: usize = 20_000;
         let (from, to) = (-3.0, 3.0);
@@ -231,8 +235,8 @@ mod tests {
             let cdf: f64 = pairs.filter(|(v, _)| **v <= x).map(|(_, p)| p).sum();
             (cdf - f64::from(x >= y)).powi(2)
         };
-        let middles = tau_midpoints(STEPS).into_iter();
-        middles
+        let midpoints = tau_midpoints(STEPS).into_iter();
+        midpoints
             .map(|t| squared_gap(from + t * (to - from)))
             .sum::<f64>()
             * width

@@ -1,15 +1,15 @@
 use crate::tau_midpoints;
 
-/// The quantile divergence between two distributions given by their quantile functions.
+/// Computes the quantile divergence between two distributions given by their quantile functions.
 ///
 /// ```text
 /// q(P, Q) = ∫₀¹ ∫ from P⁻¹(τ) to Q⁻¹(τ) of (F_P(x) - τ) dx dτ
 ///         = ½ ∫ (F_P(x) - F_Q(x))² dx
 /// ```
 ///
-/// with `P⁻¹` and `Q⁻¹` the quantile functions and `F_P` and `F_Q` the distribution functions. It is
-/// 0 for equal distributions and positive otherwise, symmetric, and in the unit of `x`. It is what
-/// quantile regression minimises: for `X` drawn from `P` and `τ` uniform,
+/// with `P⁻¹` and `Q⁻¹` the quantile functions and `F_P` and `F_Q` the distribution functions. The
+/// divergence is 0 for equal distributions and positive otherwise, symmetric, and in the unit of
+/// `x`. Quantile regression minimises it: for `X` drawn from `P` and `τ` uniform,
 ///
 /// ```text
 /// E ρ_τ(X - Q⁻¹(τ)) = q(P, Q) + ¼ E|X - X'|
@@ -19,18 +19,18 @@ use crate::tau_midpoints;
 /// unlike the Wasserstein distance, its gradient is estimated without bias from samples of `P`
 /// (Ostrovski, Dabney, Munos 2018, [arXiv:1806.05575](https://arxiv.org/abs/1806.05575)).
 ///
-/// The rule of integration: each distribution is replaced by `bins` equally likely values, its
-/// quantiles at the [middles of as many equal bins](tau_midpoints), and the divergence of these is
-/// exact. The error is of order `1/bins²` for bounded distributions with a density. Equal functions
-/// give 0 whatever `bins`.
+/// Each distribution is replaced by `bins` equally likely values, its quantiles at the [midpoints
+/// of as many equal bins](tau_midpoints), and the divergence of these is exact. The error is of
+/// order `1/bins²` for bounded distributions with a density. Equal functions give 0 whatever
+/// `bins`.
 ///
 /// # Panics
 ///
-/// If `bins` is 0, or a function gives an infinite value or NaN inside of `(0, 1)`.
+/// Panics if `bins` is 0, or a function gives an infinite value or NaN inside of `(0, 1)`.
 ///
 /// # Example
 ///
-/// From the uniform distribution on `[0, 1]` to that on `[0, 2]` it is 1/12:
+/// The divergence from the uniform distribution on `[0, 1]` to that on `[0, 2]` is 1/12:
 ///
 /// ```
 /// let q = pixel_iqn_loss::quantile_divergence(|tau| tau, |tau| 2.0 * tau, 1000);
@@ -43,20 +43,20 @@ pub fn quantile_divergence(p: impl Fn(f64) -> f64, q: impl Fn(f64) -> f64, bins:
     quantile_divergence_from_samples(&p, &q)
 }
 
-/// The [quantile divergence](quantile_divergence) between two sets of equally likely values, in any
-/// order and of any two sizes, in `O(n log n)`.
+/// Computes the [quantile divergence](quantile_divergence) between two sets of equally likely
+/// values, in any order and of any two sizes, in `O(n log n)`.
 ///
-/// For these two empirical distributions it is exact up to rounding. As an estimate for the
-/// distributions that `m` samples `p` and `n` samples `q` came from it is too large by
-/// `¼ E|X - X'| / m + ¼ E|Y - Y'| / n` in expectation.
+/// The result is exact up to rounding for these two empirical distributions. As an estimate for the
+/// distributions that `m` samples `p` and `n` samples `q` came from, it is too large by `¼ E|X -
+/// X'| / m + ¼ E|Y - Y'| / n` in expectation.
 ///
 /// # Panics
 ///
-/// If a set is empty or has a value that is infinite or NaN.
+/// Panics if a set is empty or has a value that is infinite or NaN.
 ///
 /// # Example
 ///
-/// Between two certain values it is half their distance:
+/// The divergence between two certain values is half their distance:
 ///
 /// ```
 /// assert_eq!(pixel_iqn_loss::quantile_divergence_from_samples(&[1.0], &[4.0]), 1.5);

@@ -1,11 +1,11 @@
-//! Quantile losses, quantile divergence and proper scores, on [Burn](burn) tensors and on plain
-//! numbers.
+//! This crate provides quantile losses, the quantile divergence and proper scores, on [Burn](burn)
+//! tensors and on plain numbers.
 //!
-//! A quantile regression model predicts, for a level `tau` in `[0, 1]`, the value that its target
-//! stays below with probability `tau`. Trained on the [pinball loss](pinball()) at every level at
-//! once it learns the whole distribution, with no density, no likelihood and no adversary: an
-//! implicit quantile network. The loss is as well the right yardstick: averaged over the levels it
-//! is half the continuous ranked probability score, and in expectation it is the
+//! A quantile regression model predicts, for a quantile level `tau` in `[0, 1]`, the value that its
+//! target stays below with probability `tau`. Trained on the [pinball loss](pinball()) at every
+//! level at once, it learns the whole distribution, with no density, no likelihood and no
+//! adversary: an implicit quantile network. The same loss evaluates such a model: averaged over the
+//! levels it is half the continuous ranked probability score, and in expectation it is the
 //! [quantile divergence](quantile_divergence) from the data to the model plus a constant of the
 //! data. Nothing in this crate knows about images; any quantile regression can use it.
 //!
@@ -47,24 +47,68 @@
 //! }
 //! ```
 //!
-//! # What is here
+//! # Evaluating quantiles
 //!
-//! | to train a model | |
+//! A forecast is often a few quantiles, here those at the levels 0.1, 0.5 and 0.9 for two targets.
+//! The outer two are the ends of an interval that should cover a target with probability 0.8:
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use pixel_iqn_loss::{coverage, crossing_rate, crps, interval_score, pinball};
+//!
+//! let device = Device::flex();
+//! let levels = [0.1, 0.5, 0.9];
+//! // [targets, levels] and [targets, 1]
+//! let quantiles = Tensor::<2>::from_floats([[0.2, 0.5, 0.9], [0.1, 0.4, 0.3]], &device);
+//! let target = Tensor::<2>::from_floats([[0.6], [0.5]], &device);
+//! let [lower, upper] = [0, 2].map(|level| quantiles.clone().narrow(1, level, 1));
+//!
+//! // The loss to train on, of each quantile.
+//! let tau = Tensor::<1>::from_floats(levels, &device).unsqueeze::<2>();
+//! let loss = pinball(quantiles.clone(), target.clone(), tau);
+//! assert_eq!(loss.dims(), [2, 3]);
+//!
+//! // The second target is above its interval, and the second forecast has a crossing: 0.4 > 0.3.
+//! let covered = coverage(lower.clone(), upper.clone(), target.clone());
+//! assert_eq!(covered.into_scalar::<f32>(), 0.5);
+//! assert_eq!(crossing_rate(quantiles.clone(), 1).into_scalar::<f32>(), 0.25);
+//!
+//! // Width, and 2 / 0.2 times the distance of a target outside: 0.7 and 0.2 + 10 * 0.2.
+//! let score = interval_score(lower, upper, target.clone(), 0.2);
+//! assert!((score.mean().into_scalar::<f32>() - 1.45).abs() < 1e-5);
+//!
+//! // One score for the whole distribution, of each target.
+//! let score = crps(quantiles, target, &levels, 1);
+//! assert_eq!(score.dims(), [2, 1]);
+//! assert!((score.mean().into_scalar::<f32>() - 0.127).abs() < 1e-5);
+//! ```
+//!
+//! # Functions
+//!
+//! These losses train a model:
+//!
+//! | loss | |
 //! |---|---|
 //! | [`pinball()`], [`PinballLoss`] | the quantile regression loss |
-//! | [`quantile_huber()`], [`QuantileHuberLoss`] | the same, rounded off within `kappa` of zero |
+//! | [`quantile_huber()`], [`QuantileHuberLoss`] | the pinball loss, rounded off within `kappa` of zero |
 //!
-//! | to judge one | on | |
+//! These scores evaluate one:
+//!
+//! | score | on | what it compares or counts |
 //! |---|---|---|
 //! | [`quantile_divergence`] | functions | two distributions given by their quantile functions |
 //! | [`quantile_divergence_from_samples`] | slices | two sets of samples |
+//! | [`crps()`] | tensors | quantiles at fixed levels, outcomes |
+//! | [`crps_from_quantiles`] | tensors | quantiles at midpoints or random levels, outcomes |
 //! | [`crps_from_samples`], [`crps_from_samples_fair`] | slices | samples of a forecast, an outcome |
-//! | [`crps_from_quantiles`] | tensors | quantiles of a forecast, outcomes |
-//! | [`crps_categorical`] | tensors | probabilities of levels, outcomes |
+//! | [`crps_categorical`] | tensors | probabilities of numbers, outcomes |
+//! | [`interval_score`] | tensors | prediction intervals, outcomes |
+//! | [`coverage`] | tensors | outcomes inside their prediction intervals |
+//! | [`crossing_rate`] | tensors | neighbouring quantiles in the wrong order |
 //! | [`skill_score`] | numbers | a score relative to that of a reference |
 //!
-//! [`tau_midpoints`] makes the grid of levels that the scores from quantiles expect. Tensors carry
-//! what gradients need and a batch is large in; slices of `f64` are for the exact numbers of a
+//! [`tau_midpoints`] makes the grid of quantile levels that [`crps_from_quantiles`] expects. Scores
+//! on tensors have gradients and take large batches; slices of `f64` are for the exact numbers of a
 //! report.
 //!
 //! # Conventions
@@ -75,7 +119,7 @@
 //!   *with* it, so that the score of a certain forecast is the absolute error:
 //!   `CRPS = 2 ∫₀¹ pinball dτ`.
 //! * Losses and scores are negatively oriented, smaller is better, and have the unit of the
-//!   target.
+//!   target; [`coverage`], [`crossing_rate`] and [`skill_score`] have no unit.
 //! * A tensor argument broadcasts along its axes of size 1; ranks must agree.
 //! * A mistake of the caller, such as sizes that do not fit, panics with the sizes in the message.
 //!   Values on a device are not checked, since reading them back would stall it.
@@ -90,12 +134,12 @@
 //!   Quantile Regression", AAAI 2018, [arXiv:1710.10044](https://arxiv.org/abs/1710.10044): the
 //!   quantile Huber loss.
 //! * W. Dabney, G. Ostrovski, D. Silver, R. Munos, "Implicit Quantile Networks for Distributional
-//!   Reinforcement Learning", ICML 2018, [arXiv:1806.06923](https://arxiv.org/abs/1806.06923): the
-//!   same with the division by `kappa`, and levels drawn at random.
+//!   Reinforcement Learning", ICML 2018, [arXiv:1806.06923](https://arxiv.org/abs/1806.06923): its
+//!   division by `kappa`, and levels drawn at random.
 //! * G. Ostrovski, W. Dabney, R. Munos, "Autoregressive Quantile Networks for Generative Modeling",
 //!   ICML 2018, [arXiv:1806.05575](https://arxiv.org/abs/1806.05575): the quantile divergence.
 //! * T. Gneiting, A. Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA
-//!   102, 2007: the CRPS and skill scores.
+//!   102, 2007: the CRPS, the interval score and skill scores.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -6,15 +6,15 @@ use burn::{
 
 use crate::{broadcast::assert_broadcast, reduction::reduce};
 
-/// The pinball loss, or quantile regression loss, of every element:
+/// Computes the pinball loss, or quantile regression loss, of every element:
 ///
 /// ```text
 /// u = target - prediction
 /// L = u * (tau - 1{u < 0}) = |tau - 1{u < 0}| * |u|
 /// ```
 ///
-/// Its expectation over the target is least where `prediction` is the `tau` quantile of it
-/// (Koenker & Bassett 1978). At `tau = 0.5` it is half the absolute error.
+/// The expectation of the loss over the target is least where `prediction` is the `tau` quantile of
+/// the target (Koenker & Bassett 1978). At `tau = 0.5` the loss is half the absolute error.
 ///
 /// The gradient with respect to the prediction is `1{u < 0} - tau`; at the kink `u = 0`, where any
 /// value from `-tau` to `1 - tau` would do, it is `-tau`.
@@ -31,7 +31,7 @@ use crate::{broadcast::assert_broadcast, reduction::reduce};
 ///
 /// # Panics
 ///
-/// If the three shapes do not broadcast.
+/// Panics if the three shapes do not broadcast.
 pub fn pinball<const D: usize>(
     prediction: Tensor<D>,
     target: Tensor<D>,
@@ -41,8 +41,8 @@ pub fn pinball<const D: usize>(
     residual * slope
 }
 
-/// The residual `u = target - prediction` and `tau - 1{u < 0}`, the slope of the pinball loss
-/// there. The slope is a constant to autodiff, except for its dependence on `tau`.
+/// Computes the residual `u = target - prediction` and `tau - 1{u < 0}`, the slope of the pinball
+/// loss there. The slope is a constant to autodiff, except for its dependence on `tau`.
 pub(crate) fn residual_and_slope<const D: usize>(
     prediction: Tensor<D>,
     target: Tensor<D>,
@@ -84,7 +84,7 @@ impl PinballLoss {
     ///
     /// # Panics
     ///
-    /// If the three shapes do not broadcast.
+    /// Panics if the three shapes do not broadcast.
     pub fn forward<const D: usize>(
         &self,
         prediction: Tensor<D>,
@@ -98,7 +98,7 @@ impl PinballLoss {
         )
     }
 
-    /// Computes the loss of every element: [`pinball()`].
+    /// Computes the loss of every element, as [`pinball()`] does.
     ///
     /// # Shapes
     ///
@@ -107,7 +107,7 @@ impl PinballLoss {
     ///
     /// # Panics
     ///
-    /// If the three shapes do not broadcast.
+    /// Panics if the three shapes do not broadcast.
     pub fn forward_no_reduction<const D: usize>(
         &self,
         prediction: Tensor<D>,

@@ -5,8 +5,8 @@ use crate::{
     reduction::reduce,
 };
 
-/// The quantile Huber loss of every element, the [pinball loss](pinball()) with its kink rounded
-/// off over `|u| <= kappa`:
+/// Computes the quantile Huber loss of every element, the [pinball loss](pinball()) with its kink
+/// rounded off over `|u| <= kappa`:
 ///
 /// ```text
 /// u = target - prediction
@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Shapes
 ///
-/// As in [`pinball()`], the axes of size 1 of each argument broadcast.
+/// The axes of size 1 of each argument broadcast, as in [`pinball()`].
 ///
 /// - prediction: `[...dims]`
 /// - target: `[...dims]`, in the unit of the prediction
@@ -32,8 +32,8 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If the three shapes do not broadcast, or `kappa` (in the unit of the prediction) is negative,
-/// infinite or NaN.
+/// Panics if the three shapes do not broadcast, or `kappa` (in the unit of the prediction) is
+/// negative, infinite or NaN.
 pub fn quantile_huber<const D: usize>(
     prediction: Tensor<D>,
     target: Tensor<D>,
@@ -59,7 +59,7 @@ fn assert_kappa(kappa: f64) {
     );
 }
 
-/// Configuration to create a [quantile Huber loss](QuantileHuberLoss).
+/// The configuration of a [quantile Huber loss](QuantileHuberLoss).
 #[derive(Config, Debug)]
 pub struct QuantileHuberLossConfig {
     /// The residual, in the unit of the target, at which the loss turns from quadratic to linear;
@@ -71,20 +71,21 @@ pub struct QuantileHuberLossConfig {
 }
 
 impl QuantileHuberLossConfig {
-    /// Initializes a [quantile Huber loss](QuantileHuberLoss).
+    /// Creates a [quantile Huber loss](QuantileHuberLoss).
     ///
     /// # Panics
     ///
-    /// If `kappa` is negative, infinite or NaN.
+    /// Panics if `kappa` is negative, infinite or NaN.
     pub fn init(&self) -> QuantileHuberLoss {
         assert_kappa(self.kappa);
         QuantileHuberLoss { kappa: self.kappa }
     }
 }
 
-/// The [quantile Huber loss](quantile_huber()) with a reduction.
+/// The [quantile Huber loss](quantile_huber()) as a module with a reduction.
+/// [`QuantileHuberLossConfig`] creates it.
 ///
-/// Should be created with [`QuantileHuberLossConfig`].
+/// This type is created by [`QuantileHuberLossConfig::init`].
 #[derive(Module, Debug)]
 pub struct QuantileHuberLoss {
     /// The residual at which the loss turns from quadratic to linear.
@@ -104,7 +105,7 @@ impl QuantileHuberLoss {
     ///
     /// # Panics
     ///
-    /// If the three shapes do not broadcast.
+    /// Panics if the three shapes do not broadcast.
     pub fn forward<const D: usize>(
         &self,
         prediction: Tensor<D>,
@@ -118,7 +119,7 @@ impl QuantileHuberLoss {
         )
     }
 
-    /// Computes the loss of every element: [`quantile_huber()`].
+    /// Computes the loss of every element, as [`quantile_huber()`] does.
     ///
     /// # Shapes
     ///
@@ -127,7 +128,7 @@ impl QuantileHuberLoss {
     ///
     /// # Panics
     ///
-    /// If the three shapes do not broadcast.
+    /// Panics if the three shapes do not broadcast.
     pub fn forward_no_reduction<const D: usize>(
         &self,
         prediction: Tensor<D>,

@@ -1,7 +1,7 @@
 use burn::{nn::loss::Reduction, tensor::Tensor};
 
-/// Reduces the losses of all elements to one. [`Reduction::BatchMean`] takes the first axis for the
-/// batch, as Burn does.
+/// Reduces the losses of all elements to one number. [`Reduction::BatchMean`] takes the first axis
+/// for the batch, as Burn does.
 pub(crate) fn reduce<const D: usize>(loss: Tensor<D>, reduction: Reduction) -> Tensor<1> {
     match reduction {
         Reduction::Mean | Reduction::Auto => loss.mean(),

@@ -1,9 +1,10 @@
-/// How much better a score is than that of a reference forecast: `1 - score / reference`.
+/// Computes the skill score, which says how much better a score is than that of a reference
+/// forecast: `1 - score / reference`.
 ///
-/// For scores of which 0 is the best and smaller is better, such as the CRPS: 1 is perfect, 0 is
-/// no better than the reference and below 0 is worse than it. No unit. (Gneiting & Raftery 2007
-/// give the form for a general best score.) A reference that is perfect itself leaves nothing to
-/// win and makes the result infinite or NaN.
+/// Both scores must be such that 0 is the best and smaller is better, as for the CRPS. Then 1 is
+/// perfect, 0 is no better than the reference and below 0 is worse than it. The result has no unit.
+/// (Gneiting & Raftery 2007 give the form for a general best score.) A reference that is perfect
+/// itself leaves nothing to win and makes the result infinite or NaN.
 ///
 /// # Example
 ///

@@ -1,13 +1,13 @@
-/// The middles of `n` equal bins of `[0, 1]`: `(i + 1/2) / n` for `i` in `0..n`.
+/// Returns the midpoints of `n` equal bins of `[0, 1]`: `(i + 1/2) / n` for `i` in `0..n`.
 ///
-/// The mean of the pinball loss over these levels is its integral over `[0, 1]` without error if
-/// the predicted quantile is constant on each bin (the loss is linear in the level), and with an
-/// error of order `1/n²` if it is smooth. They are the quantile midpoints of QR-DQN (Dabney et al.
-/// 2018, [arXiv:1710.10044](https://arxiv.org/abs/1710.10044)).
+/// The mean of the pinball loss over these quantile levels is its integral over `[0, 1]` without
+/// error if the predicted quantile is constant on each bin (the loss is linear in the level), and
+/// with an error of order `1/n²` if it is smooth. They are the quantile midpoints of QR-DQN (Dabney
+/// et al. 2018, [arXiv:1710.10044](https://arxiv.org/abs/1710.10044)).
 ///
 /// # Panics
 ///
-/// If `n` is 0.
+/// Panics if `n` is 0.
 ///
 /// # Example
 ///
