@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use pixel_iqn::DatasetKind;
 use pixel_iqn::data::{ImageDataset, NpzWriter, OpenOptions, read_npz};
-use pixel_iqn::eval::{
+use pixel_iqn_eval::{
     Features, GaussianStatistics, InceptionScoreOptions, InceptionV3, InceptionWeights, KidOptions,
     Preprocessing, frechet_distance, inception_score, kernel_inception_distance, precision_recall,
 };

@@ -8,20 +8,46 @@
 //!
 //! Train on a folder of images, draw from the result, and complete an image with a hole in it:
 //!
-//! ```no_run
+//! ```standalone_crate
 //! use pixel_iqn::Model;
 //! use pixel_iqn::data::{ImageDataset, Mask};
 //!
-//! let images = ImageDataset::from_folder("photos", 32)?;
-//! pixel_iqn::train(images).preset("quick").steps(5_000).run_dir("runs/photos").start()?;
+//! # use pixel_iqn::data::{ImageGrid, builtin};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&folder)?;
+//! # let pictures = builtin::generate(0, 0..21, 16, 3)?;
+//! # let save = |index, path: &str| {
+//! #     ImageGrid::new(pictures.image(index), [1, 3, 16, 16])?.save(path)
+//! # };
+//! # for class in ["photos/cat", "photos/dog"] {
+//! #     std::fs::create_dir_all(class)?;
+//! # }
+//! # for index in 0..20 {
+//! #     save(index, &format!("photos/{}/{index}.png", ["cat", "dog"][index % 2]))?;
+//! # }
+//! # save(20, "broken.png")?;
+//! # ImageGrid::new(&[[0; 128], [255; 128]].concat(), [1, 1, 16, 16])?.save("mask.png")?;
+//! let images = ImageDataset::from_folder("photos", 16)?;
+//! let run = pixel_iqn::train(images)
+//!     .preset("tiny")
+//!     .class_conditional(true)
+//!     .steps(3)
+//!     .device("cpu")
+//!     .run_dir("runs/photos")
+//!     .start()?;
+//! println!("skill {:?}", run.scores().map(|scores| scores.skill));
 //!
 //! let model = Model::open("runs/photos", "cpu")?;
-//! model.sample(64).seed(1).run()?.save_grid("samples.png")?;
+//! model.sample(4).seed(1).labels("cat").run()?.save_grid("samples.png")?;
 //!
-//! let broken = ImageDataset::from_files(["broken.png"], 32)?;
+//! let broken = ImageDataset::from_files(["broken.png"], 16)?;
 //! let mask = Mask::from_png("mask.png")?; // white is missing
-//! model.inpaint(&broken, &mask).completions(4).run()?.save_grid("filled.png")?;
-//! # Ok::<(), pixel_iqn::Error>(())
+//! model.inpaint(&broken, &mask).labels("dog").completions(4).run()?.save_grid("filled.png")?;
+//! # assert!(["samples.png", "filled.png"].iter().all(|file| std::fs::exists(file).unwrap()));
+//! # std::env::set_current_dir("/")?;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # Layers
@@ -32,7 +58,8 @@
 //! - [`core`]: the networks ([`PixelIqn`], [`GatedPixelCnn`], and [`AnyModel`] for either), their
 //!   layers and samplers;
 //! - [`train`](mod@train): a step ([`Trainer`]), a whole run ([`Session`]), run folders;
-//! - [`score`]: proper scores of predicted distributions; [`eval`]: scores over sets of images;
+//! - [`score`]: proper scores of predicted distributions (scores over sets of images, FID and others,
+//!   are in the crate `pixel-iqn-eval`);
 //! - [`loss`]: quantile losses and CRPS; [`data`]: data sets, batches, image grids, masks;
 //! - [`burn`], the framework below all of them.
 //!
@@ -76,7 +103,6 @@
 pub use burn;
 pub use pixel_iqn_core as core;
 pub use pixel_iqn_data as data;
-pub use pixel_iqn_eval as eval;
 pub use pixel_iqn_loss as loss;
 pub use pixel_iqn_score as score;
 pub use pixel_iqn_train as train;

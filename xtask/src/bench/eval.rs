@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use pixel_iqn::core::NoProgress;
 use pixel_iqn::data::ImageDataset;
-use pixel_iqn::eval::{InceptionV3, InceptionWeights, KeptFeatures, extract};
+use pixel_iqn_eval::{InceptionV3, InceptionWeights, KeptFeatures, extract};
 use serde_json::{Value, json};
 
 use super::{output_of_this_program, peak_bytes};

@@ -1,0 +1,179 @@
+//! A run from its beginning to samples and completions, by the facade alone.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use pixel_iqn::core::weights::to_safetensors;
+use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, builtin};
+use pixel_iqn::train::{Display, End, Interrupter, Metrics};
+use pixel_iqn::{
+    DatasetKind, Error, Model, Run, Training, TrainingImages, Watcher, train, train_on,
+};
+
+fn pictures() -> TrainingImages {
+    let options = OpenOptions::default().with_size(Some(8)).with_count(40);
+    TrainingImages::open(DatasetKind::Builtin, None, &options).unwrap()
+}
+
+fn tiny(images: TrainingImages, folder: &Path) -> Training {
+    train_on(images)
+        .preset("tiny")
+        .steps(3)
+        .batch(4)
+        .set("report.eval_images=2")
+        .set("report.samples=2")
+        .run_dir(folder)
+}
+
+#[test]
+fn a_run_opens_with_its_model_scores_and_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let run = tiny(pictures(), &path)
+        .class_conditional(true)
+        .start()
+        .unwrap();
+    assert_eq!(run.end(), Some(End::Complete));
+    assert_eq!(run.scores().unwrap().images, 2);
+    for file in ["scores.json", "samples.png", "inpainting.png", "curve.png"] {
+        assert!(path.join(file).exists(), "{file}");
+    }
+
+    let model = Model::open(&path, "cpu").unwrap();
+    assert_eq!(model.size(), Some([8, 8]));
+    assert_eq!(model.classes().len(), 10);
+    let name = model.classes().names()[3].clone();
+    let by_name = model.sample(2).seed(5).labels(&name).run().unwrap();
+    let by_index = model.sample(2).seed(5).labels("#3").run().unwrap();
+    assert_eq!(by_name, by_index);
+    assert_eq!(by_name.shape(), [2, 3, 8, 8]);
+    let all = model.sample(2).seed(5).labels("none,#3").run().unwrap();
+    // Image 1 of the seed with the same class, and image 0 without.
+    assert_eq!(all.image(1), by_index.image(1));
+    let later = model.sample(1).first(1).seed(5).labels("#3").run().unwrap();
+    assert_eq!(later.image(0), by_index.image(1));
+
+    let run = Run::open(&path).unwrap();
+    let images = run.images(None).unwrap();
+    assert_eq!(images.train.images(), pictures().train.images());
+}
+
+#[test]
+fn weights_open_from_a_folder_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = tiny(pictures(), &folder.path().join("run"))
+        .start()
+        .unwrap();
+    let model = run.model("cpu").unwrap();
+    let bare = folder.path().join("weights");
+    std::fs::create_dir(&bare).unwrap();
+    let error = Model::open(&bare, "cpu").unwrap_err();
+    assert!(matches!(error, Error::NoModel(_)), "{error}");
+    std::fs::write(bare.join("config.json"), model.config().to_json()).unwrap();
+    let weights = to_safetensors(model.network()).unwrap();
+    std::fs::write(bare.join("weights.safetensors"), weights).unwrap();
+
+    let opened = Model::open(&bare, "cpu").unwrap();
+    let error = opened.sample(1).run().unwrap_err().to_string();
+    assert!(error.contains("height and width"), "{error}");
+    let images = opened.sample(2).size(8, 8).run().unwrap();
+    assert_eq!(images, model.sample(2).run().unwrap());
+    let raw = run.path().join("weights.safetensors");
+    let other = Model::open_weights(run.path(), &raw, "cpu").unwrap();
+    assert_ne!(other.sample(2).run().unwrap(), images);
+}
+
+#[test]
+fn completions_keep_what_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = tiny(pictures(), folder.path()).start().unwrap();
+    let model = run.model("cpu").unwrap();
+    let images = builtin::generate(1, 0..2, 8, 3).unwrap();
+    // A hole that is no half: the square in the middle.
+    let missing = (0..64).map(|i| (2..6).contains(&(i / 8)) && (2..6).contains(&(i % 8)));
+    let mask = Mask::new([8, 8], missing.clone().collect()).unwrap();
+    let completed = model.inpaint(&images, &mask).completions(2).run().unwrap();
+    assert_eq!(completed.images.len(), 4);
+    assert_eq!(completed.figure.len(), 6);
+    for (index, completion) in [0, 0, 1, 1].into_iter().zip(0..4) {
+        let (original, completion) = (images.image(index), completed.images.image(completion));
+        for (i, missing) in missing.clone().cycle().take(3 * 64).enumerate() {
+            assert!(missing || original[i] == completion[i]);
+        }
+    }
+    // Two completions of one image are two draws.
+    assert_ne!(completed.images.image(0), completed.images.image(1));
+
+    let wrong = Mask::lower_half([4, 4]);
+    let error = model
+        .inpaint(&images, &wrong)
+        .run()
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("4 x 4"), "{error}");
+    let nothing = Mask::new([8, 8], vec![false; 64]).unwrap();
+    let error = model
+        .inpaint(&images, &nothing)
+        .run()
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("no pixel is missing"), "{error}");
+    let cancel = |_: usize, _: usize| ControlFlow::Break(());
+    let error = model.inpaint(&images, &mask).progress(&cancel).run();
+    assert!(matches!(error, Err(Error::Cancelled(_))));
+}
+
+/// Stops the training after its first step.
+struct StopAtOnce(Interrupter);
+
+impl Watcher for StopAtOnce {
+    fn display(&self) -> Display {
+        Display::Plain
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        self.0.clone()
+    }
+
+    fn on_step(&self) -> Box<dyn FnMut(&Metrics) + Send> {
+        let interrupter = self.0.clone();
+        Box::new(move |_| interrupter.stop(Some("the test")))
+    }
+}
+
+#[test]
+fn a_stopped_training_resumes_to_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let [stopped, whole] = ["stopped", "whole"].map(|name| folder.path().join(name));
+    let watcher = StopAtOnce(Interrupter::new());
+    let run = tiny(pictures(), &stopped).watch(watcher).start().unwrap();
+    assert_eq!(run.end(), Some(End::Interrupted));
+    assert!(run.scores().is_none());
+    let run = Run::open(&stopped).unwrap();
+    let images = run.images(None).unwrap();
+    let run = run.resume(images).start().unwrap();
+    assert_eq!(run.end(), Some(End::Complete));
+
+    tiny(pictures(), &whole).start().unwrap();
+    let weights = |path: &Path| std::fs::read(path.join("averaged.safetensors")).unwrap();
+    assert_eq!(weights(&stopped), weights(&whole));
+}
+
+#[test]
+fn what_cannot_be_trained_is_told_before_a_folder_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let plain = ImageDataset::new(vec![7; 20 * 48], [3, 4, 4]).unwrap();
+    let training = || train(plain.clone()).preset("tiny").steps(1).run_dir(&path);
+    let error = training().class_conditional(true).start().unwrap_err();
+    assert!(error.to_string().contains("no classes"), "{error}");
+    let error = training().batch(19).start().unwrap_err().to_string();
+    assert!(error.contains("18 training images"), "{error}");
+    let error = training().device("gpu").start().unwrap_err();
+    assert!(matches!(error, Error::Device(_)), "{error}");
+    assert!(!path.exists());
+    // Images from memory have to be given again.
+    let run = training().batch(2).set("report.samples=1").start().unwrap();
+    let error = run.images(None).unwrap_err().to_string();
+    assert!(error.contains("given again"), "{error}");
+}
