@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ impl RunDir {
         for entry in fs::read_dir(&path).map_err(at(&path))? {
             // What a run leaves that could not begin, or was ended before it had a config.
             let name = entry.map_err(at(&path))?.file_name();
-            if name != LOCK && name != "config.toml.part" {
+            if name != LOCK && !is_leftover(&name, "config.toml") {
                 return Err(RunError::NotEmpty(path));
             }
         }
@@ -129,6 +130,26 @@ impl RunDir {
             // A file system without locks.
             Err(TryLockError::Error(_)) => Ok(file),
         }
+    }
+
+    /// Removes what a killed session left of the files that it was writing. Only a session that has
+    /// the [lock](Self::lock) may do so.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Io`].
+    pub(crate) fn remove_leftovers(&self) -> Result<(), RunError> {
+        let files = [
+            "config.toml",
+            "metrics.jsonl",
+            Weights::Raw.file_name(),
+            Weights::Averaged.file_name(),
+            "curve.png",
+        ];
+        // Other programs may write other files of the run at this time.
+        let of_session = |name: &OsStr| files.iter().any(|file| is_leftover(name, file));
+        remove_files(&self.path, of_session)?;
+        remove_files(&self.file("grids"), |name| is_leftover(name, ""))
     }
 
     /// The checkpoints of the run.
@@ -222,6 +243,31 @@ impl RunDir {
     }
 }
 
+/// Whether a name is that of a temporary file from which
+/// [`write_atomically`](pixel_iqn_data::write_atomically) makes `file`, or any file if that is empty.
+fn is_leftover(name: &OsStr, file: &str) -> bool {
+    let name = name.to_string_lossy();
+    let rest = name.strip_prefix('.').and_then(|n| n.strip_prefix(file));
+    rest.is_some_and(|rest| rest.ends_with(".part"))
+}
+
+/// Removes the files of a folder, which need not be there, whose names are `unwanted`.
+fn remove_files(folder: &Path, unwanted: impl Fn(&OsStr) -> bool) -> Result<(), RunError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(folder)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(at(folder))?;
+        let path = entry.path();
+        if unwanted(&entry.file_name()) && path.is_file() {
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+    }
+    Ok(())
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => RunError::Missing { path: path.into() },
@@ -302,6 +348,30 @@ mod tests {
         run.lock().unwrap();
         // A lock alone is no run.
         RunDir::create(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_session_left_is_removed_and_keeps_no_run_from_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::create(folder.path()).unwrap();
+        fs::write(run.file(".config.toml.7-0.part"), "half").unwrap();
+        RunDir::create(folder.path()).unwrap();
+
+        fs::create_dir(run.file("grids")).unwrap();
+        let left = [
+            ".averaged.safetensors.7-1.part",
+            ".metrics.jsonl.7-2.part",
+            "grids/.00000005.png.7-3.part",
+        ];
+        // Of another program, and files that are whole.
+        let kept = [".scores.json.8-0.part", "curve.png", "grids/00000005.png"];
+        for name in left.iter().chain(&kept) {
+            fs::write(run.file(name), "x").unwrap();
+        }
+        run.remove_leftovers().unwrap();
+        assert!(left.iter().all(|name| !run.file(name).exists()));
+        assert!(kept.iter().all(|name| run.file(name).exists()));
+        assert!(!run.file(".config.toml.7-0.part").exists());
     }
 
     #[test]

@@ -5,7 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use pixel_iqn_core::{GatedPixelCnn, ModelConfig, NaiveSampler, Output, PixelIqn};
+use pixel_iqn_core::{
+    GatedPixelCnn, ModelConfig, NaiveSampler, Output, PixelIqn, PixelModel, Progress, SampleBatch,
+    SampleError, Sampler,
+};
 use pixel_iqn_train::{
     End, Interrupter, ResumeFrom, RunConfig, RunDir, RunError, Schedule, Session, TrainConfig,
     TrainError,
@@ -123,6 +126,38 @@ fn image_grids_are_drawn_at_the_same_tau_and_for_tensorboard_too() {
         let png = std::fs::read(grid).unwrap();
         assert!(events.windows(png.len()).any(|bytes| bytes == png));
     }
+}
+
+/// Samples what is not a number.
+struct BrokenSampler(ModelConfig);
+
+impl Sampler for BrokenSampler {
+    fn config(&self) -> &ModelConfig {
+        &self.0
+    }
+
+    fn sample(&self, batch: &SampleBatch, _: &dyn Progress) -> Result<Vec<f32>, SampleError> {
+        Ok(vec![f32::NAN; batch.dims.iter().product()])
+    }
+}
+
+#[test]
+fn samples_that_are_no_numbers_cost_an_image_grid_and_not_the_run() {
+    let folder = TempDir::new().unwrap();
+    let notices = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = notices.clone();
+    let session = start(&folder, config(2)).unwrap();
+    let finished = session
+        .with_sampler(|model, _| Box::new(BrokenSampler(model.config().clone())))
+        .on_notice(move |line| heard.lock().unwrap().push(line.to_owned()))
+        .train()
+        .unwrap();
+    assert_eq!(finished.end, End::Complete);
+    let notices = notices.lock().unwrap();
+    assert!(
+        notices.len() == 1 && notices[0].contains("image grid"),
+        "{notices:?}"
+    );
 }
 
 #[test]

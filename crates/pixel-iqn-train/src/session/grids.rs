@@ -3,6 +3,7 @@ use std::fs;
 
 use burn::tensor::Device;
 use pixel_iqn_core::Sampler;
+use pixel_iqn_data::DataError;
 
 use super::board::Board;
 use super::{Context, End, SessionPart, Timer};
@@ -36,7 +37,7 @@ impl<M: TrainModel> Grids<M> {
         }
     }
 
-    fn draw(&self, context: &Context<M>) -> Result<(), RunError> {
+    fn draw(&self, context: &mut Context<M>) -> Result<(), RunError> {
         let (config, trainer) = (&context.config, &context.trainer);
         let sampler = (self.make_sampler)(trainer.averaged().clone(), &trainer.device());
         let count = config.report.grid_samples;
@@ -52,6 +53,12 @@ impl<M: TrainModel> Grids<M> {
         let path = folder.join(format!("{step:08}.png"));
         match save_samples(&path, &*sampler, count, size, seed, &unless_stopped) {
             Err(RunError::Sample(_)) if interrupter.should_stop() => return Ok(()),
+            // A picture is no reason to end a run, which may skip such steps.
+            Err(RunError::Data(error @ DataError::NotFinite { .. })) => {
+                let notice = format!("WARNING: no image grid after {step} steps: {error}");
+                context.notices.push(notice);
+                return Ok(());
+            }
             saved => saved?,
         }
         if let Some(board) = &self.board {

@@ -129,6 +129,7 @@ impl<M: TrainModel> Session<M> {
                 expected: config.data.digest,
             });
         }
+        run.remove_leftovers()?;
         let checkpoints = run.checkpoints(&config);
         let mut trainer = Trainer::on_devices(&config.model, config.train.clone(), devices)?;
         let (mut best, mut seconds) = (None, 0.0);
