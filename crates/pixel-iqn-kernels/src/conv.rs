@@ -1,23 +1,23 @@
-//! Convolutions over images with the features last, zero outside of the image.
+//! Convolutions over images in channels-last layout, with zeros outside of the image.
 
 use rayon::prelude::*;
 
-use crate::Rows;
-use crate::panels::Panels;
-use crate::product::{Left, Output, Right, STRIP, Start, product};
+use crate::batch_reduce::{
+    Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
+};
+use crate::panels::{Panels, pad_columns};
 
-/// What a position reads: the position so many rows below it (above, where negative) and columns
-/// right of it (left, where negative).
+/// A tap of a convolution: the offset from a position to one that it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tap {
-    /// Rows down.
+    /// The number of rows down; negative is up.
     pub row: isize,
-    /// Columns to the right.
+    /// The number of columns to the right; negative is left.
     pub column: isize,
 }
 
 impl Tap {
-    /// The tap through which a position is read by those that read it through this one.
+    /// The opposite offset, which leads from a position to the one that reads it through this tap.
     pub fn mirrored(self) -> Self {
         Self {
             row: -self.row,
@@ -26,13 +26,14 @@ impl Tap {
     }
 }
 
-/// Rows of an image that one thread computes at a time.
+/// The number of rows of an image that one thread computes at a time.
 const BLOCK: usize = 8;
 
-/// Positions whose inputs and gradients fit into the cache of a core together.
+/// The number of positions whose inputs and gradients fit into the cache of a core together.
 const CHUNK: usize = 256;
 
-/// Cuts `[0, length)` where an offset starts or ceases to lead out of it.
+/// Cuts `[0, length)` into spans, on each of which every offset leads either always or never out of
+/// the range.
 fn spans(length: usize, offsets: impl Iterator<Item = isize>) -> Vec<(usize, usize)> {
     let clamp = |i: isize| i.clamp(0, length as isize) as usize;
     let mut cuts: Vec<usize> = offsets
@@ -44,14 +45,16 @@ fn spans(length: usize, offsets: impl Iterator<Item = isize>) -> Vec<(usize, usi
     cuts.windows(2).map(|pair| (pair[0], pair[1])).collect()
 }
 
-/// A convolution: the sum over the taps of the inputs there times the tap's weights.
+/// Convolves a batch of images: an output is the sum over the taps of the inputs at the tap times
+/// the weights of the tap.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, height, width, inputs]`
 /// - `dims`: batch, height and width
-/// - `weight`: one tap for each of `taps`
-/// - `bias`: `[outputs]` or `[batch, outputs]`; none to add to what is in `y`
+/// - `weight`: `[taps, inputs, outputs]`
+/// - `bias`: `[outputs]`, or `[batch, outputs]` with one for each image; without a bias, the
+///   convolution is added to the values of `y`
 /// - `y`: `[batch, height, width, outputs]`
 ///
 /// # Panics
@@ -83,10 +86,10 @@ pub fn convolve(
         .zip(x.par_chunks(height * width * inputs))
         .enumerate()
         .for_each(|(image, (y, x))| {
-            let start = match bias {
-                None => Start::Output,
-                Some(bias) if bias.len() == outputs => Start::Row(bias),
-                Some(bias) => Start::Row(&bias[image * outputs..][..outputs]),
+            let init = match bias {
+                None => Init::Output,
+                Some(bias) if bias.len() == outputs => Init::Bias(bias),
+                Some(bias) => Init::Bias(&bias[image * outputs..][..outputs]),
             };
             y.par_chunks_mut(BLOCK * width * outputs)
                 .enumerate()
@@ -104,14 +107,14 @@ pub fn convolve(
                                 size: [height, width],
                             };
                             let y = &mut y[(top - block.start) * width * outputs..];
-                            area.convolve(x, weight, taps, start, y);
+                            area.convolve(x, weight, taps, init, y);
                         }
                     }
                 });
         });
 }
 
-/// Positions of an image that read through the same taps.
+/// A rectangle of an image, at all positions of which the same taps lead out of the image.
 struct Area {
     rows: (usize, usize),
     columns: (usize, usize),
@@ -119,8 +122,8 @@ struct Area {
 }
 
 impl Area {
-    /// `y` starts at the first of the rows.
-    fn convolve(&self, x: &[f32], weight: &Panels, taps: &[Tap], start: Start<'_>, y: &mut [f32]) {
+    /// Convolves the rectangle of one image. `y` starts at the first of its rows.
+    fn convolve(&self, x: &[f32], weight: &Panels, taps: &[Tap], init: Init<'_>, y: &mut [f32]) {
         let ((top, bottom), (left, right)) = (self.rows, self.columns);
         let [height, width] = self.size;
         let (inputs, outputs) = (weight.inputs(), weight.outputs());
@@ -133,10 +136,10 @@ impl Area {
                 && column < width
             {
                 reads.push((row * width + column) * inputs);
-                weights.push(weight.start(index));
+                weights.push(weight.offset(index));
             }
         }
-        // Along the rows, or down the columns where the area is narrow.
+        // A product runs along the rows, or down the columns where the area is narrow.
         let (lines, line, length, step) = if right - left == width {
             (1, 0, (bottom - top) * width, 1)
         } else if right - left >= bottom - top {
@@ -146,19 +149,19 @@ impl Area {
         };
         for i in 0..lines {
             let shift = i * line;
-            product(
-                Left {
+            batch_reduce_gemm(
+                LhsBatch {
                     data: &x[shift * inputs..],
-                    starts: &reads,
-                    row: step * inputs,
-                    step: 1,
+                    offsets: &reads,
+                    row_stride: step * inputs,
+                    depth_stride: 1,
                 },
-                weight.right(&weights),
+                weight.rhs(&weights),
                 inputs,
-                start,
-                Output {
+                init,
+                OutputMatrix {
                     data: &mut y[(left + shift) * outputs..],
-                    row: step * outputs,
+                    row_stride: step * outputs,
                     rows: length,
                     columns: outputs,
                 },
@@ -167,7 +170,8 @@ impl Area {
     }
 }
 
-/// The gradient of the weights of [`convolve`], from the inputs and the gradient of the outputs.
+/// Computes the gradient of the weights of [`convolve`] from its inputs and the gradient of its
+/// outputs.
 ///
 /// # Shapes
 ///
@@ -180,7 +184,7 @@ impl Area {
 ///
 /// Panics if `dims` has no position, or if `x` or `dy` does not divide into them.
 pub fn weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], taps: &[Tap]) -> Vec<f32> {
-    /// Rows of the gradient that one thread computes at a time.
+    /// The number of rows of the gradient that one thread computes at a time.
     const ROWS: usize = 64;
     let [batch, height, width] = dims;
     let positions = batch * height * width;
@@ -189,7 +193,7 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], taps: &[Tap]) ->
     assert_eq!(dy.len(), positions * outputs, "dy does not fit");
     let padded = pad_columns(dy, outputs);
     let (dy, dy_row) = match &padded {
-        Some(padded) => (&padded[..], outputs.next_multiple_of(STRIP)),
+        Some(padded) => (&padded[..], outputs.next_multiple_of(PANEL_WIDTH)),
         None => (dy, outputs),
     };
     let mut dw = vec![0.0; taps.len() * inputs * outputs];
@@ -229,24 +233,24 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], taps: &[Tap]) ->
                     let rows = dw.len() / outputs;
                     for lines in lines.chunks(chunk) {
                         let (reads, gradients): (Vec<_>, Vec<_>) = lines.iter().copied().unzip();
-                        product(
-                            Left {
+                        batch_reduce_gemm(
+                            LhsBatch {
                                 data: x,
-                                starts: &reads,
-                                row: 1,
-                                step: inputs,
+                                offsets: &reads,
+                                row_stride: 1,
+                                depth_stride: inputs,
                             },
-                            Right {
+                            RhsPanels {
                                 data: dy,
-                                starts: &gradients,
-                                step: dy_row,
-                                strip: STRIP,
+                                offsets: &gradients,
+                                depth_stride: dy_row,
+                                panel_stride: PANEL_WIDTH,
                             },
                             right - left,
-                            Start::Output,
-                            Output {
+                            Init::Output,
+                            OutputMatrix {
                                 data: dw,
-                                row: outputs,
+                                row_stride: outputs,
                                 rows,
                                 columns: outputs,
                             },
@@ -255,91 +259,6 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], taps: &[Tap]) ->
                 });
         });
     dw
-}
-
-/// Rows padded with zeros to whole strips, where they are not.
-pub(crate) fn pad_columns(x: &[f32], columns: usize) -> Option<Vec<f32>> {
-    let padded = columns.next_multiple_of(STRIP);
-    if padded == columns {
-        return None;
-    }
-    let mut out = vec![0.0; x.len() / columns * padded];
-    out.par_chunks_mut(padded)
-        .zip(x.par_chunks(columns))
-        .with_min_len(CHUNK)
-        .for_each(|(out, x)| out[..columns].copy_from_slice(x));
-    Some(out)
-}
-
-/// Adds a row to each row of a matrix.
-///
-/// # Shapes
-///
-/// - `y`: `[rows, columns]`
-/// - `bias`: `[columns]` or `[parts, columns]`, each for its part of the rows
-///
-/// # Panics
-///
-/// Panics if the bias is empty, or if the rows do not divide into the parts.
-pub fn add_rows(y: &mut [f32], bias: &[f32], columns: usize) {
-    if y.is_empty() {
-        return;
-    }
-    let part = y.len() * columns / bias.len();
-    assert_eq!(
-        y.len() * columns,
-        part * bias.len(),
-        "the bias does not fit"
-    );
-    y.par_chunks_mut(part)
-        .zip(bias.par_chunks(columns))
-        .for_each(|(y, bias)| {
-            y.par_chunks_mut(columns)
-                .with_min_len(CHUNK)
-                .for_each(|row| {
-                    for (y, bias) in row.iter_mut().zip(bias) {
-                        *y += bias;
-                    }
-                });
-        });
-}
-
-/// The sum of the rows of each of `parts` equal parts of a matrix: `[parts, columns]`.
-///
-/// # Panics
-///
-/// Panics if there are no parts, or if the rows do not divide into them.
-pub fn column_sums(x: Rows<'_>, parts: usize) -> Vec<f32> {
-    let columns = x.stride;
-    let part = x.data.len() / parts;
-    assert_eq!(x.data.len(), parts * part, "the rows do not divide");
-    let mut sums = vec![0.0; parts * columns];
-    if sums.is_empty() || part == 0 {
-        return sums;
-    }
-    sums.par_chunks_mut(columns)
-        .zip(x.data.par_chunks(part))
-        .for_each(|(sums, x)| {
-            // Chunks of a fixed size, and their sums in order: the same on any number of threads.
-            let chunks: Vec<Vec<f32>> = x
-                .par_chunks(CHUNK * columns)
-                .map(|rows| {
-                    let mut sums = vec![0.0f32; columns];
-                    for row in rows.chunks_exact(columns) {
-                        for (sum, x) in sums.iter_mut().zip(row) {
-                            *sum += x;
-                        }
-                    }
-                    sums
-                })
-                .collect();
-            for chunk in chunks {
-                for (sum, x) in sums.iter_mut().zip(chunk) {
-                    *sum += x;
-                }
-            }
-        });
-    sums
 }
 
 #[cfg(test)]
@@ -357,8 +276,8 @@ mod tests {
         })
     }
 
-    /// Every pair of a position, by its index, and a tap of it that lies in the image, by the
-    /// tap's index and the index of the position there.
+    /// Lists all reads inside of the images as the index of the reading position, the index of the
+    /// tap, and the index of the position that is read.
     fn reads([batch, height, width]: [usize; 3], taps: &[Tap]) -> Vec<(usize, usize, usize)> {
         let mut reads = Vec::new();
         for position in 0..batch * height * width {
@@ -439,36 +358,6 @@ mod tests {
             convolve(&dy, dims, &transposed, &mirrored, Some(&zero), &mut result);
             prop_assert!(distance(&result, &dx) < 2e-4);
             prop_assert!(distance(&weight_gradient(&x, &dy, dims, &taps), &dw) < 2e-4);
-        }
-    }
-
-    #[test]
-    fn rows_are_added_by_part() {
-        let mut y = vec![1.0; 8];
-        add_rows(&mut y, &[1.0, 2.0, 3.0, 4.0], 2);
-        assert_eq!(y, [2.0, 3.0, 2.0, 3.0, 4.0, 5.0, 4.0, 5.0]);
-        add_rows(&mut y, &[10.0, 0.0], 2);
-        assert_eq!(y, [12.0, 3.0, 12.0, 3.0, 14.0, 5.0, 14.0, 5.0]);
-    }
-
-    #[test]
-    fn sums_do_not_depend_on_the_threads() {
-        let x = values(7, 1500 * 20);
-        let rows = Rows {
-            data: &x,
-            stride: 20,
-        };
-        let sums = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-            pool.build().unwrap().install(|| column_sums(rows, 3))
-        };
-        assert_eq!(sums(1), sums(4));
-        for (i, sum) in sums(1).iter().enumerate() {
-            let (part, column) = (i / 20, i % 20);
-            let expected: f64 = (0..500)
-                .map(|row| f64::from(x[(part * 500 + row) * 20 + column]))
-                .sum();
-            assert!((f64::from(*sum) - expected).abs() < 1e-3);
         }
     }
 }

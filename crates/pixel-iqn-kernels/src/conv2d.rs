@@ -1,34 +1,36 @@
-//! Ordinary convolutions of one image with the features last: no mask, any stride, and a bias and
-//! a rectifier at the end. For networks that judge images, not for those that draw them.
+//! Ordinary convolutions of one image in channels-last layout, without a mask and with any stride,
+//! followed by a bias and a ReLU: for the networks that scores of images are computed with.
 
+use crate::batch_reduce::{Init, LhsBatch, OutputMatrix, PANEL_WIDTH, batch_reduce_gemm};
 use crate::panels::Panels;
-use crate::product::{Left, Output, STRIP, Start, product};
 
-/// Outputs that are computed before the next ones: their weights stay in the cache while the
-/// whole image goes by.
-const OUTPUTS: usize = 3 * STRIP;
+/// The number of outputs that are computed for the whole image before the next ones, so that their
+/// weights stay in the cache.
+const OUTPUTS: usize = 3 * PANEL_WIDTH;
 
-/// A convolution with a bias, followed by a rectifier: `max(0, bias + Σ weight * x)`.
+/// A convolution with a bias, followed by a ReLU: `max(0, bias + Σ weight * x)`.
 #[derive(Debug, Clone)]
 pub struct Conv2d {
-    /// A tap for each row of the kernel: the inputs of a row lie side by side in the image.
+    /// The weight with one block for each row of the kernel, since the inputs that a row of the
+    /// kernel reads lie side by side in the image.
     weight: Panels,
     bias: Vec<f32>,
     kernel: [usize; 2],
     inputs: usize,
 }
 
-/// Where the kernel is applied.
+/// Where the kernel of a convolution or of a pooling is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Positions from one application to the next, down and to the right.
+    /// The distance from one application to the next, down and to the right, in positions.
     pub stride: usize,
-    /// Rows of zeros above and below the image, and columns to its left and right.
+    /// The number of padding rows above and below the image, and of padding columns to its left and
+    /// right.
     pub padding: [usize; 2],
 }
 
 impl Window {
-    /// The height and width of what a `kernel` of this window makes of an image of `size`.
+    /// Computes the height and width of the output, from those of the image and of the kernel.
     ///
     /// # Panics
     ///
@@ -46,14 +48,21 @@ impl Window {
 }
 
 impl Conv2d {
-    /// Packs a weight, `[outputs, inputs, height, width]` as PyTorch has it, and its bias,
-    /// `[outputs]`.
+    /// Packs the weight and bias of a convolution.
+    ///
+    /// # Shapes
+    ///
+    /// - `weight`: `[outputs, inputs, height, width]`, the layout of PyTorch
+    /// - `bias`: `[outputs]`
     ///
     /// # Panics
     ///
     /// Panics if a size is 0 or does not fit.
     pub fn new(weight: &[f32], bias: Vec<f32>, [outputs, inputs, kh, kw]: [usize; 4]) -> Self {
-        assert!(outputs * inputs * kh * kw > 0, "a convolution of no size");
+        assert!(
+            outputs * inputs * kh * kw > 0,
+            "a convolution has no size of 0"
+        );
         assert_eq!(weight.len(), outputs * inputs * kh * kw, "weight");
         assert_eq!(bias.len(), outputs, "bias");
         let weight = Panels::new([kh, kw * inputs, outputs], |k, output| {
@@ -68,8 +77,8 @@ impl Conv2d {
         }
     }
 
-    /// Convolves one image and writes the outputs of a position `y_step` numbers after those of
-    /// the position before, so that several convolutions can fill one image side by side.
+    /// Convolves one image. The outputs of neighbouring positions are written `y_step` numbers
+    /// apart, so that several convolutions can write their features side by side.
     ///
     /// # Shapes
     ///
@@ -78,7 +87,8 @@ impl Conv2d {
     ///
     /// # Panics
     ///
-    /// Panics if a slice does not fit, or as [`Window::output`].
+    /// Panics if a slice does not fit, if the kernel is larger than the padded image, or if the
+    /// stride is 0.
     pub fn forward(
         &self,
         x: &[f32],
@@ -105,24 +115,24 @@ impl Conv2d {
         };
         for first in (0..outputs).step_by(OUTPUTS) {
             let count = OUTPUTS.min(outputs - first);
-            let strip = first / STRIP * self.weight.strip();
-            let starts: Vec<usize> = (0..kh).map(|k| strip + self.weight.start(k)).collect();
+            let panel = first / PANEL_WIDTH * self.weight.panel_stride();
+            let offsets: Vec<usize> = (0..kh).map(|k| panel + self.weight.offset(k)).collect();
             for line in 0..lines {
                 let y = &mut y[line * width * y_step + first..];
-                let left = Left {
+                let lhs = LhsBatch {
                     data: &x[line * stride * row..],
-                    starts: &reads,
-                    row: stride * inputs,
-                    step: 1,
+                    offsets: &reads,
+                    row_stride: stride * inputs,
+                    depth_stride: 1,
                 };
-                product(
-                    left,
-                    self.weight.right(&starts),
+                batch_reduce_gemm(
+                    lhs,
+                    self.weight.rhs(&offsets),
                     kw * inputs,
-                    Start::Row(&self.bias[first..]),
-                    Output {
+                    Init::Bias(&self.bias[first..]),
+                    OutputMatrix {
                         data: y,
-                        row: y_step,
+                        row_stride: y_step,
                         rows: length,
                         columns: count,
                     },
@@ -137,7 +147,7 @@ impl Conv2d {
     }
 }
 
-/// The image with zeros around it, where there are to be any.
+/// Pads an image with zeros; returns nothing where there is no padding.
 fn pad(x: &[f32], size: [usize; 2], inputs: usize, padding: [usize; 2]) -> Option<Vec<f32>> {
     if padding == [0, 0] {
         return None;

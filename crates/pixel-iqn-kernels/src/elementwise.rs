@@ -1,20 +1,22 @@
-//! Functions element by element, written so that the compiler vectorises them.
+//! Elementwise functions, written so that the compiler vectorises them: the gates with their
+//! gradient, and the cosines of the quantile embedding.
 
 use core::f32::consts::{LOG2_E, PI};
 
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::Rows;
+use crate::rows::Rows;
 
-/// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, which then stands in the low
-/// bits.
+/// The constant 1.5 * 2^23: adding it to a number rounds that to the nearest integer, which then is
+/// in the low bits of the sum.
 const ROUND: f32 = 12_582_912.0;
 
-/// `exp(x)` for `|x| < 80`, to about 1e-7 relative: 2^i times a polynomial on [-½ ln 2, ½ ln 2].
+/// Computes `exp(x)` for `|x| < 80` to about 1e-7 relative, as 2^i times a polynomial on
+/// [-½ ln 2, ½ ln 2].
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    // ln 2 in two parts, so that the reduction is exact.
+    // ln 2 is in two parts, so that the reduction is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let shifted = x * LOG2_E + ROUND;
@@ -33,14 +35,14 @@ fn exp(x: f32) -> f32 {
     p * scale
 }
 
-/// `tanh(a)` and `sigmoid(b)`, to about 2e-7 absolute, with one division:
+/// Computes `tanh(a)` and `sigmoid(b)` to about 2e-7 absolute, with one division:
 ///
 /// ```text
 /// tanh(a) = (A - 1) / (A + 1)    sigmoid(b) = 1 / (1 + B)    A = exp(2a)    B = exp(-b)
 /// ```
 ///
-/// In single precision the first is 1 from 9 on; from 40 on the second is as good as 0 or 1, and
-/// the product of the denominators finite up to there.
+/// In single precision tanh is 1 from 9 on. From 40 on the sigmoid is 0 or 1 within this error, and
+/// up to there the product of the denominators is finite.
 #[inline(always)]
 fn tanh_and_sigmoid(a: f32, b: f32) -> (f32, f32) {
     let a = exp(2.0 * a.clamp(-9.0, 9.0));
@@ -49,11 +51,11 @@ fn tanh_and_sigmoid(a: f32, b: f32) -> (f32, f32) {
     ((a - 1.0) * (1.0 + b) * inverse, (a + 1.0) * inverse)
 }
 
-/// `cos(x)` for `0 <= x < 4096`, to about 1e-7 absolute beyond the rounding of `x`: the sign of
-/// the nearest multiple of pi, and the Taylor series of what is left, in [-½ pi, ½ pi].
+/// Computes `cos(x)` for `0 <= x < 4096` to about 1e-7 absolute beyond the rounding of `x`, from the
+/// sign at the nearest multiple of pi and the Taylor series of the rest, in [-½ pi, ½ pi].
 #[inline(always)]
 fn cos(x: f32) -> f32 {
-    // pi in three parts, so that the reduction is exact.
+    // pi is in three parts, so that the reduction is exact.
     const PI_HIGH: f32 = 3.140_625;
     const PI_MIDDLE: f32 = 9.670_257_6e-4;
     const PI_LOW: f32 = 6.277_114e-7;
@@ -72,10 +74,16 @@ fn cos(x: f32) -> f32 {
     f32::from_bits(p.to_bits() ^ (shifted.to_bits() << 31))
 }
 
-/// Rows that one thread computes at a time.
+/// The number of rows that one thread computes at a time.
 const ROWS: usize = 256;
 
-/// `cos(pi i tau)` for `i = 0 .. n - 1` of each tau in [0, 1]: `[tau.len(), n]`.
+/// Computes the cosines of the quantile embedding, `cos(pi i tau)` for `i = 0 .. n - 1`, on all
+/// threads.
+///
+/// # Shapes
+///
+/// - `tau`: `[values]`, in [0, 1]
+/// - output: `[values, n]`
 pub fn cosines(tau: &[f32], n: usize) -> Vec<f32> {
     let mut out = vec![0.0; tau.len() * n];
     if n == 0 {
@@ -95,7 +103,7 @@ pub fn cosines(tau: &[f32], n: usize) -> Vec<f32> {
     out
 }
 
-/// `tanh(a) * sigmoid(b)`, element by element.
+/// Computes `tanh(a) * sigmoid(b)` elementwise.
 #[inline(always)]
 fn gate_slices(a: &[f32], b: &[f32], out: &mut [f32]) {
     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -104,8 +112,13 @@ fn gate_slices(a: &[f32], b: &[f32], out: &mut [f32]) {
     }
 }
 
-/// `tanh(a) * sigmoid(b)` of `rows` rows on the calling thread: for each, the pairs of halves of
-/// `half` features at `x` to `out`.
+/// Applies the gate `tanh(a) * sigmoid(b)` to `rows` rows on the calling thread. In each group of a
+/// row, `a` is the first half of the features and `b` the second.
+///
+/// # Shapes
+///
+/// - `x`: `[rows, groups, 2 * half]`, whose rows start `x.stride` apart
+/// - `out`: `[rows, groups, half]`, whose rows start `out_stride` apart
 ///
 /// # Panics
 ///
@@ -130,7 +143,7 @@ pub fn gate(
     });
 }
 
-/// `tanh(a) * sigmoid(b)` of the two halves of each row, on all threads.
+/// Applies the gate `tanh(a) * sigmoid(b)` to the two halves of each row, on all threads.
 ///
 /// # Shapes
 ///
@@ -154,7 +167,7 @@ pub fn gate_rows(x: &[f32], features: usize) -> Vec<f32> {
     out
 }
 
-/// The gradient of [`gate_rows`] with respect to `x`, from that of its output.
+/// Computes the gradient of [`gate_rows`] with respect to `x` from the gradient of its output.
 ///
 /// # Shapes
 ///
@@ -187,6 +200,7 @@ pub fn gate_gradient(x: &[f32], dy: &[f32], features: usize) -> Vec<f32> {
     dx
 }
 
+/// Computes the gradients of both operands of [`gate_slices`] from the gradient of its output.
 #[inline(always)]
 fn gate_gradient_slices(a: &[f32], b: &[f32], dy: &[f32], da: &mut [f32], db: &mut [f32]) {
     for ((((da, db), &a), &b), &dy) in da.iter_mut().zip(db).zip(a).zip(b).zip(dy) {

@@ -1,41 +1,38 @@
-//! The arithmetic of pixel-iqn on CPU slices, vectorised and on all threads: causal convolutions
-//! forward and backward, gates, and the cosines of the quantile embedding; and the ordinary
-//! convolutions of networks that judge images.
+//! The arithmetic of pixel-iqn on CPU slices, vectorised and on all threads.
 //!
-//! All of it stands on one product of matrices in pieces, [`product`]: with a piece for each tap a
-//! convolution needs no gathered taps, with a piece for each row of the image neither does the
-//! gradient of its weights. Nothing here knows of tensors; the training operations in
-//! `pixel-iqn-core` and the sampler in `pixel-iqn-cpu` are built from it.
+//! The crate has causal convolutions forward and backward, gates, and the cosines and projections of
+//! the quantile embedding, for training and sampling, as well as the ordinary convolutions of the
+//! networks that scores of images are computed with.
 //!
-//! Results do not depend on the number of threads: each number has one thread that sums it in one
+//! All products are one batch-reduce GEMM, which adds up a batch of matrix products: over its taps, a
+//! convolution needs no copy of gathered inputs, and over the rows of the image, neither does the
+//! gradient of its weights. [`Panels`] are weights that are packed for it.
+//!
+//! Nothing here knows of tensors. The training operations in `pixel-iqn-core` and the sampler in
+//! `pixel-iqn-cpu` are built from it.
+//!
+//! Results do not depend on the number of threads: each number has one thread that adds it up in one
 //! order.
 //!
 //! # `unsafe`
 //!
-//! The inner loop of [`product`] reads its operands through pointers, after their lengths are
-//! checked. There is no other `unsafe` code.
+//! The microkernel of the batch-reduce GEMM reads its operands through pointers, after their lengths
+//! are checked. There is no other `unsafe` code.
 
+mod batch_reduce;
 mod conv;
 mod conv2d;
 mod elementwise;
 mod panels;
-mod product;
+mod rows;
 mod tau;
 #[cfg(test)]
 mod testing;
 
-pub use conv::{Tap, add_rows, column_sums, convolve, weight_gradient};
+pub use batch_reduce::{Init, OutputMatrix};
+pub use conv::{Tap, convolve, weight_gradient};
 pub use conv2d::{Conv2d, Window};
 pub use elementwise::{cosines, gate, gate_gradient, gate_rows};
 pub use panels::Panels;
-pub use product::{Left, Output, Right, STRIP, Start, product};
-pub use tau::{Projection, embedding_gradient, project, projection_gradient};
-
-/// A matrix in a slice: rows start `stride` apart.
-#[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
-    /// The slice, from the first row on.
-    pub data: &'a [f32],
-    /// Numbers from one row to the next.
-    pub stride: usize,
-}
+pub use rows::{Rows, add_rows, column_sums};
+pub use tau::{ProjectionShape, embedding_gradient, project, projection_weight_gradient};

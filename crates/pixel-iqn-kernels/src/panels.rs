@@ -1,112 +1,132 @@
 use aligned_vec::{AVec, ConstAlign, avec};
 
-use crate::Rows;
-use crate::product::{Left, Output, Right, STRIP, Start, product};
+use rayon::prelude::*;
 
-/// A weight, `[taps * inputs, outputs]`, packed for [`product`]: strips of outputs one after the
-/// other, so that a product reads memory in order.
+use crate::batch_reduce::{
+    Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
+};
+use crate::rows::Rows;
+
+/// The weights of a convolution or a linear layer, `[taps * inputs, outputs]`, packed into column
+/// panels of outputs, so that a matrix product reads memory in order.
+///
+/// A linear layer has one tap.
 #[derive(Debug, Clone)]
 pub struct Panels {
-    /// `[strips, taps * inputs, STRIP]`, zero beyond the outputs; each step is one cache line.
+    /// The panels, `[panels, taps * inputs, PANEL_WIDTH]`, padded with zeros. A row of a panel is
+    /// one cache line.
     data: AVec<f32, ConstAlign<64>>,
-    /// Where the steps of each tap begin in a strip.
-    starts: Vec<usize>,
+    /// Where the rows of each tap start in a panel.
+    offsets: Vec<usize>,
     inputs: usize,
     outputs: usize,
 }
 
 impl Panels {
-    /// Packs the weight whose element `[k, n]`, with `k` below `taps * inputs` and `n` below
-    /// `outputs`, is `element(k, n)`.
+    /// Packs the weights whose element `[k, n]` is `element(k, n)`, for `k < taps * inputs` and
+    /// `n < outputs`.
     pub fn new([taps, inputs, outputs]: [usize; 3], element: impl Fn(usize, usize) -> f32) -> Self {
-        let steps = taps * inputs;
-        let mut data = avec![[64]| 0.0; outputs.div_ceil(STRIP) * steps * STRIP];
+        let depth = taps * inputs;
+        let mut data = avec![[64]| 0.0; outputs.div_ceil(PANEL_WIDTH) * depth * PANEL_WIDTH];
         for n in 0..outputs {
-            for k in 0..steps {
-                data[(n / STRIP * steps + k) * STRIP + n % STRIP] = element(k, n);
+            for k in 0..depth {
+                data[(n / PANEL_WIDTH * depth + k) * PANEL_WIDTH + n % PANEL_WIDTH] = element(k, n);
             }
         }
         Self {
             data,
-            starts: (0..taps).map(|tap| tap * inputs * STRIP).collect(),
+            offsets: (0..taps).map(|tap| tap * inputs * PANEL_WIDTH).collect(),
             inputs,
             outputs,
         }
     }
 
-    fn steps(&self) -> usize {
-        self.starts.len() * self.inputs
-    }
-
-    /// Taps of the weight.
+    /// The number of taps.
     pub fn taps(&self) -> usize {
-        self.starts.len()
+        self.offsets.len()
     }
 
-    /// Inputs of each tap.
+    /// The number of inputs of each tap.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Outputs.
+    /// The number of outputs.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Where a tap starts in the data of [`right`](Self::right).
-    pub(crate) fn start(&self, tap: usize) -> usize {
-        self.starts[tap]
+    /// The offset of a tap in the data of [`rhs`](Self::rhs).
+    pub(crate) fn offset(&self, tap: usize) -> usize {
+        self.offsets[tap]
     }
 
-    /// From one strip of outputs to the next in the data of [`right`](Self::right).
-    pub(crate) fn strip(&self) -> usize {
-        self.steps() * STRIP
+    /// The distance from one column panel to the next in the data of [`rhs`](Self::rhs).
+    pub(crate) fn panel_stride(&self) -> usize {
+        self.taps() * self.inputs * PANEL_WIDTH
     }
 
-    /// The operand of a product with the taps that start there.
-    pub(crate) fn right<'a>(&'a self, starts: &'a [usize]) -> Right<'a> {
-        Right {
+    /// The right operands of a batch-reduce GEMM over the taps at `offsets`.
+    pub(crate) fn rhs<'a>(&'a self, offsets: &'a [usize]) -> RhsPanels<'a> {
+        RhsPanels {
             data: &self.data,
-            starts,
-            step: STRIP,
-            strip: self.strip(),
+            offsets,
+            depth_stride: PANEL_WIDTH,
+            panel_stride: self.panel_stride(),
         }
     }
 
-    /// For each row of `y`, the sum over the taps of the inputs there times the tap's weights. Tap
-    /// `t` of row `m` begins at `taps[t] + m * x.stride`.
+    /// Computes each row of `y` as the sum over the taps of the inputs at the tap times the weights
+    /// of the tap. The inputs at tap `t` of row `m` start at `taps[t] + m * x.stride`.
     ///
     /// # Panics
     ///
     /// Panics if the taps are not those of the weight, or if `x` or `y` is too short.
-    pub fn multiply(&self, x: Rows<'_>, taps: &[usize], start: Start<'_>, y: Output<'_>) {
+    pub fn multiply(&self, x: Rows<'_>, taps: &[usize], init: Init<'_>, y: OutputMatrix<'_>) {
         assert_eq!(y.columns, self.outputs, "wrong number of outputs");
-        let x = Left {
+        let x = LhsBatch {
             data: x.data,
-            starts: taps,
-            row: x.stride,
-            step: 1,
+            offsets: taps,
+            row_stride: x.stride,
+            depth_stride: 1,
         };
-        product(x, self.right(&self.starts), self.inputs, start, y);
+        batch_reduce_gemm(x, self.rhs(&self.offsets), self.inputs, init, y);
     }
 
-    /// `y += x * weight` for `rows` rows, those of `y` `y_stride` apart, with a weight of one tap.
+    /// Adds `x * weight` to `rows` rows of `y`, which start `y_stride` apart, for weights of one tap.
     ///
     /// # Panics
     ///
-    /// As [`multiply`](Self::multiply).
+    /// Panics if the weights have another number of taps, or if `x` or `y` is too short.
     pub fn accumulate(&self, x: Rows<'_>, y: &mut [f32], y_stride: usize, rows: usize) {
         if self.inputs == 0 {
             return;
         }
-        let y = Output {
+        let y = OutputMatrix {
             data: y,
-            row: y_stride,
+            row_stride: y_stride,
             rows,
             columns: self.outputs,
         };
-        self.multiply(x, &[0], Start::Output, y);
+        self.multiply(x, &[0], Init::Output, y);
     }
+}
+
+/// Pads rows with zeros to whole panels, as the right operands of a product need it; returns nothing
+/// where they are.
+pub(crate) fn pad_columns(x: &[f32], columns: usize) -> Option<Vec<f32>> {
+    /// The number of rows that one thread copies at a time.
+    const CHUNK: usize = 256;
+    let padded = columns.next_multiple_of(PANEL_WIDTH);
+    if padded == columns {
+        return None;
+    }
+    let mut out = vec![0.0; x.len() / columns * padded];
+    out.par_chunks_mut(padded)
+        .zip(x.par_chunks(columns))
+        .with_min_len(CHUNK)
+        .for_each(|(out, x)| out[..columns].copy_from_slice(x));
+    Some(out)
 }
 
 #[cfg(test)]
@@ -134,13 +154,13 @@ mod tests {
             stride: 1,
         };
         let mut y = vec![0.0; 2];
-        let output = Output {
+        let output = OutputMatrix {
             data: &mut y,
-            row: 1,
+            row_stride: 1,
             rows: 2,
             columns: 1,
         };
-        w.multiply(x, &[0, 2], Start::Zero, output);
+        w.multiply(x, &[0, 2], Init::Zero, output);
         assert_eq!(y, [31.0, 42.0]);
     }
 

@@ -1,35 +1,39 @@
-//! The projection of the quantile embedding into the gates of a layer, by channel group.
+//! The projection of the quantile embedding into the gates of a layer, one channel group at a time,
+//! and its gradients.
 
 use rayon::prelude::*;
 
-use crate::Rows;
-use crate::conv::pad_columns;
-use crate::panels::Panels;
-use crate::product::{Left, Output, Right, STRIP, Start, product};
+use crate::batch_reduce::{
+    Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
+};
+use crate::panels::{Panels, pad_columns};
+use crate::rows::Rows;
 
-/// Positions that one thread computes at a time.
+/// The number of positions that one thread computes at a time.
 const CHUNK: usize = 256;
 
-/// The sizes of a projection: the embedding of channel group `g` to the features of group `g` in
-/// both halves of the gates.
+/// The sizes of a projection of the quantile embedding, which maps the embedding of channel group
+/// `g` to the features of group `g` in both halves of the gates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Projection {
-    /// Positions of the images: batch, rows and columns together.
+pub struct ProjectionShape {
+    /// The number of positions of all images: batch times height times width.
     pub positions: usize,
-    /// Channel groups.
+    /// The number of channel groups.
     pub groups: usize,
-    /// Features of the embedding.
+    /// The number of features of the embedding.
     pub embedding: usize,
-    /// Features of a gate half, of all groups.
+    /// The number of features of a gate half, over all groups.
     pub features: usize,
 }
 
-impl Projection {
+impl ProjectionShape {
+    /// The number of features of a gate half in one group.
     fn group(&self) -> usize {
         self.features / self.groups
     }
 
-    /// Where the features of a group start in the weight's rows and in a row of the gates.
+    /// Lists each group twice, once for each gate half, with the start of its features among the
+    /// rows of the weight and in a row of the gates.
     fn parts(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Self {
             groups, features, ..
@@ -38,6 +42,7 @@ impl Projection {
         (0..groups).flat_map(move |g| (0..2).map(move |half| (g, half * features + g * group)))
     }
 
+    /// Asserts that the slices have the sizes of the projection.
     fn check(&self, phi: &[f32], weight: &[f32], gates: &[f32]) {
         let Self {
             positions,
@@ -67,7 +72,7 @@ impl Projection {
     }
 }
 
-/// Adds the projection to the gates.
+/// Adds the projection of the quantile embedding `phi` to the inputs of the gates.
 ///
 /// # Shapes
 ///
@@ -78,7 +83,7 @@ impl Projection {
 /// # Panics
 ///
 /// Panics if a slice does not fit.
-pub fn project(sizes: Projection, phi: &[f32], weight: &[f32], gates: &mut [f32]) {
+pub fn project(sizes: ProjectionShape, phi: &[f32], weight: &[f32], gates: &mut [f32]) {
     sizes.check(phi, weight, gates);
     let (group, embedding) = (sizes.group(), sizes.embedding);
     let parts: Vec<(usize, usize, Panels)> = sizes
@@ -107,16 +112,18 @@ pub fn project(sizes: Projection, phi: &[f32], weight: &[f32], gates: &mut [f32]
         });
 }
 
-/// The gradient of [`project`] with respect to `phi`, from that of the gates.
+/// Computes the gradient of [`project`] with respect to `phi` from the gradient of the gates.
 ///
 /// # Shapes
 ///
-/// As those of [`project`].
+/// - `weight`: `[2, features, embedding]`
+/// - `dy`: `[positions, 2 * features]`
+/// - output: `[groups, positions, embedding]`
 ///
 /// # Panics
 ///
 /// Panics if a slice does not fit.
-pub fn embedding_gradient(sizes: Projection, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+pub fn embedding_gradient(sizes: ProjectionShape, weight: &[f32], dy: &[f32]) -> Vec<f32> {
     let (group, embedding) = (sizes.group(), sizes.embedding);
     let mut dphi = vec![0.0; sizes.groups * sizes.positions * embedding];
     sizes.check(&dphi, weight, dy);
@@ -132,9 +139,9 @@ pub fn embedding_gradient(sizes: Projection, weight: &[f32], dy: &[f32]) -> Vec<
                 .zip(dy.par_chunks(CHUNK * row))
                 .for_each(|(dphi, dy)| {
                     let rows = dphi.len() / embedding;
-                    let y = Output {
+                    let y = OutputMatrix {
                         data: dphi,
-                        row: embedding,
+                        row_stride: embedding,
                         rows,
                         columns: embedding,
                     };
@@ -142,52 +149,54 @@ pub fn embedding_gradient(sizes: Projection, weight: &[f32], dy: &[f32]) -> Vec<
                         data: dy,
                         stride: row,
                     };
-                    weights.multiply(x, &halves, Start::Zero, y);
+                    weights.multiply(x, &halves, Init::Zero, y);
                 });
         });
     dphi
 }
 
-/// The gradient of [`project`] with respect to `weight`, from that of the gates.
+/// Computes the gradient of [`project`] with respect to `weight` from the gradient of the gates.
 ///
 /// # Shapes
 ///
-/// As those of [`project`].
+/// - `phi`: `[groups, positions, embedding]`
+/// - `dy`: `[positions, 2 * features]`
+/// - output: `[2, features, embedding]`
 ///
 /// # Panics
 ///
 /// Panics if a slice does not fit.
-pub fn projection_gradient(sizes: Projection, phi: &[f32], dy: &[f32]) -> Vec<f32> {
+pub fn projection_weight_gradient(sizes: ProjectionShape, phi: &[f32], dy: &[f32]) -> Vec<f32> {
     let (group, embedding) = (sizes.group(), sizes.embedding);
     let mut dw = vec![0.0; 2 * sizes.features * embedding];
     sizes.check(phi, &dw, dy);
     let padded = pad_columns(phi, embedding);
     let phi = padded.as_deref().unwrap_or(phi);
-    let phi_row = embedding.next_multiple_of(STRIP);
+    let phi_row = embedding.next_multiple_of(PANEL_WIDTH);
     dw.par_chunks_mut(group * embedding)
         .enumerate()
         .for_each(|(part, dw)| {
             let (g, row) = (part % sizes.groups, 2 * sizes.features);
             for first in (0..sizes.positions).step_by(CHUNK) {
                 let last = (first + CHUNK).min(sizes.positions);
-                product(
-                    Left {
+                batch_reduce_gemm(
+                    LhsBatch {
                         data: dy,
-                        starts: &[first * row + part * group],
-                        row: 1,
-                        step: row,
+                        offsets: &[first * row + part * group],
+                        row_stride: 1,
+                        depth_stride: row,
                     },
-                    Right {
+                    RhsPanels {
                         data: phi,
-                        starts: &[(g * sizes.positions + first) * phi_row],
-                        step: phi_row,
-                        strip: STRIP,
+                        offsets: &[(g * sizes.positions + first) * phi_row],
+                        depth_stride: phi_row,
+                        panel_stride: PANEL_WIDTH,
                     },
                     last - first,
-                    Start::Output,
-                    Output {
+                    Init::Output,
+                    OutputMatrix {
                         data: dw,
-                        row: embedding,
+                        row_stride: embedding,
                         rows: group,
                         columns: embedding,
                     },
@@ -211,7 +220,7 @@ mod tests {
             seed in any::<u32>(),
         ) {
             let features = groups * group;
-            let sizes = Projection { positions, groups, embedding, features };
+            let sizes = ProjectionShape { positions, groups, embedding, features };
             let phi = values(seed, groups * positions * embedding);
             let weight = values(seed ^ 1, 2 * features * embedding);
             let mut gates = values(seed ^ 2, positions * 2 * features);
@@ -235,7 +244,7 @@ mod tests {
             project(sizes, &phi, &weight, &mut gates);
             prop_assert!(distance(&gates, &expected) < 1e-4);
             prop_assert!(distance(&embedding_gradient(sizes, &weight, &dy), &dphi) < 1e-4);
-            prop_assert!(distance(&projection_gradient(sizes, &phi, &dy), &dw) < 5e-4);
+            prop_assert!(distance(&projection_weight_gradient(sizes, &phi, &dy), &dw) < 5e-4);
         }
     }
 }

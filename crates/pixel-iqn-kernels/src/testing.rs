@@ -1,6 +1,6 @@
-//! What the tests share.
+//! Helpers that the tests share.
 
-/// `count` numbers in [-1, 1) that follow from `seed`.
+/// Generates `count` numbers in [-1, 1) that depend on `seed` alone.
 pub(crate) fn values(seed: u32, count: usize) -> Vec<f32> {
     let mut state = seed;
     let next = || {
@@ -10,7 +10,7 @@ pub(crate) fn values(seed: u32, count: usize) -> Vec<f32> {
     core::iter::repeat_with(next).take(count).collect()
 }
 
-/// The largest difference of two slices.
+/// The largest absolute difference between two slices.
 pub(crate) fn distance(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());

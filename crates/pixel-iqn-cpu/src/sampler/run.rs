@@ -4,7 +4,7 @@
 //! contiguous rows.
 
 use pixel_iqn_core::{RowProgress, SampleBatch, SampleError};
-use pixel_iqn_kernels::{Output, Rows, Start, cosines, gate};
+use pixel_iqn_kernels::{Init, OutputMatrix, Rows, cosines, gate};
 
 use super::plan::{Layer, Masked, Out, Plan};
 
@@ -179,14 +179,14 @@ impl<'a> Run<'a> {
                 stride: layer.input,
             };
             let taps = (column..column + layer.radius).map(|column| column * images * layer.input);
-            let y = Output {
+            let y = OutputMatrix {
                 data: &mut state.gates[column * images * 2 * features..],
-                row: 2 * features,
+                row_stride: 2 * features,
                 rows: images,
                 columns: 2 * features,
             };
             let taps: Vec<usize> = taps.collect();
-            layer.left.multiply(x, &taps, Start::Output, y);
+            layer.left.multiply(x, &taps, Init::Output, y);
         }
     }
 
@@ -368,14 +368,14 @@ impl<'a> Run<'a> {
                 data: &state.vertical,
                 stride: layer.input,
             };
-            let y = Output {
+            let y = OutputMatrix {
                 data: &mut self.row,
-                row: 2 * features,
+                row_stride: 2 * features,
                 rows: positions,
                 columns: 2 * features,
             };
             let taps = layer.vertical_taps(row, width, images);
-            layer.vertical.multiply(x, &taps, Start::Output, y);
+            layer.vertical.multiply(x, &taps, Init::Output, y);
             fill(
                 &mut state.gates,
                 &layer.horizontal_bias,

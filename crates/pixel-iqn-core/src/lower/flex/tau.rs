@@ -10,7 +10,7 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use pixel_iqn_kernels as kernels;
-use pixel_iqn_kernels::Projection;
+use pixel_iqn_kernels::ProjectionShape;
 
 use super::{apply, contiguous, dims, floats, tensor};
 
@@ -24,7 +24,7 @@ pub(in crate::lower) fn project_tau(
 ) -> Tensor<4> {
     let [groups, positions, embedding] = phi.dims();
     let [_, features, _] = weight.dims();
-    let sizes = Projection {
+    let sizes = ProjectionShape {
         positions,
         groups,
         embedding,
@@ -46,7 +46,7 @@ pub(in crate::lower) fn project_tau(
 }
 
 impl Backward<Flex, 3> for ProjectTau {
-    type State = (Projection, FlexTensor, FlexTensor);
+    type State = (ProjectionShape, FlexTensor, FlexTensor);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = contiguous(grads.consume::<Flex>(&ops.node));
@@ -57,7 +57,7 @@ impl Backward<Flex, 3> for ProjectTau {
             grads.register::<Flex>(node.id, tensor(dphi, phi.shape()));
         }
         if let Some(node) = weight_node {
-            let dw = kernels::projection_gradient(sizes, floats(&phi), floats(&dy));
+            let dw = kernels::projection_weight_gradient(sizes, floats(&phi), floats(&dy));
             grads.register::<Flex>(node.id, tensor(dw, weight.shape()));
         }
         if let Some(node) = base {
