@@ -7,7 +7,8 @@ use crate::lower::Lowering;
 use crate::model::PixelModel;
 use crate::pixel_iqn::PixelIqn;
 
-/// Any of the models, as its [`ModelConfig::output`] says: for programs that do not care which.
+/// A model of any kind, for programs that work with each of them. [`ModelConfig::output`] decides
+/// which it is.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -21,9 +22,9 @@ use crate::pixel_iqn::PixelIqn;
 #[allow(clippy::large_enum_variant, reason = "programs hold one model")]
 #[non_exhaustive]
 pub enum AnyModel {
-    /// A model that predicts quantiles.
+    /// A PixelIQN, which predicts quantiles.
     PixelIqn(PixelIqn),
-    /// A model that predicts the probabilities of levels.
+    /// A Gated PixelCNN, which predicts the probabilities of intensity levels.
     GatedPixelCnn(GatedPixelCnn),
 }
 

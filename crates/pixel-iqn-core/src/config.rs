@@ -3,44 +3,45 @@ use burn::config::Config;
 use crate::output::Output;
 
 /// The architecture of a [`PixelIqn`](crate::PixelIqn) or a
-/// [`GatedPixelCnn`](crate::GatedPixelCnn), as stored in `config.toml`.
+/// [`GatedPixelCnn`](crate::GatedPixelCnn). A run stores it in its `config.toml`.
 ///
 /// The defaults are [`paper_small`](Self::paper_small) for RGB images.
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ModelConfig {
-    /// Image channels `C`, at least 1.
+    /// The number of image channels `C`, at least 1.
     #[config(default = 3)]
     pub channels: usize,
-    /// Width `F` of the feature maps, a positive multiple of `channels`: group `c` of `F / C`
-    /// features serves image channel `c`.
+    /// The number of features `F` of the feature maps, a positive multiple of `channels`: group `c`
+    /// of `F / C` features belongs to image channel `c`.
     #[config(default = 120)]
     pub features: usize,
-    /// Gated layers, the input layer included; at least 1.
+    /// The number of gated layers, including the input layer; at least 1.
     #[config(default = 15)]
     pub layers: usize,
-    /// Kernel size of the input layer, odd.
+    /// The kernel size of the input layer, odd.
     #[config(default = 7)]
     pub input_kernel: usize,
-    /// Kernel size of the other layers, odd.
+    /// The kernel size of the other layers, odd.
     #[config(default = 3)]
     pub kernel: usize,
-    /// Distances between the taps of the kernels of the other layers, in turn, from the first again
-    /// when they are used up; each at least 1. Only 1 is implemented.
+    /// The dilations of the kernels of the other layers, each at least 1; the layers cycle through
+    /// them. Only `[1]` is implemented.
     #[config(default = "vec![1]")]
     pub dilations: Vec<usize>,
-    /// Number of classes; 0 for an unconditional model.
+    /// The number of classes; 0 for an unconditional model.
     #[config(default = 0)]
     pub classes: usize,
-    /// Orders of generation that the model knows. Only 1, raster order, is implemented.
+    /// The number of generation orders that the model learns. Only 1, raster order, is implemented.
     #[config(default = 1)]
     pub orders: usize,
-    /// What the model predicts.
+    /// What the model predicts, which also decides its kind.
     #[config(default = "Output::gates(64, 64)")]
     pub output: Output,
 }
 
 impl ModelConfig {
-    /// 3 layers of 12 features: for tests.
+    /// The preset for tests: 3 layers of 12 features.
     pub fn tiny() -> Self {
         Self::new()
             .with_features(12)
@@ -49,7 +50,7 @@ impl ModelConfig {
             .with_output(Output::gates(16, 8))
     }
 
-    /// 5 layers of 48 features: a model that a laptop trains.
+    /// The preset that a laptop trains: 5 layers of 48 features.
     pub fn quick() -> Self {
         Self::new()
             .with_features(48)
@@ -57,14 +58,15 @@ impl ModelConfig {
             .with_output(Output::gates(64, 32))
     }
 
-    /// 15 layers of 120 features: the PixelIQN(l) of Ostrovski et al. 2018. The
-    /// layer count is the paper's; the width is our choice, a multiple of three near its 128.
+    /// The preset of the size of PixelIQN(l) in Ostrovski et al. 2018: 15 layers of 120 features.
+    /// The number of layers is the paper's. The number of features is our choice, a multiple of
+    /// three near the paper's 128.
     pub fn paper_small() -> Self {
         Self::new()
     }
 
-    /// 20 layers of 384 features with 5x5 kernels, the size of the large models of Ostrovski et
-    /// al. 2018.
+    /// The preset of the size of the large models in Ostrovski et al. 2018: 20 layers of 384
+    /// features with 5x5 kernels.
     pub fn paper_large() -> Self {
         Self::new()
             .with_features(384)
@@ -72,11 +74,11 @@ impl ModelConfig {
             .with_kernel(5)
     }
 
-    /// The preset called `name`: `tiny`, `quick`, `paper_small` or `paper_large`.
+    /// Finds a preset by name: `tiny`, `quick`, `paper_small` or `paper_large`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnknownPreset`] for any other name.
+    /// [`ConfigError::UnknownPreset`] where the name is none of these.
     pub fn preset(name: &str) -> Result<Self, ConfigError> {
         match name {
             "tiny" => Ok(Self::tiny()),
@@ -91,7 +93,8 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Json`] where the text is not a config, else as [`validate`](Self::validate).
+    /// [`ConfigError::Json`] where the text is not a config, and [`ConfigError::Invalid`] where a
+    /// field is out of range.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         let config: Self =
             serde_json::from_str(json).map_err(|error| ConfigError::Json(error.to_string()))?;
@@ -99,16 +102,16 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// The config as indented JSON, as [`from_json`](Self::from_json) reads it.
+    /// Writes the config as indented JSON, which [`from_json`](Self::from_json) reads.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a config of numbers and names is valid JSON")
     }
 
-    /// Checks what every model needs.
+    /// Checks that every field is in its range.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] naming the first field out of range.
+    /// [`ConfigError::Invalid`] where a field is out of range; it names the first one.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let check = |ok: bool, message: String| {
             if ok {
@@ -152,6 +155,7 @@ impl ModelConfig {
         }
     }
 
+    /// Panics if the config is invalid.
     pub(crate) fn expect_valid(&self) {
         if let Err(error) = self.validate() {
             panic!("{error}");
@@ -159,14 +163,14 @@ impl ModelConfig {
     }
 }
 
-/// Why a [`ModelConfig`] cannot be used.
+/// The error of a [`ModelConfig`] that cannot be read or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The text is not the JSON of a config; the text says what is wrong where.
+    /// The text is not the JSON of a config; the message says what is wrong, and where.
     #[error("not a model config: {0}")]
     Json(String),
-    /// A field is out of range; the text names it.
+    /// A field is out of range; the message names it.
     #[error("invalid model config: {0}")]
     Invalid(String),
     /// No preset has this name.
@@ -174,7 +178,7 @@ pub enum ConfigError {
         "unknown preset `{0}`: the presets are `tiny`, `quick`, `paper_small` and `paper_large`"
     )]
     UnknownPreset(String),
-    /// No output has this name.
+    /// No kind of [`Output`] has this name.
     #[error("unknown output `{0}`: the outputs are `gates`, `head` and `categorical`")]
     UnknownOutput(String),
 }

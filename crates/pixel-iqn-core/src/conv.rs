@@ -5,7 +5,8 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use crate::lower::{KernelMask, Lowering, ReceptiveField, convolve, convolve_last_row};
 use crate::mask::{MaskKind, group_mask};
 
-/// Weights and biases as PyTorch initialises a convolution: uniform in `±1 / sqrt(fan_in)`.
+/// Initialises weights or biases uniformly in `±1 / sqrt(fan_in)`, which is PyTorch's initialisation
+/// of a convolution.
 pub(crate) fn uniform_fan_in<const D: usize>(
     shape: [usize; D],
     fan_in: usize,
@@ -19,12 +20,13 @@ pub(crate) fn uniform_fan_in<const D: usize>(
     uniform.init(shape, device)
 }
 
-/// Configuration of a [`VerticalConv`].
+/// The configuration of a [`VerticalConv`].
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct VerticalConvConfig {
-    /// Features in and out.
+    /// The numbers of features in and out.
     pub channels: [usize; 2],
-    /// Kernel size `K`, odd.
+    /// The kernel size `K`, odd.
     pub kernel: usize,
 }
 
@@ -32,14 +34,14 @@ pub struct VerticalConvConfig {
 /// position at row `r` and column `c` reads rows `r - K / 2 ..= r` and columns
 /// `c - K / 2 ..= c + K / 2`, with zeros outside of the image.
 ///
-/// Its own row is included: the horizontal stack reads the row above.
+/// A position reads its own row, so that the horizontal stack takes the output of the row above.
 ///
 /// Should be created with [`VerticalConvConfig`].
 #[derive(Module, Debug)]
 pub struct VerticalConv {
-    /// `[features_out, features_in, K / 2 + 1, K]`
+    /// The weights, `[features_out, features_in, K / 2 + 1, K]`.
     pub weight: Param<Tensor<4>>,
-    /// `[features_out]`
+    /// The biases, `[features_out]`.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
     pub(crate) lowering: Lowering,
@@ -65,6 +67,8 @@ impl VerticalConvConfig {
 }
 
 impl VerticalConv {
+    /// Applies the convolution to feature maps.
+    ///
     /// # Shapes
     ///
     /// - `x`: `[batch, height, width, features_in]`
@@ -77,7 +81,8 @@ impl VerticalConv {
         self.forward_onto(x, self.bias.val().unsqueeze())
     }
 
-    /// The same with another bias, `[1, features_out]` or one for each image.
+    /// Applies the convolution with `bias`, `[1, features_out]` or `[batch, features_out]`, in place
+    /// of its own.
     pub(crate) fn forward_onto(&self, x: Tensor<4>, bias: Tensor<2>) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, input, ..] = weight.dims();
@@ -86,12 +91,12 @@ impl VerticalConv {
         convolve(x, weight, None, field, Some(bias), None, self.lowering)
     }
 
-    /// The last row of the output, from the `K / 2 + 1` rows that it reads.
+    /// Computes the last row of the output from the `K / 2 + 1` rows that it reads.
     ///
     /// # Shapes
     ///
     /// - `rows`: `[batch, K / 2 + 1, width, features_in]`
-    /// - `bias`: `[1, features_out]` or one for each image
+    /// - `bias`: `[1, features_out]` or `[batch, features_out]`
     /// - output: `[batch, 1, width, features_out]`
     pub(crate) fn forward_last(&self, rows: Tensor<4>, bias: Tensor<2>) -> Tensor<4> {
         let weight = self.weight.val();
@@ -102,6 +107,7 @@ impl VerticalConv {
             + bias.reshape([images, 1, 1, output])
     }
 
+    /// The rectangle that a position reads.
     fn receptive_field(&self) -> ReceptiveField {
         let [.., kernel] = self.weight.val().dims();
         let half = kernel as isize / 2;
@@ -112,36 +118,39 @@ impl VerticalConv {
     }
 }
 
-/// Configuration of a [`HorizontalConv`].
+/// The configuration of a [`HorizontalConv`].
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct HorizontalConvConfig {
-    /// Features in and out.
+    /// The numbers of features in and out.
     pub channels: [usize; 2],
-    /// Kernel size `K`, odd.
+    /// The kernel size `K`, odd.
     pub kernel: usize,
-    /// Channel groups of the features, one per image channel.
+    /// The number of channel groups of the features, one per image channel.
     pub groups: usize,
-    /// Feature maps that the output stacks, each in `groups` groups: 2 for a gate's two halves.
+    /// The number of feature maps that the output stacks, each in `groups` groups; 2 for the two
+    /// halves of a gate.
     #[config(default = 2)]
     pub parts: usize,
-    /// Whether this is the first layer: mask A, else mask B.
+    /// Whether this is the first layer, which has mask A; the others have mask B.
     #[config(default = false)]
     pub first: bool,
 }
 
 /// The causal convolution of the horizontal stack (van den Oord et al. 2016, section 2.2): the
-/// position at column `c` reads columns `c - K / 2 ..= c` of its row; at column `c` itself only
-/// the channel groups before its own (mask A) or up to its own (mask B).
+/// position at column `c` reads columns `c - K / 2 ..= c` of its row. At column `c` itself, an output
+/// reads only the channel groups before its own (mask A) or up to its own (mask B).
 ///
 /// Should be created with [`HorizontalConvConfig`].
 #[derive(Module, Debug)]
 pub struct HorizontalConv {
-    /// `[features_out, features_in, 1, K / 2 + 1]`. What the mask removes is kept, unused, as in
-    /// the reference implementation.
+    /// The weights, `[features_out, features_in, 1, K / 2 + 1]`. Weights that the mask removes are
+    /// kept but not used, like in the reference implementation.
     pub weight: Param<Tensor<4>>,
-    /// `[features_out]`
+    /// The biases, `[features_out]`.
     pub bias: Param<Tensor<1>>,
-    /// Which weights are used; with one group all but the last tap of mask A, which is cut off.
+    /// The mask of the used weights. One group needs none: mask B then keeps all weights, and mask A
+    /// removes the last tap, which `skip_last` cuts off.
     mask: Option<KernelMask>,
     /// Whether the mask empties the last tap: mask A with one group.
     skip_last: bool,
@@ -183,7 +192,7 @@ impl HorizontalConvConfig {
 }
 
 impl HorizontalConv {
-    /// The weight with zeros where the mask is.
+    /// Computes the weights with zeros where the mask removes them.
     ///
     /// # Shapes
     ///
@@ -201,6 +210,8 @@ impl HorizontalConv {
         }
     }
 
+    /// Applies the masked convolution to feature maps.
+    ///
     /// # Shapes
     ///
     /// - `x`: `[batch, height, width, features_in]`
@@ -213,7 +224,8 @@ impl HorizontalConv {
         self.forward_onto(x, Some(self.bias.val().unsqueeze()), None)
     }
 
-    /// The same with another bias, `[1, features_out]` or one for each image, and added to `base`.
+    /// Applies the masked convolution with `bias`, `[1, features_out]` or `[batch, features_out]`, in
+    /// place of its own, and adds it to `base`, `[batch, height, width, features_out]`.
     pub(crate) fn forward_onto(
         &self,
         x: Tensor<4>,
@@ -225,8 +237,8 @@ impl HorizontalConv {
         assert_shape!(x, [_, _, _, input]);
         let left = taps as isize - 1;
         if self.skip_last && left == 0 {
-            // It reads nothing: no weight is a tensor without elements.
-            return self.start(x, bias, base);
+            // Nothing is read: the weights would be a tensor without elements.
+            return self.without_taps(x, bias, base);
         }
         let (weight, last) = if self.skip_last {
             (weight.narrow(3, 0, taps - 1), -1)
@@ -241,8 +253,13 @@ impl HorizontalConv {
         convolve(x, weight, mask, field, bias, base, self.lowering)
     }
 
-    /// What a convolution without taps is.
-    fn start(&self, x: Tensor<4>, bias: Option<Tensor<2>>, base: Option<Tensor<4>>) -> Tensor<4> {
+    /// Computes the output of a convolution without taps: the bias and the base alone.
+    fn without_taps(
+        &self,
+        x: Tensor<4>,
+        bias: Option<Tensor<2>>,
+        base: Option<Tensor<4>>,
+    ) -> Tensor<4> {
         let [batch, height, width, _] = x.dims();
         let [output] = self.bias.dims();
         let shape = [batch, height, width, output];
@@ -257,6 +274,7 @@ impl HorizontalConv {
     }
 }
 
+/// Panics if a kernel size is even.
 fn expect_odd(kernel: usize) {
     assert!(kernel % 2 == 1, "the kernel size must be odd, not {kernel}");
 }

@@ -2,19 +2,20 @@ use crate::config::ModelConfig;
 use crate::output::Output;
 
 impl ModelConfig {
-    /// Floating-point operations of a training step for one pixel: a forward pass, and a backward
-    /// pass of twice its products. See [`pixel_flops`](Self::pixel_flops).
+    /// Counts the floating-point operations of a training step for one pixel: those of a forward pass,
+    /// [`pixel_flops`](Self::pixel_flops), and twice as many for the backward pass.
     pub fn training_flops(&self) -> usize {
         3 * self.pixel_flops()
     }
 
-    /// Floating-point operations of one forward pass for one pixel with all its channels: two for
-    /// each weight that the masks leave, in the products alone. Multiplied by the number of
-    /// pixels it is the arithmetic of a forward pass, but for the taps that leave the image.
+    /// Counts the floating-point operations of a forward pass for one pixel with all its channels: two
+    /// for each product with a weight that the masks keep. Taps that lead out of the image are counted
+    /// too.
     pub fn pixel_flops(&self) -> usize {
         let (channels, features) = (self.channels, self.features);
         let group = features / channels;
-        // A masked product from the groups before (A) or up to (B) the output's own.
+        // The pairs of groups of a masked product: those before the output's own (mask A), and those
+        // up to it (mask B).
         let before = channels * (channels - 1) / 2;
         let up_to = before + channels;
         let layers = (0..self.layers).map(|layer| {
@@ -61,7 +62,7 @@ mod tests {
     use burn::module::{Module, ModuleMapper, Param};
     use burn::tensor::{Device, Tensor};
 
-    /// Makes every weight 1: one in millions of random ones is drawn as exactly zero.
+    /// Sets every weight to 1, since one in millions of random ones is exactly zero.
     struct Ones;
 
     impl ModuleMapper for Ones {
@@ -70,7 +71,7 @@ mod tests {
         }
     }
 
-    /// Weights that are used: they are zero under a mask alone.
+    /// Counts the weights that are used. Only those that a mask removes are zero.
     fn used<const D: usize>(weight: Tensor<D>) -> usize {
         let values: Vec<f32> = weight.into_data().try_to_vec().unwrap();
         values.iter().filter(|&&value| value != 0.0).count()

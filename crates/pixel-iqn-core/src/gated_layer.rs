@@ -9,31 +9,31 @@ use crate::output::Output;
 use crate::pointwise::{MaskedPointwise, Pointwise, PointwiseConfig};
 use crate::tau::{TauProjection, TauProjectionConfig};
 
-/// `tanh(a) * sigmoid(b)` of the two halves of the last axis (van den Oord et al. 2016,
-/// equation 2).
+/// Applies the gate `tanh(a) * sigmoid(b)` to the two halves of the last axis (van den Oord et al.
+/// 2016, equation 2).
 ///
 /// # Shapes
 ///
 /// - `x`: `[.., 2 * features]`
 /// - output: `[.., features]`
-pub fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     lower::gate(x)
 }
 
-/// What the gates of every layer are conditioned on besides the values before a position.
+/// The conditions that enter the gates of every layer besides the values before a position.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Conditions<'a> {
     /// The embedding of every value's tau, `[channels, batch * height * width, tau_features]`, for a
     /// model with [`Output::Gates`].
     pub phi: Option<&'a Tensor<3>>,
-    /// The class of every image, `[batch]`, for a class-conditional model; the number of classes
-    /// stands for no class.
+    /// The class of every image, `[batch]`, for a class-conditional model; a label equal to the number
+    /// of classes stands for no class.
     pub labels: Option<&'a Tensor<1, Int>>,
 }
 
 impl<'a> Conditions<'a> {
-    /// Conditions on classes alone, or on nothing.
+    /// Creates conditions with classes alone, or with none.
     pub fn new(labels: Option<&'a Tensor<1, Int>>) -> Self {
         Self { phi: None, labels }
     }
@@ -47,37 +47,38 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// One layer of Gated PixelCNN (van den Oord et al. 2016, figure 2).
+/// A layer of Gated PixelCNN (van den Oord et al. 2016, figure 2).
 ///
-/// A vertical stack `v`, which sees the rows up to its own, and a horizontal stack `h`, which
-/// sees the current row up to its own pixel and takes from the vertical stack what lies above.
-/// Labels (equation 4) and tau, in the place of the location-dependent conditioning (equation 5),
-/// are added before the gates.
+/// It has a vertical stack `v`, which reads the rows up to its own, and a horizontal stack `h`, which
+/// reads the current row up to its own pixel and takes the rows above from the vertical stack.
+/// Conditions are added before the gates: labels (equation 4), and tau in place of the
+/// location-dependent conditioning (equation 5).
 ///
 /// Created by [`GatedLayer::new`].
 #[derive(Module, Debug)]
 pub struct GatedLayer {
-    /// Features to both gate halves of the vertical stack.
+    /// The convolution of the vertical stack, to both halves of its gates.
     pub vertical: VerticalConv,
-    /// Features to both gate halves of the horizontal stack.
+    /// The convolution of the horizontal stack, to both halves of its gates.
     pub horizontal: HorizontalConv,
-    /// From the vertical stack before its gate, one row above, to the horizontal one.
+    /// The 1x1 convolution from the vertical stack before its gate, one row above, to the gates of
+    /// the horizontal stack.
     pub vertical_to_horizontal: Pointwise,
-    /// From the gated features to the horizontal stack.
+    /// The 1x1 convolution from the gated features to the output of the horizontal stack.
     pub output: MaskedPointwise,
-    /// From the quantile embedding to both gate halves;
-    /// [`Output::Gates`] only.
+    /// The projection of the quantile embedding to both halves of the horizontal gates, in a model
+    /// with [`Output::Gates`].
     pub tau: Option<TauProjection>,
-    /// Class biases of the vertical stack; class-conditional models only.
+    /// The class biases of the vertical stack, in a class-conditional model.
     pub label_vertical: Option<LabelEmbedding>,
-    /// Class biases of the horizontal stack; class-conditional models only.
+    /// The class biases of the horizontal stack, in a class-conditional model.
     pub label_horizontal: Option<LabelEmbedding>,
-    /// Whether this is the input layer: it reads the image, and has no residual connection.
+    /// Whether this is the input layer, which reads the image and has no residual connection.
     first: bool,
 }
 
 impl GatedLayer {
-    /// Creates a layer; `first` for the one that reads the image.
+    /// Creates a layer. `first` says whether it is the input layer, which reads the image.
     ///
     /// # Panics
     ///
@@ -118,9 +119,12 @@ impl GatedLayer {
         self.first
     }
 
+    /// Applies the layer to both stacks.
+    ///
     /// # Shapes
     ///
-    /// - `v`, `h`: `[batch, height, width, features]`, of the image's channels in the first layer
+    /// - `v`, `h`: `[batch, height, width, features]`, or `[batch, height, width, channels]` for the
+    ///   input layer
     /// - output: `v` and `h`, both `[batch, height, width, features]`
     ///
     /// # Panics
@@ -132,7 +136,7 @@ impl GatedLayer {
         h: Tensor<4>,
         Conditions { phi, labels }: Conditions<'_>,
     ) -> (Tensor<4>, Tensor<4>) {
-        // One tensor takes up all that is added before a gate, bias first.
+        // Everything that a gate reads is added up in one tensor, the bias first.
         let bias = with_label(self.vertical.bias.val(), &self.label_vertical, labels);
         let v_in = self.vertical.forward_onto(v, bias);
         let bias = self.horizontal.bias.val() + self.vertical_to_horizontal.bias.val();
@@ -148,6 +152,7 @@ impl GatedLayer {
         (gate(v_in), self.output.forward_onto(gate(h_in), residual))
     }
 
+    /// Sets how the convolutions become operations of the backend.
     pub(crate) fn set_lowering(&mut self, lowering: Lowering) {
         self.vertical.lowering = lowering;
         self.horizontal.lowering = lowering;
@@ -156,8 +161,13 @@ impl GatedLayer {
     }
 }
 
-/// A bias and that of each image's class, where the layer has one: `[1, features]` or
-/// `[batch, features]`.
+/// Adds the bias of each image's class to the bias of a layer.
+///
+/// # Shapes
+///
+/// - `bias`: `[features]`
+/// - `labels`: `[batch]`
+/// - output: `[batch, features]`, or `[1, features]` for a layer without class biases
 pub(crate) fn with_label(
     bias: Tensor<1>,
     embedding: &Option<LabelEmbedding>,

@@ -13,15 +13,15 @@ use crate::output::Output;
 use crate::pointwise::{MaskedPointwise, PointwiseConfig};
 use crate::trunk::Trunk;
 
-/// The distribution of every value of an image over its intensity levels, given the values before
-/// it: the baseline of PixelIQN.
+/// A Gated PixelCNN, the baseline of PixelIQN: it predicts the distribution of every value of an
+/// image over the intensity levels, given the values before it.
 ///
 /// Created by [`ModelConfig::init_gated_pixel_cnn`].
 #[derive(Module, Debug)]
 pub struct GatedPixelCnn {
     /// The layers shared with [`PixelIqn`](crate::PixelIqn).
     pub trunk: Trunk,
-    /// From the features of the trunk to logits.
+    /// The last layer, from the features of the trunk to logits.
     pub output: CategoricalOutput,
     #[module(skip)]
     config: ModelConfig,
@@ -30,10 +30,10 @@ pub struct GatedPixelCnn {
 /// The last layer of a [`GatedPixelCnn`].
 #[derive(Module, Debug)]
 pub struct CategoricalOutput {
-    /// From the features to `channels * levels` logits, channel by channel, which read the features
-    /// of their channel and those before it.
+    /// The 1x1 convolution to `channels * levels` logits. The logits of a channel read the feature
+    /// groups up to their own.
     pub out: MaskedPointwise,
-    /// Intensity levels.
+    /// The number of intensity levels.
     levels: usize,
 }
 
@@ -61,12 +61,12 @@ impl ModelConfig {
 }
 
 impl GatedPixelCnn {
-    /// The logits of each value's levels given the values before it.
+    /// Computes the logits of the intensity levels of each value, given the values before it.
     ///
     /// # Shapes
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
-    /// - `labels`: `[batch]`, for a class-conditional model
+    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no class
     /// - output: `[batch, channels, levels, height, width]`
     ///
     /// # Panics
@@ -76,7 +76,7 @@ impl GatedPixelCnn {
         self.logits(x, labels).permute([0, 3, 4, 1, 2])
     }
 
-    /// The logits with the levels last: `[batch, height, width, channels, levels]`.
+    /// Computes the logits with the levels last, `[batch, height, width, channels, levels]`.
     fn logits(&self, x: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<5> {
         let [batch, channels, height, width] = x.dims();
         let shape = [batch, height, width, channels, self.levels()];
@@ -84,7 +84,7 @@ impl GatedPixelCnn {
         self.output.out.forward(context).reshape(shape)
     }
 
-    /// How many intensity levels the model tells apart; level `l` is the value `l / (levels - 1)`.
+    /// The number of intensity levels; level `l` is the value `l / (levels - 1)`.
     pub fn levels(&self) -> usize {
         self.output.levels
     }
@@ -99,8 +99,8 @@ impl PixelModel for GatedPixelCnn {
         &self.config
     }
 
-    /// The inverse of the cumulative distribution at tau: the lowest level whose cumulative
-    /// probability is at least tau, over `levels - 1`.
+    /// Evaluates the inverse distribution function at tau: the lowest intensity level whose
+    /// cumulative probability is at least tau, divided by `levels - 1`.
     fn values(&self, x: Tensor<4>, tau: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<4> {
         let tau: Tensor<5> = tau.permute([0, 2, 3, 1]).unsqueeze_dim(4);
         inverse_cdf(self.logits(x, labels), tau)
@@ -114,7 +114,8 @@ impl PixelModel for GatedPixelCnn {
     }
 }
 
-/// The lowest level whose cumulative probability is at least tau, over `levels - 1`.
+/// Finds the lowest intensity level whose cumulative probability is at least tau, divided by
+/// `levels - 1`.
 ///
 /// # Shapes
 ///
@@ -123,7 +124,7 @@ impl PixelModel for GatedPixelCnn {
 /// - output: `[.., 1]`
 pub(crate) fn inverse_cdf<const D: usize>(logits: Tensor<D>, tau: Tensor<D>) -> Tensor<D> {
     let top = logits.dims()[D - 1] - 1;
-    // The last level is left out: it takes what is left, whatever the rounding of the sum.
+    // The last level is left out: it takes the remaining probability, whatever the rounding.
     let cumulative = softmax(logits, D - 1).cumsum(D - 1).narrow(D - 1, 0, top);
     cumulative
         .lower(tau)

@@ -2,22 +2,24 @@ use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 
-/// Configuration of a [`LabelEmbedding`].
+/// The configuration of a [`LabelEmbedding`].
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct LabelEmbeddingConfig {
-    /// Number of classes.
+    /// The number of classes.
     pub classes: usize,
-    /// Features of the bias.
+    /// The number of features of the bias.
     pub features: usize,
 }
 
-/// Label conditioning: a learned bias per class and feature, the same at every position (van den
-/// Oord et al. 2016, equation 4).
+/// Class conditioning by a learned bias for each class and feature, the same at every position (van
+/// den Oord et al. 2016, equation 4).
 ///
 /// Should be created with [`LabelEmbeddingConfig`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct LabelEmbedding {
-    /// `[classes, features]`, initialised standard normal.
+    /// The biases, `[classes, features]`, initialised from a standard normal distribution.
     pub weight: Param<Tensor<2>>,
 }
 
@@ -35,10 +37,12 @@ impl LabelEmbeddingConfig {
 }
 
 impl LabelEmbedding {
+    /// Looks up the biases of the images' classes. An image without a class, such as one whose label
+    /// was dropped in training, has a bias of 0 (our choice).
+    ///
     /// # Shapes
     ///
-    /// - `labels`: `[batch]`, each a class, or the number of classes for an image without one,
-    ///   whose bias is 0 (label dropout; our choice)
+    /// - `labels`: `[batch]`, each a class, or the number of classes for an image without one
     /// - output: `[batch, 1, 1, features]`
     pub fn forward(&self, labels: Tensor<1, Int>) -> Tensor<4> {
         let weight = self.weight.val();

@@ -28,12 +28,15 @@
 //!
 //! # Conventions
 //!
-//! Images enter and leave as `[batch, channels, height, width]` in [0, 1]. Inside, features are
-//! last, `[batch, height, width, features]`, in contiguous groups, one per image channel: channel
-//! `c` of a pixel may see the channels before `c` of that pixel, and every channel of the earlier
-//! pixels in raster order. Their [`Lowering`] lives in one module.
+//! Images enter and leave as `[batch, channels, height, width]` in [0, 1]. Inside, feature maps are
+//! `[batch, height, width, features]`, with the features in contiguous groups, one per image
+//! channel: group `c` of a pixel reads the channels before `c` of that pixel, and every channel of
+//! the earlier pixels in raster order.
 //!
-//! This crate keeps clear of files, clocks and threads.
+//! `tau` is the quantile level of a value, in (0, 1), and `phi` is its embedding.
+//!
+//! A [`Lowering`] says how convolutions become operations of a backend. The rest of the crate knows
+//! no backend, and uses no files, clocks or threads.
 
 mod any_model;
 mod config;
@@ -61,11 +64,10 @@ pub mod weights;
 pub use any_model::AnyModel;
 pub use config::{ConfigError, ModelConfig};
 pub use conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
-pub use gated_layer::{Conditions, GatedLayer, gate};
+pub use gated_layer::{Conditions, GatedLayer};
 pub use gated_pixel_cnn::{CategoricalOutput, GatedPixelCnn};
 pub use label::{LabelEmbedding, LabelEmbeddingConfig};
 pub use lower::Lowering;
-pub use mask::{MaskKind, group_mask};
 pub use model::PixelModel;
 pub use noise::Noise;
 pub use output::Output;
@@ -76,7 +78,7 @@ pub use pointwise::{
 pub use progress::{Cancelled, FinishedRow, NoProgress, Progress, RowProgress, report};
 pub use sample::{
     IncrementalSampler, KnownValues, Labels, NaiveSampler, SampleBatch, SampleError, SampleOptions,
-    Sampler, TauSource, round_to_level,
+    Sampler, TauSource,
 };
 pub use tau::{TauEmbedding, TauEmbeddingConfig, TauLinear, TauProjection, TauProjectionConfig};
 pub use tau_head::TauHeadBlock;

@@ -1,19 +1,20 @@
 use burn::tensor::{Device, Tensor};
 
-/// Which inputs an output may read at its own position, by channel group.
+/// The kind of a mask, which says which channel groups an output may read at its own position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaskKind {
-    /// Groups before its own: the first layer, whose inputs are the image's channels.
+pub(crate) enum MaskKind {
+    /// The groups before its own, for the first layer, whose inputs are the image's channels.
     A,
-    /// Groups up to its own.
+    /// The groups up to its own, for all other layers.
     B,
 }
 
-/// The mask of a product over channel groups (van den Oord et al., "Pixel Recurrent Neural Networks", 2016, section 3.4): 1 where the
-/// group of the output may read the group of the input, else 0.
+/// Creates the mask of the weights between channel groups (van den Oord et al., "Pixel Recurrent
+/// Neural Networks", 2016, section 3.4): 1 where the group of the output may read the group of the
+/// input, else 0.
 ///
-/// Features lie in `groups` contiguous groups, one per image channel. `parts` repeats the mask for
-/// outputs that stack several feature maps, as the two halves of a gate do.
+/// Features are in `groups` contiguous groups, one per image channel. `parts` repeats the mask for
+/// outputs that stack several feature maps, such as the two halves of a gate.
 ///
 /// # Shapes
 ///
@@ -22,7 +23,7 @@ pub enum MaskKind {
 /// # Panics
 ///
 /// Panics if `features_out / parts` or `features_in` is not a multiple of `groups`.
-pub fn group_mask(
+pub(crate) fn group_mask(
     [features_out, features_in]: [usize; 2],
     groups: usize,
     parts: usize,

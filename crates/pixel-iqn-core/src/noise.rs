@@ -1,23 +1,23 @@
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// Uniform noise for tau, from a counter-based generator on the host (ChaCha with 8 rounds).
+/// A source of uniform noise for tau: a counter-based generator on the host (ChaCha with 8 rounds).
 ///
-/// The number for a value depends on `(seed, image, position)` alone: not on the batch, the
-/// device, the order or what else was drawn.
+/// The number for a value depends on `(seed, image, position)` alone, and not on the batch, the
+/// device, or the order of sampling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Noise {
     seed: u64,
 }
 
 impl Noise {
-    /// The noise of a seed.
+    /// Creates the noise of a seed.
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
 
-    /// The first `count` numbers of image `image`, in (0, 1): odd multiples of 2⁻²⁴, which single
-    /// precision holds exactly, so that neither 0 nor 1 occurs.
+    /// Generates the first `count` numbers of image `image`, in (0, 1). They are odd multiples of
+    /// 2⁻²⁴, which are exact in single precision, so that neither 0 nor 1 occurs.
     pub fn uniform(&self, image: u64, count: usize) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(image);
@@ -25,7 +25,7 @@ impl Noise {
     }
 }
 
-/// The upper 23 bits and a half, over 2²³.
+/// Maps random bits to the midpoint of one of 2²³ equal bins of [0, 1].
 fn open_unit(bits: u32) -> f32 {
     ((bits >> 9) as f32 + 0.5) / (1u32 << 23) as f32
 }

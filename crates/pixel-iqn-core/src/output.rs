@@ -2,10 +2,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
 
-/// What a model predicts for each value of an image, and through which layers.
+/// The output of a model: what it predicts for each value of an image, and through which layers.
 ///
-/// In JSON and TOML it is a table with a `kind`, as in `"output": {"kind": "gates", "cosines": 64,
-/// "tau_features": 64}`; a size that is left out has its default.
+/// In JSON and TOML it is a table with a `kind`, for example `"output": {"kind": "gates", "cosines":
+/// 64, "tau_features": 64}`. A size that is left out has its default.
 ///
 /// ```
 /// use pixel_iqn_core::{ModelConfig, Output};
@@ -17,35 +17,35 @@ use crate::config::ConfigError;
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Output {
-    /// One quantile of the conditional distribution, at a given tau that enters the gates of the
-    /// horizontal stack of each layer, in the place of the location-dependent conditioning of Gated
-    /// PixelCNN: the PixelIQN of Ostrovski et al. 2018. A value then also depends on the tau of the
-    /// values before it.
+    /// The quantile of the conditional distribution at a given tau, which enters the gates of each
+    /// layer's horizontal stack, in place of the location-dependent conditioning of Gated PixelCNN.
+    /// This is the PixelIQN of Ostrovski et al. 2018. A value also depends on the tau of the values
+    /// before it.
     Gates {
-        /// Cosines `n` of the quantile embedding, at least 1. The value of Dabney et al. 2018 is 64.
+        /// The number of cosines `n` of the quantile embedding, at least 1; 64 in Dabney et al. 2018.
         #[serde(default = "sixty_four")]
         cosines: usize,
-        /// Width `E` of the quantile embedding, at least 1.
+        /// The number of features `E` of the quantile embedding, at least 1.
         #[serde(default = "sixty_four")]
         tau_features: usize,
     },
-    /// One quantile of the conditional distribution, at a given tau that enters after the trunk,
-    /// channel by channel, so that a value depends on its own tau alone and many tau share one pass
-    /// of the trunk. Our choice: the strict factorisation of AIQN.
+    /// The quantile of the conditional distribution at a given tau, which enters after the trunk, in a
+    /// head of gated 1x1 blocks that do not mix channels. A value depends on no tau but its own, and
+    /// many tau share one pass of the trunk. This strict factorisation of AIQN is our choice.
     Head {
-        /// Gated 1x1 blocks after the trunk.
+        /// The number of gated 1x1 blocks after the trunk.
         #[serde(default = "two")]
         blocks: usize,
-        /// Cosines `n` of the quantile embedding, at least 1.
+        /// The number of cosines `n` of the quantile embedding, at least 1.
         #[serde(default = "sixty_four")]
         cosines: usize,
-        /// Width `E` of the quantile embedding, at least 1.
+        /// The number of features `E` of the quantile embedding, at least 1.
         #[serde(default = "sixty_four")]
         tau_features: usize,
     },
-    /// One logit for each intensity level: the Gated PixelCNN of van den Oord et al. 2016.
+    /// The logits of all intensity levels. This is the Gated PixelCNN of van den Oord et al. 2016.
     Categorical {
-        /// Intensity levels, at least 2.
+        /// The number of intensity levels, at least 2.
         #[serde(default = "all_levels")]
         levels: usize,
     },
@@ -64,10 +64,10 @@ fn all_levels() -> usize {
 }
 
 impl Output {
-    /// The names of all kinds, as configs and programs write them.
+    /// The names of all kinds, in the spelling of configs and command lines.
     pub const KINDS: [&'static str; 3] = ["gates", "head", "categorical"];
 
-    /// Quantiles with tau in the gates: [`Output::Gates`].
+    /// Creates an [`Output::Gates`].
     pub fn gates(cosines: usize, tau_features: usize) -> Self {
         Self::Gates {
             cosines,
@@ -75,7 +75,7 @@ impl Output {
         }
     }
 
-    /// Quantiles with tau after the trunk: [`Output::Head`].
+    /// Creates an [`Output::Head`].
     pub fn head(blocks: usize, cosines: usize, tau_features: usize) -> Self {
         Self::Head {
             blocks,
@@ -84,26 +84,27 @@ impl Output {
         }
     }
 
-    /// Logits of intensity levels: [`Output::Categorical`].
+    /// Creates an [`Output::Categorical`].
     pub fn categorical(levels: usize) -> Self {
         Self::Categorical { levels }
     }
 
-    /// The output of a kind with its default sizes: `gates`, `head` or `categorical`.
+    /// Creates the output of a kind with its default sizes. The kind is `gates`, `head` or
+    /// `categorical`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnknownOutput`] for any other name.
+    /// [`ConfigError::UnknownOutput`] where the name is none of [`KINDS`](Self::KINDS).
     pub fn of_kind(kind: &str) -> Result<Self, ConfigError> {
         Self::gates(sixty_four(), sixty_four()).to_kind(kind)
     }
 
-    /// The output of another kind which keeps the sizes that both have: the quantile embedding of
-    /// `gates` and `head`.
+    /// Converts the output to another kind, and keeps the sizes that both kinds have, which are those
+    /// of the quantile embedding of `gates` and `head`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::UnknownOutput`] for a name that is none of [`KINDS`](Self::KINDS).
+    /// [`ConfigError::UnknownOutput`] where the name is none of [`KINDS`](Self::KINDS).
     pub fn to_kind(&self, kind: &str) -> Result<Self, ConfigError> {
         if kind == self.kind() {
             return Ok(self.clone());
@@ -117,7 +118,7 @@ impl Output {
         }
     }
 
-    /// The name of the kind, as [`of_kind`](Self::of_kind) reads it.
+    /// The name of the kind, which [`of_kind`](Self::of_kind) takes.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Gates { .. } => "gates",
@@ -126,8 +127,8 @@ impl Output {
         }
     }
 
-    /// Whether the model predicts quantiles, so that it is a [`PixelIqn`](crate::PixelIqn), and not
-    /// the probabilities of levels.
+    /// Whether the model predicts quantiles and so is a [`PixelIqn`](crate::PixelIqn); otherwise it
+    /// predicts the probabilities of intensity levels.
     pub fn is_quantile(&self) -> bool {
         match self {
             Self::Gates { .. } | Self::Head { .. } => true,
@@ -135,7 +136,7 @@ impl Output {
         }
     }
 
-    /// Cosines and width of the quantile embedding, for an output that has one.
+    /// The numbers of cosines and features of the quantile embedding, for an output that has one.
     pub(crate) fn embedding(&self) -> Option<[usize; 2]> {
         match self {
             Self::Gates {
@@ -151,7 +152,7 @@ impl Output {
         }
     }
 
-    /// The field that is out of range, if one is.
+    /// Describes the field that is out of range, if there is one.
     pub(crate) fn problem(&self) -> Option<String> {
         match self {
             Self::Gates {

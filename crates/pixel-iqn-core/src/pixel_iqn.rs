@@ -16,17 +16,18 @@ use crate::tau::{TauEmbedding, TauEmbeddingConfig};
 use crate::tau_head::TauHeadBlock;
 use crate::trunk::Trunk;
 
-/// The quantile function of every value of an image, given the values before it.
+/// A PixelIQN: it predicts the quantile function of every value of an image, given the values before
+/// it.
 ///
-/// Fed with uniform noise tau it returns a sample ([`Sampler`](crate::Sampler)); trained
-/// by quantile regression at random tau it minimises the quantile divergence.
+/// At uniform random tau its output is a sample, which a [`Sampler`](crate::Sampler) generates value
+/// by value. Training by quantile regression at random tau minimises the quantile divergence.
 ///
 /// Created by [`ModelConfig::init_pixel_iqn`].
 #[derive(Module, Debug)]
 pub struct PixelIqn {
     /// The layers shared with [`GatedPixelCnn`](crate::GatedPixelCnn).
     pub trunk: Trunk,
-    /// From the features of the trunk to quantiles.
+    /// The layers from the features of the trunk to quantiles.
     pub output: QuantileOutput,
     #[module(skip)]
     config: ModelConfig,
@@ -35,6 +36,7 @@ pub struct PixelIqn {
 /// The layers of a [`PixelIqn`] besides its trunk, for each [`Output`] that predicts quantiles.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one per model")]
+#[non_exhaustive]
 pub enum QuantileOutput {
     /// The layers of [`Output::Gates`].
     Gates(GatesOutput),
@@ -42,24 +44,25 @@ pub enum QuantileOutput {
     Head(HeadOutput),
 }
 
-/// The layers of [`Output::Gates`]: tau enters the gates of the trunk.
+/// The layers of [`Output::Gates`], whose tau enters the gates of the trunk.
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct GatesOutput {
     /// The embedding of tau.
     pub tau_embedding: TauEmbedding,
-    /// From the features to one value per channel, which reads the features of its channel and
-    /// those before it.
+    /// The 1x1 convolution to one value per channel, which reads the feature groups up to its own.
     pub out: MaskedPointwise,
 }
 
-/// The layers of [`Output::Head`]: tau enters after the trunk.
+/// The layers of [`Output::Head`], whose tau enters after the trunk.
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct HeadOutput {
     /// The embedding of tau.
     pub tau_embedding: TauEmbedding,
-    /// The blocks through which tau enters.
+    /// The gated blocks whose gates tau enters.
     pub head_blocks: Vec<TauHeadBlock>,
-    /// From the features to one value per channel, which reads the features of its channel alone.
+    /// The 1x1 convolution to one value per channel, which reads its own feature group alone.
     pub out: GroupedPointwise,
 }
 
@@ -72,7 +75,7 @@ impl ModelConfig {
     pub fn init_pixel_iqn(&self, device: &Device) -> PixelIqn {
         self.expect_valid();
         let shape = [self.features, self.channels];
-        // Values start in the middle of their range: our choice.
+        // Predictions start at the midpoint of the range of values: our choice.
         let bias = || Param::from_tensor(Tensor::full([self.channels], 0.5, device));
         let embedding = |cosines, features| {
             TauEmbeddingConfig::new()
@@ -119,13 +122,13 @@ impl ModelConfig {
 }
 
 impl PixelIqn {
-    /// The tau quantile of each value given those before it.
+    /// Computes the tau quantile of each value given those before it.
     ///
     /// # Shapes
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
     /// - `tau`: `[batch, channels, height, width]`, in (0, 1)
-    /// - `labels`: `[batch]`, for a class-conditional model
+    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no class
     /// - output: `[batch, channels, height, width]`; near [0, 1], not clamped
     ///
     /// # Panics
@@ -153,15 +156,15 @@ impl PixelIqn {
         }
     }
 
-    /// Several quantiles of each value given those before it: with [`Output::Head`] they share one
-    /// pass of the trunk.
+    /// Computes several quantiles of each value given those before it. With [`Output::Head`] they
+    /// share one pass of the trunk.
     ///
     /// # Shapes
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
     /// - `tau`: `[taus * batch, channels, height, width]`, in (0, 1); the first tau of every image,
     ///   then the second of every image, and so on
-    /// - `labels`: `[batch]`, for a class-conditional model
+    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no class
     /// - output: `[taus * batch, channels, height, width]`, in the order of `tau`
     ///
     /// # Panics
@@ -193,12 +196,12 @@ impl PixelIqn {
 }
 
 impl HeadOutput {
-    /// The tau quantile of each value from the context features, which do not depend on tau:
-    /// many tau cost one pass of the trunk.
+    /// Computes the tau quantile of each value from the context features, which do not depend on tau,
+    /// so that many tau can share one pass of the trunk.
     ///
     /// # Shapes
     ///
-    /// - `context`: `[batch, height, width, features]`, by [`Trunk::forward`]
+    /// - `context`: `[batch, height, width, features]`, the output of [`Trunk::forward`]
     /// - `tau`: `[batch, channels, height, width]`, in (0, 1)
     /// - output: `[batch, channels, height, width]`
     ///

@@ -6,10 +6,11 @@ use crate::conv::uniform_fan_in;
 use crate::lower::{KernelMask, Lowering, ReceptiveField, convolve};
 use crate::mask::{MaskKind, group_mask};
 
-/// Configuration of a [`Pointwise`] or [`MaskedPointwise`] convolution.
+/// The configuration of a [`Pointwise`] or [`MaskedPointwise`] convolution.
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct PointwiseConfig {
-    /// Features in and out.
+    /// The numbers of features in and out.
     pub channels: [usize; 2],
 }
 
@@ -18,9 +19,9 @@ pub struct PointwiseConfig {
 /// Should be created with [`PointwiseConfig::init`].
 #[derive(Module, Debug)]
 pub struct Pointwise {
-    /// `[features_out, features_in, 1, 1]`
+    /// The weights, `[features_out, features_in, 1, 1]`.
     pub weight: Param<Tensor<4>>,
-    /// `[features_out]`
+    /// The biases, `[features_out]`.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
     pub(crate) lowering: Lowering,
@@ -31,11 +32,12 @@ pub struct Pointwise {
 /// Should be created with [`PointwiseConfig::init_masked`].
 #[derive(Module, Debug)]
 pub struct MaskedPointwise {
-    /// `[features_out, features_in, 1, 1]`. What the mask removes is kept, unused.
+    /// The weights, `[features_out, features_in, 1, 1]`. Weights that the mask removes are kept but
+    /// not used.
     pub weight: Param<Tensor<4>>,
-    /// `[features_out]`
+    /// The biases, `[features_out]`.
     pub bias: Param<Tensor<1>>,
-    /// Which weights are used; with one group all of them.
+    /// The mask of the used weights; one group uses all of them and has no mask.
     mask: Option<KernelMask>,
     #[module(skip)]
     pub(crate) lowering: Lowering,
@@ -77,6 +79,8 @@ impl PointwiseConfig {
 }
 
 impl Pointwise {
+    /// Applies the convolution to feature maps.
+    ///
     /// # Shapes
     ///
     /// - `x`: `[batch, height, width, features_in]`
@@ -89,8 +93,8 @@ impl Pointwise {
         self.forward_at(x, ReceptiveField::POINT, self.bias.val().unsqueeze())
     }
 
-    /// The same from another position, and with another bias, `[1, features_out]` or one for each
-    /// image.
+    /// Applies the convolution with `bias`, `[1, features_out]` or `[batch, features_out]`, in place
+    /// of its own. Each position reads the one other position that `field` says.
     pub(crate) fn forward_at(
         &self,
         x: Tensor<4>,
@@ -105,7 +109,7 @@ impl Pointwise {
 }
 
 impl MaskedPointwise {
-    /// The weight with zeros where the mask is.
+    /// Computes the weights with zeros where the mask removes them.
     ///
     /// # Shapes
     ///
@@ -114,6 +118,8 @@ impl MaskedPointwise {
         KernelMask::apply(self.mask.as_ref(), self.weight.val()).flatten(1, 3)
     }
 
+    /// Applies the masked convolution to feature maps.
+    ///
     /// # Shapes
     ///
     /// - `x`: `[batch, height, width, features_in]`
@@ -126,7 +132,7 @@ impl MaskedPointwise {
         self.forward_onto(x, None)
     }
 
-    /// The same, added to `base`.
+    /// Applies the masked convolution and adds it to `base`, `[batch, height, width, features_out]`.
     pub(crate) fn forward_onto(&self, x: Tensor<4>, base: Option<Tensor<4>>) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, input, ..] = weight.dims();
@@ -143,25 +149,26 @@ impl MaskedPointwise {
     }
 }
 
-/// Configuration of a [`GroupedPointwise`].
+/// The configuration of a [`GroupedPointwise`] convolution.
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct GroupedPointwiseConfig {
-    /// Features in and out.
+    /// The numbers of features in and out.
     pub channels: [usize; 2],
-    /// Channel groups.
+    /// The number of channel groups.
     pub groups: usize,
 }
 
-/// A 1x1 convolution that never mixes channel groups.
+/// A 1x1 convolution within each channel group, which never mixes groups.
 ///
 /// Should be created with [`GroupedPointwiseConfig`].
 #[derive(Module, Debug)]
 pub struct GroupedPointwise {
-    /// `[features_out, features_in / groups, 1, 1]`
+    /// The weights, `[features_out, features_in / groups, 1, 1]`.
     pub weight: Param<Tensor<4>>,
-    /// `[features_out]`
+    /// The biases, `[features_out]`.
     pub bias: Param<Tensor<1>>,
-    /// Channel groups.
+    /// The number of channel groups.
     groups: usize,
 }
 
@@ -187,7 +194,7 @@ impl GroupedPointwiseConfig {
 }
 
 impl GroupedPointwise {
-    /// The weight and bias as one product per group.
+    /// Computes the weights and biases of the groups as one matrix product per group.
     ///
     /// # Shapes
     ///
@@ -203,6 +210,8 @@ impl GroupedPointwise {
         )
     }
 
+    /// Applies the convolution to features with the groups first.
+    ///
     /// # Shapes
     ///
     /// - `x`: `[groups, positions, features_in / groups]`

@@ -3,9 +3,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::sample::SampleBatch;
 
-/// Watches a long piece of work, and may cancel it.
+/// Observes a long computation, and may cancel it.
 ///
-/// Sampling, scoring and the extraction of features all take one. A closure of two numbers is one:
+/// Sampling, scoring and the extraction of features all take a progress. A closure of two numbers is
+/// one:
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -21,15 +22,15 @@ use crate::sample::SampleBatch;
 /// }));
 /// ```
 ///
-/// Work that is spread over threads calls it from each of them.
+/// A computation on several threads calls it from each of them.
 pub trait Progress: Sync {
-    /// Is called whenever `done` of `total` units of the work are done, in 1 to `total`. The function
-    /// that takes the progress says what a unit is. [`ControlFlow::Break`] cancels the work, which
-    /// then fails with [`Cancelled`].
+    /// Is called whenever another unit is done: `done` of `total`, from 1 to `total`. The function
+    /// that takes the progress says what a unit is. [`ControlFlow::Break`] cancels the computation,
+    /// which then fails with [`Cancelled`].
     fn advance(&self, done: usize, total: usize) -> ControlFlow<()>;
 
-    /// Is called before [`advance`](Self::advance) where the unit is a row of sampled images, for
-    /// live views. Does nothing unless it is written.
+    /// Is called before [`advance`](Self::advance) where a unit is a row of sampled images, for live
+    /// views. The default implementation does nothing.
     fn row(&self, _row: &FinishedRow<'_>) {}
 }
 
@@ -39,7 +40,7 @@ impl<F: Fn(usize, usize) -> ControlFlow<()> + Sync> Progress for F {
     }
 }
 
-/// Progress that nobody watches, and that never cancels.
+/// A progress that observes nothing and never cancels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NoProgress;
 
@@ -49,16 +50,16 @@ impl Progress for NoProgress {
     }
 }
 
-/// The error of work that its [`Progress`] cancelled.
+/// The error of a computation that its [`Progress`] cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cancelled")]
 pub struct Cancelled;
 
-/// Reports progress, and makes a cancellation an error.
+/// Reports to a progress, and turns a cancellation into an error.
 ///
 /// # Errors
 ///
-/// [`Cancelled`] where the progress broke off.
+/// [`Cancelled`] where the progress cancels.
 pub fn report(progress: &dyn Progress, done: usize, total: usize) -> Result<(), Cancelled> {
     match progress.advance(done, total) {
         ControlFlow::Continue(()) => Ok(()),
@@ -70,20 +71,20 @@ pub fn report(progress: &dyn Progress, done: usize, total: usize) -> Result<(), 
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct FinishedRow<'a> {
-    /// Index in the batch of the first of these images.
+    /// The index in the batch of the first of these images.
     pub first_image: usize,
-    /// How many images they are.
+    /// The number of these images.
     pub images: usize,
-    /// The row, counted from 0.
+    /// The index of the row in the images, from 0.
     pub row: usize,
-    /// Rows of an image.
+    /// The number of rows of an image.
     pub height: usize,
     /// The values of the row, `[images, channels, width]`, in [0, 1].
     pub values: &'a [f32],
 }
 
-/// Counts the finished rows of a batch, and passes each on to a [`Progress`]: for those who write a
-/// sampler. Its threads share one.
+/// A counter of the finished rows of a batch, with which a sampler reports to a [`Progress`]. The
+/// threads of a sampler share one.
 pub struct RowProgress<'a> {
     progress: &'a dyn Progress,
     dims: [usize; 4],
@@ -91,7 +92,7 @@ pub struct RowProgress<'a> {
 }
 
 impl<'a> RowProgress<'a> {
-    /// Begins a batch. A unit of the progress is one row of one image.
+    /// Creates the counter of a batch. A unit of the progress is one row of one image.
     pub fn new(batch: &SampleBatch, progress: &'a dyn Progress) -> Self {
         Self {
             progress,
@@ -100,16 +101,21 @@ impl<'a> RowProgress<'a> {
         }
     }
 
-    /// Reports that row `row` is final in the images `sampled`, `[images, channels, height, width]`,
-    /// the first of which is number `first_image` of the batch.
+    /// Reports that row `row` of some images is final.
+    ///
+    /// # Shapes
+    ///
+    /// - `sampled`: `[images, channels, height, width]`, some consecutive images of the batch, of which
+    ///   the first has index `first_image`
     ///
     /// # Errors
     ///
-    /// [`Cancelled`] where the progress broke off.
+    /// [`Cancelled`] where the progress cancels.
     ///
     /// # Panics
     ///
-    /// Panics if `sampled` holds no whole images of the batch's size, or `row` is none of theirs.
+    /// Panics if `sampled` is not a whole number of images of the batch's size, or if they have no row
+    /// `row`.
     pub fn finish(&self, row: usize, first_image: usize, sampled: &[f32]) -> Result<(), Cancelled> {
         let [total, channels, height, width] = self.dims;
         let images = sampled.len() / (channels * height * width);
@@ -126,11 +132,12 @@ impl<'a> RowProgress<'a> {
     }
 }
 
-/// The values of one row of some images, `[images, channels, width]`.
+/// Copies one row of some images.
 ///
 /// # Shapes
 ///
 /// - `sampled`: `[images, channels, height, width]`
+/// - output: `[images, channels, width]`
 pub(crate) fn row_values(
     sampled: &[f32],
     row: usize,

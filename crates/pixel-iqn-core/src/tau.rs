@@ -6,13 +6,14 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use crate::conv::uniform_fan_in;
 use crate::lower::{self, Lowering, ReceptiveField};
 
-/// Configuration of a [`TauEmbedding`].
+/// The configuration of a [`TauEmbedding`].
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct TauEmbeddingConfig {
-    /// Cosines `n`. The value of Dabney et al. 2018 is 64.
+    /// The number of cosines `n`; 64 in Dabney et al. 2018.
     #[config(default = 64)]
     pub cosines: usize,
-    /// Features `E` of the embedding.
+    /// The number of features `E` of the embedding.
     #[config(default = 64)]
     pub features: usize,
 }
@@ -23,18 +24,19 @@ pub struct TauEmbeddingConfig {
 /// Should be created with [`TauEmbeddingConfig`].
 #[derive(Module, Debug)]
 pub struct TauEmbedding {
-    /// From the cosines to the features.
+    /// The linear layer from the cosines to the features.
     pub linear: TauLinear,
     #[module(skip)]
     pub(crate) lowering: Lowering,
 }
 
-/// The linear part of a [`TauEmbedding`], in PyTorch's layout.
+/// The linear layer of a [`TauEmbedding`], in PyTorch's layout.
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct TauLinear {
-    /// `[features, cosines]`
+    /// The weights, `[features, cosines]`.
     pub weight: Param<Tensor<2>>,
-    /// `[features]`
+    /// The biases, `[features]`.
     pub bias: Param<Tensor<1>>,
 }
 
@@ -52,10 +54,16 @@ impl TauEmbeddingConfig {
 }
 
 impl TauEmbedding {
+    /// Embeds quantile levels.
+    ///
     /// # Shapes
     ///
     /// - `tau`: `[.., 1]`, in (0, 1)
     /// - output: `[.., features]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the last axis of `tau` is not 1.
     pub fn forward<const D: usize>(&self, tau: Tensor<D>) -> Tensor<D> {
         let weight = self.linear.weight.val();
         let [features, cosines] = weight.dims();
@@ -77,7 +85,7 @@ impl TauEmbedding {
         relu(phi).reshape(shape)
     }
 
-    /// The embedding of one tau per value of some images, channels first.
+    /// Embeds the quantile levels of all values of a batch of images.
     ///
     /// # Shapes
     ///
@@ -90,26 +98,27 @@ impl TauEmbedding {
     }
 }
 
-/// Configuration of a [`TauProjection`].
+/// The configuration of a [`TauProjection`].
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct TauProjectionConfig {
-    /// Features `E` of the quantile embedding.
+    /// The number of features `E` of the quantile embedding.
     pub tau_features: usize,
-    /// Features `F` of each gate half.
+    /// The number of features `F` of each gate half.
     pub features: usize,
-    /// Channel groups `C`.
+    /// The number of channel groups `C`.
     pub groups: usize,
 }
 
-/// The quantile embedding of channel `c`'s tau to both gate halves of feature group `c`, without
-/// bias.
+/// A linear layer without bias that maps the quantile embedding of channel `c` to both gate halves of
+/// feature group `c`.
 ///
 /// Should be created with [`TauProjectionConfig`].
 #[derive(Module, Debug)]
 pub struct TauProjection {
-    /// `[2, features, tau_features]`: gate half, feature, embedding.
+    /// The weights, `[2, features, tau_features]`, for each gate half, feature and embedding feature.
     pub weight: Param<Tensor<3>>,
-    /// Channel groups.
+    /// The number of channel groups.
     groups: usize,
 }
 
@@ -139,7 +148,8 @@ impl TauProjectionConfig {
 }
 
 impl TauProjection {
-    /// The weight as one product per group, each with its two gate halves side by side.
+    /// Computes the weights as one matrix product per group, each with its two gate halves side by
+    /// side.
     ///
     /// # Shapes
     ///
@@ -154,7 +164,8 @@ impl TauProjection {
             .reshape([self.groups, embedding, 2 * group])
     }
 
-    /// The projection group by group, each group's gate halves side by side.
+    /// Applies the projection with the groups first in the output, and the two gate halves of each
+    /// group side by side.
     ///
     /// # Shapes
     ///
@@ -171,7 +182,8 @@ impl TauProjection {
         phi.matmul(matrices)
     }
 
-    /// The projection in the order of a feature map: gate half, group, feature.
+    /// Applies the projection with the output in the order of a feature map: gate half, group,
+    /// feature.
     ///
     /// # Shapes
     ///
@@ -180,14 +192,14 @@ impl TauProjection {
     ///
     /// # Panics
     ///
-    /// As [`forward_groups`](Self::forward_groups).
+    /// Panics if the groups or features of `phi` are not those of the layer.
     pub fn forward(&self, phi: Tensor<3>) -> Tensor<2> {
         let ([_, positions, _], [_, features, _]) = (phi.dims(), self.weight.dims());
         let zero = Tensor::zeros([1, 1, positions, 2 * features], &phi.device());
         self.forward_onto(phi, zero).flatten::<2>(0, 2)
     }
 
-    /// The same, added to a feature map `base`, `[batch, height, width, 2 * features]`.
+    /// Applies the projection and adds it to `base`, `[batch, height, width, 2 * features]`.
     pub(crate) fn forward_onto(&self, phi: Tensor<3>, base: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
         let ([_, _, embedding], groups) = (weight.dims(), self.groups);

@@ -6,22 +6,23 @@ use crate::gated_layer::gate;
 use crate::pointwise::{GroupedPointwise, GroupedPointwiseConfig};
 use crate::tau::{TauProjection, TauProjectionConfig};
 
-/// A residual gated 1x1 block that never mixes channel groups, so that the tau of one channel
-/// cannot reach another ([`Output::Head`](crate::Output::Head), our choice).
+/// A residual gated 1x1 block of [`Output::Head`](crate::Output::Head). It never mixes channel groups,
+/// so that the tau of one channel cannot reach another (our choice).
 ///
 /// Created by [`TauHeadBlock::new`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct TauHeadBlock {
-    /// From the features to each gate half.
+    /// The two 1x1 convolutions from the features, one to each gate half.
     pub input: Vec<GroupedPointwise>,
-    /// From the quantile embedding to both gate halves.
+    /// The projection of the quantile embedding to both gate halves.
     pub tau: TauProjection,
-    /// From the gated features to the residual.
+    /// The 1x1 convolution from the gated features to the residual.
     pub output: GroupedPointwise,
 }
 
 impl TauHeadBlock {
-    /// Creates a block of a model whose quantile embedding is `tau_features` wide.
+    /// Creates a block of a model whose quantile embedding has `tau_features` features.
     ///
     /// # Panics
     ///
@@ -37,11 +38,17 @@ impl TauHeadBlock {
         }
     }
 
+    /// Applies the block to features with the channel groups first.
+    ///
     /// # Shapes
     ///
     /// - `h`: `[channels, positions, features / channels]`
     /// - `phi`: `[channels, positions, tau_features]`
     /// - output: `[channels, positions, features / channels]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if a shape is wrong.
     pub fn forward(&self, h: Tensor<3>, phi: Tensor<3>) -> Tensor<3> {
         let halves = self.input.iter().map(|half| half.forward(h.clone()));
         let gates = Tensor::cat(halves.collect(), 2) + self.tau.forward_groups(phi);

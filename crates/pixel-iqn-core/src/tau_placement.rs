@@ -3,28 +3,29 @@ use pixel_iqn_loss::tau_midpoints;
 
 use crate::noise::Noise;
 
-/// Which tau each value of some images gets in each of several passes, so that over all passes
-/// every value gets the middle of every one of as many equal bins of [0, 1] once.
+/// An assignment of tau to the values of some images over several passes, in which every value gets
+/// the midpoint of each of as many equal bins of [0, 1] once.
 ///
-/// In pass `j` a value gets the tau of bin `(j + r) mod bins`, with `r` drawn for each value.
-/// Within a pass the tau of different values are then independent, as in training. With one tau for
-/// a whole image, a model whose values also depend on the tau of earlier values would be asked what
-/// it never saw. The placement is our choice.
+/// In pass `j` a value gets the midpoint of bin `(j + r) mod bins`, where `r` is random for each value.
+/// The tau of different values are then independent within a pass, like in training. One tau for a
+/// whole image would be an input that a model whose values also depend on the tau of earlier values
+/// never saw in training. The assignment is our choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TauPlacement {
-    /// `r` of each value.
+    /// The bin of each value in the first pass, `r`.
     first_bins: Vec<usize>,
     bins: usize,
 }
 
 impl TauPlacement {
-    /// The placement for images of `values` values each; `images` are the streams of `noise`.
+    /// Creates the assignment for images of `values` values each, with as many passes as `bins`.
+    /// `images` are the indices of the images in `noise`.
     ///
     /// # Panics
     ///
-    /// Panics if there are no bins.
+    /// Panics if `bins` is 0.
     pub fn new(noise: &Noise, images: &[usize], values: usize, bins: usize) -> Self {
-        assert!(bins > 0, "there must be a bin to place tau in");
+        assert!(bins > 0, "there must be at least one bin of tau");
         let draws = images
             .iter()
             .flat_map(|&image| noise.uniform(image as u64, values));
@@ -34,31 +35,32 @@ impl TauPlacement {
         }
     }
 
-    /// The values of all images.
+    /// The number of values of all images.
     pub fn values(&self) -> usize {
         self.first_bins.len()
     }
 
-    /// The tau of a pass.
+    /// Creates the tensor of the tau of a pass.
     ///
     /// # Shapes
     ///
-    /// - output: `shape`, the values in the order of the images
+    /// - output: `shape`, usually `[images, channels, height, width]`
     ///
     /// # Panics
     ///
-    /// Panics if the shape has another number of values.
+    /// Panics if `shape` has another number of values.
     pub fn tau(&self, pass: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
-        let middles = tau_midpoints(self.bins);
-        let tau: Vec<f32> = self.bins(pass).map(|bin| middles[bin] as f32).collect();
+        let midpoints = tau_midpoints(self.bins);
+        let tau: Vec<f32> = self.bins(pass).map(|bin| midpoints[bin] as f32).collect();
         Tensor::from_data(TensorData::new(tau, shape), device)
     }
 
-    /// Puts what a model gave in a pass into the bins of each value.
+    /// Stores the predictions of a pass in the bins that their tau are the midpoints of.
     ///
     /// # Shapes
     ///
-    /// - `quantiles`: by value, then by bin
+    /// - `given`: `[values]`, the predictions
+    /// - `quantiles`: `[values, bins]`
     pub fn store(&self, pass: usize, given: impl Iterator<Item = f32>, quantiles: &mut [f32]) {
         let rows = quantiles.chunks_exact_mut(self.bins);
         for ((value, bin), row) in given.zip(self.bins(pass)).zip(rows) {
@@ -66,6 +68,7 @@ impl TauPlacement {
         }
     }
 
+    /// The bin of each value in a pass.
     fn bins(&self, pass: usize) -> impl Iterator<Item = usize> {
         self.first_bins.iter().map(move |r| (pass + r) % self.bins)
     }

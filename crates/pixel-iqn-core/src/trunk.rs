@@ -7,17 +7,17 @@ use crate::gated_layer::{Conditions, GatedLayer};
 use crate::lower::{Lowering, to_channels_last};
 use crate::pointwise::{MaskedPointwise, PointwiseConfig};
 
-/// What [`PixelIqn`](crate::PixelIqn) and [`GatedPixelCnn`](crate::GatedPixelCnn) share: the gated
-/// layers and one hidden 1x1 layer.
+/// The layers that [`PixelIqn`](crate::PixelIqn) and [`GatedPixelCnn`](crate::GatedPixelCnn) share: the
+/// gated layers and a hidden 1x1 layer.
 ///
 /// Created by [`Trunk::new`].
 #[derive(Module, Debug)]
 pub struct Trunk {
     /// The gated layers, the input layer first.
     pub layers: Vec<GatedLayer>,
-    /// The 1x1 layer after them.
+    /// The hidden 1x1 layer after the gated layers.
     pub hidden: MaskedPointwise,
-    /// Image channels.
+    /// The number of image channels.
     channels: usize,
 }
 
@@ -39,8 +39,8 @@ impl Trunk {
         }
     }
 
-    /// The context features of every position: group `c` of a pixel sees the channels before `c`
-    /// of that pixel, and every channel of the earlier pixels in raster order.
+    /// Computes the context features of every position. Group `c` of a pixel reads the channels before
+    /// `c` of that pixel, and every channel of the earlier pixels in raster order.
     ///
     /// # Shapes
     ///
@@ -61,7 +61,7 @@ impl Trunk {
         relu(self.hidden.forward(relu(h)))
     }
 
-    /// Chooses how the convolutions become operations of the backend.
+    /// Sets how the convolutions become operations of the backend.
     pub(crate) fn set_lowering(&mut self, lowering: Lowering) {
         for layer in &mut self.layers {
             layer.set_lowering(lowering);

@@ -1,12 +1,14 @@
-//! Weights to and from safetensors, under the names and in the layouts of PyTorch.
+//! Saves and loads weights as safetensors, in the layouts of PyTorch.
 //!
-//! The names are those of the reference implementation: `layers.0.vertical.weight`,
-//! `hidden.bias`, `tau_embedding.linear.weight`, `out.weight`, ...: a `state_dict` of it loads as
-//! it is.
+//! The names are those of the reference implementation, for example `layers.0.vertical.weight`,
+//! `hidden.bias`, `tau_embedding.linear.weight` and `out.weight`, so that its `state_dict` loads
+//! without a conversion.
 
 use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
 
+/// Creates a store that keeps the names of the tensors, and leaves it to the caller to check which
+/// of them are missing.
 fn store(bytes: Option<Vec<u8>>) -> SafetensorsStore {
     SafetensorsStore::from_bytes(bytes)
         .skip_enum_variants(true)
@@ -15,13 +17,13 @@ fn store(bytes: Option<Vec<u8>>) -> SafetensorsStore {
         .validate(false)
 }
 
-/// The weights of a model as a safetensors file.
+/// Writes the weights of a model as the bytes of a safetensors file.
 ///
 /// # Errors
 ///
 /// [`WeightsError::Format`] where the weights cannot be read from the device.
 pub fn to_safetensors<M: Module>(model: &M) -> Result<Vec<u8>, WeightsError> {
-    // One entry, as PyTorch writes: Burn's own would come in random order.
+    // PyTorch writes this one metadata entry; Burn's own entries would be in random order.
     let mut store = store(None)
         .with_key_remapping(r"^(trunk|output)\.", "")
         .clear_metadata()
@@ -30,13 +32,14 @@ pub fn to_safetensors<M: Module>(model: &M) -> Result<Vec<u8>, WeightsError> {
     Ok(store.get_bytes()?)
 }
 
-/// Replaces the weights of a model by those of a safetensors file.
+/// Replaces the weights of a model by those in the bytes of a safetensors file.
 ///
 /// # Errors
 ///
 /// [`WeightsError::Format`] where the bytes are not a safetensors file, and
-/// [`WeightsError::Mismatch`] where a tensor of the model is missing, has another shape or type,
-/// or where the file has one that the model has not. The model is then only partly loaded.
+/// [`WeightsError::Mismatch`] where a tensor of the model is missing in the file or has another shape
+/// or type, or where the file has a tensor that the model does not have. The model is then only
+/// partly loaded.
 pub fn load_safetensors<M: Module>(model: &mut M, bytes: Vec<u8>) -> Result<(), WeightsError> {
     let mut store = store(Some(bytes))
         .with_key_remapping(r"^(layers|hidden)\.", "trunk.$1.")
@@ -66,14 +69,15 @@ pub fn load_safetensors<M: Module>(model: &mut M, bytes: Vec<u8>) -> Result<(), 
     }
 }
 
-/// Why weights cannot be saved or loaded.
+/// The error of weights that cannot be saved or loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// Not a safetensors file, or its tensors cannot be read or written.
-    #[error("cannot read or write the weights: {0}")]
+    /// The bytes are not a safetensors file, or tensors cannot be read or written; the source says
+    /// why.
+    #[error("cannot read or write the weights")]
     Format(#[from] burn::store::SafetensorsStoreError),
-    /// The file's tensors are not the model's; one line for each.
+    /// The tensors of the file are not those of the model, with a message for each that differs.
     #[error("the weights are of another model: {}", .0.join("; "))]
     Mismatch(Vec<String>),
 }

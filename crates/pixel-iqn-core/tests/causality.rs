@@ -1,7 +1,7 @@
-//! Which values and which tau an output depends on, exactly.
+//! Tests exactly which values and which tau an output depends on.
 //!
-//! The Jacobian comes from one backward pass: the batch holds one copy of the image per value,
-//! and the loss is the sum of value `i` of copy `i`.
+//! One backward pass computes the whole Jacobian: the batch has one copy of the image for each value,
+//! and the loss is the sum over `i` of value `i` of copy `i`.
 
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -21,19 +21,20 @@ impl Case {
         self.config.channels
     }
 
-    /// Values of an image.
+    /// The number of values of an image.
     fn values(&self) -> usize {
         self.channels() * self.height * self.width
     }
 
-    /// Row, column and channel of the value at `index` of `[channels, height, width]`.
+    /// The row, column and channel of the value at `index` of `[channels, height, width]`.
     fn place(&self, index: usize) -> [usize; 3] {
         let plane = self.height * self.width;
         let pixel = index % plane;
         [pixel / self.width, pixel % self.width, index / plane]
     }
 
-    /// The Jacobians `[values, values]` of the outputs by the image's values and by tau.
+    /// Computes the Jacobians, `[values, values]`, of the outputs with respect to the image's values
+    /// and to tau.
     fn jacobians(&self, positive: bool) -> (Vec<f32>, Vec<f32>) {
         let device = Device::flex().autodiff();
         let config = &self.config;
@@ -108,7 +109,7 @@ impl Case {
     }
 }
 
-/// Weights so small and positive that every path to an output adds to its gradient.
+/// Sets all weights to small positive numbers, so that every path to an output adds to its gradient.
 struct Positive;
 
 impl ModuleMapper for Positive {

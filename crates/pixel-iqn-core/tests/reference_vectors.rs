@@ -1,6 +1,6 @@
-//! Every vector of the reference implementation, on the CPU.
+//! Verifies the models on the CPU against every vector of the reference implementation.
 //!
-//! The files come from `fixtures/reference/make_vectors.py`:
+//! `fixtures/reference/make_vectors.py` writes the files:
 //!
 //! ```text
 //! pip install torch safetensors
@@ -36,7 +36,7 @@ case!(gates_gray);
 case!(gates_rgb_labels);
 case!(head_rgb_labels);
 
-/// Asserts that a case is refused, which needs what is not implemented yet.
+/// Asserts that a case is refused because it needs a feature that is not implemented yet.
 macro_rules! refused {
     ($name:ident, $text:literal) => {
         #[test]

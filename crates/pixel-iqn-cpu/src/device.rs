@@ -3,24 +3,26 @@ use burn::tensor::Device;
 /// The model preset that a few cores train in minutes.
 pub const PRESET: &str = "quick";
 
-/// Images in a training step that keep two cores busy.
+/// The number of images in a training step that keeps two cores busy.
 pub const BATCH: usize = 16;
 
-/// Training steps of a first look: under three minutes on two cores, pictures included.
+/// The number of training steps of a first run, which takes under three minutes on two cores,
+/// including the sampled images.
 pub const STEPS: usize = 400;
 
-/// Held-out images that are scored after training.
+/// The number of held-out images that are scored after training.
 pub const EVAL_IMAGES: usize = 32;
 
-/// Samples that are drawn after training.
+/// The number of images that are sampled after training.
 pub const SAMPLES: usize = 64;
 
-/// Burn's Flex backend: pure Rust, all cores, single precision.
+/// Returns the device of Burn's Flex backend, which is pure Rust and uses all cores, in single
+/// precision.
 pub fn flex() -> Device {
     Device::flex()
 }
 
-/// Burn's NdArray backend, for comparison; Flex is faster.
+/// Returns the device of Burn's NdArray backend, for comparison; Flex is faster.
 #[cfg(feature = "ndarray")]
 #[expect(
     deprecated,

@@ -1,4 +1,9 @@
-//! CPU runner of pixel-iqn: Flex and NdArray devices, and a compiled sampler
+//! The CPU backend of [pixel-iqn](https://docs.rs/pixel-iqn): its devices, their default settings,
+//! and a compiled sampler.
+//!
+//! # Crate features
+//!
+//! - `ndarray`: adds a device of Burn's NdArray backend.
 
 mod device;
 mod memory;

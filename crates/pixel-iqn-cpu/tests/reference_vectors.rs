@@ -1,5 +1,5 @@
-//! The compiled sampler against the images of the reference implementation, which
-//! `pixel-iqn-core/tests/fixtures/reference/make_vectors.py` wrote.
+//! Verifies the compiled sampler against the images of the reference implementation, which
+//! `pixel-iqn-core/tests/fixtures/reference/make_vectors.py` writes.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use pixel_iqn_core::{ModelConfig, NoProgress, SampleBatch, Sampler, weights::loa
 use pixel_iqn_cpu::CpuSampler;
 use safetensors::SafeTensors;
 
-/// Samples at the tau of a case, and compares with its image.
+/// Samples at the tau of a case, and compares the result with the image of the case.
 fn check(name: &str) {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../pixel-iqn-core/tests/fixtures/reference/vectors");
@@ -41,8 +41,8 @@ fn check(name: &str) {
         .with_levels(Some(256));
     let sampled = CpuSampler::from(&model).sample(&batch, &NoProgress);
     let expected: Vec<f32> = bytes("sample").map(f32::from_le_bytes).collect();
-    // The reference rounds in double precision: a level is the same, its number to one part in
-    // 10^7.
+    // The reference computes in double precision: the intensity level is the same, but its value may
+    // differ by one part in 10^7.
     for (i, (a, b)) in sampled.unwrap().iter().zip(&expected).enumerate() {
         assert!((a - b).abs() < 1e-6, "value {i}: {a} is not {b}");
     }

@@ -6,45 +6,47 @@ use burn::tensor::{Device, DeviceKind, DeviceType};
 /// The model preset for a GPU.
 pub const PRESET: &str = "paper_small";
 
-/// Images in a training step that fit into a few GiB of memory.
+/// The number of images in a training step that fits into a few GiB of memory.
 pub const BATCH: usize = 32;
 
-/// Training steps of a first look.
+/// The number of training steps of a first run.
 pub const STEPS: usize = 20_000;
 
-/// Held-out images that are scored after training.
+/// The number of held-out images that are scored after training.
 pub const EVAL_IMAGES: usize = 1000;
 
-/// Samples that are drawn after training.
+/// The number of images that are sampled after training.
 pub const SAMPLES: usize = 64;
 
-/// Which of the adapters of a machine.
+/// The choice of an adapter, which is a GPU or a software rasteriser of a machine.
 ///
-/// As text: nothing for the default; an index, as `1`; or a kind, `discrete`, `integrated`,
-/// `virtual` or `software`, the first three also with an index among their kind, as `discrete:1`.
+/// Its text is empty for the default, an index such as `1`, or a kind: `discrete`, `integrated`,
+/// `virtual` or `software`. The first three kinds also take an index among the adapters of the kind,
+/// such as `discrete:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Adapter {
-    /// The one that the environment variable `CUBECL_WGPU_DEFAULT_DEVICE` names (as
+    /// The adapter that the environment variable `CUBECL_WGPU_DEFAULT_DEVICE` names (for example
     /// `DiscreteGpu(1)` or `Cpu`), else the one that WGPU calls high-performance.
     #[default]
     Default,
-    /// By index in the list of all adapters, as the error for one that is not there shows it.
+    /// The adapter with this index in the list of all adapters, which [`NoAdapter`] shows.
     Index(usize),
-    /// A graphics card, by index among these.
+    /// The graphics card with this index among the graphics cards.
     Discrete(usize),
-    /// A GPU that shares its memory with the processor, by index among these.
+    /// The GPU with this index among those that share their memory with the processor.
     Integrated(usize),
-    /// A GPU of a virtual machine, by index among these.
+    /// The GPU with this index among those of a virtual machine.
     Virtual(usize),
     /// A rasteriser that runs on the CPU, such as Mesa's lavapipe.
     Software,
 }
 
-/// The text names no adapter.
+/// The error of a text that names no adapter, with that text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no adapter: give an index, as `1`, or a kind: `discrete`, `integrated`, `virtual` \
-     or `software`, the first three also with an index, as `discrete:1`"
+    "`{0}` is not an adapter: give an index such as `1`, or a kind: `discrete`, `integrated`, \
+     `virtual` or `software`, the first three also with an index, such as `discrete:1`"
 )]
 pub struct ParseAdapterError(pub String);
 
@@ -82,16 +84,18 @@ impl fmt::Display for Adapter {
     }
 }
 
-/// There is no such adapter.
+/// The error of an adapter that the machine does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no WGPU adapter `{adapter}`: {}", listed(found))]
+#[non_exhaustive]
 pub struct NoAdapter {
-    /// What was asked for.
+    /// The adapter that was asked for.
     pub adapter: Adapter,
-    /// What there is, by index.
+    /// The adapters of the machine in the order of their indices.
     pub found: Vec<String>,
 }
 
+/// Describes the adapters of a machine.
 fn listed(found: &[String]) -> String {
     if found.is_empty() {
         return "none was found. A GPU needs its driver; without a GPU, Mesa's lavapipe runs on the \
@@ -103,8 +107,8 @@ fn listed(found: &[String]) -> String {
     format!("found were: {}", list.join(", "))
 }
 
-/// A GPU, by the graphics API that fits the machine: Vulkan, Metal, DirectX 12 or OpenGL. It is
-/// opened when a first tensor is made on it.
+/// Finds the device of an adapter, on the graphics API that fits the machine: Vulkan, Metal, DirectX
+/// 12 or OpenGL. The device is opened when the first tensor is created on it.
 ///
 /// # Errors
 ///
@@ -113,23 +117,25 @@ pub fn wgpu(adapter: Adapter) -> Result<Device, NoAdapter> {
     find(adapter, DeviceType::Wgpu, Device::wgpu)
 }
 
-/// As [`wgpu`], but on Vulkan or not at all.
+/// Finds the device of an adapter on Vulkan. The device is opened when the first tensor is created on
+/// it.
 ///
 /// # Errors
 ///
-/// As [`wgpu`].
+/// [`NoAdapter`] where the machine has no such adapter.
 #[cfg(feature = "vulkan")]
 pub fn vulkan(adapter: Adapter) -> Result<Device, NoAdapter> {
     find(adapter, DeviceType::Vulkan, Device::vulkan)
 }
 
+/// Finds the device of an adapter on a graphics API.
 fn find(
     adapter: Adapter,
     api: DeviceType,
     device: fn(DeviceKind) -> Device,
 ) -> Result<Device, NoAdapter> {
     let found = Device::enumerate(api).into_vec();
-    // Named in the words of `Adapter`, where those have one.
+    // An adapter is described in the words of `Adapter`, where those have a kind for it.
     let named = |candidate: &Device| {
         let kinds = (0..found.len()).flat_map(|i| {
             [
@@ -159,6 +165,7 @@ fn find(
     })
 }
 
+/// The kind of device that Burn calls an adapter.
 fn kind(adapter: Adapter) -> DeviceKind {
     match adapter {
         Adapter::Default | Adapter::Index(_) => DeviceKind::DefaultDevice,

@@ -1,11 +1,12 @@
-//! The WGPU runner of [pixel-iqn](https://docs.rs/pixel-iqn): how a device of this backend is
-//! chosen, and what suits it.
+//! The WGPU backend of [pixel-iqn](https://docs.rs/pixel-iqn): its devices and their default
+//! settings.
 //!
 //! # Crate features
 //!
-//! - `tuned` (on by default): Burn fuses operations and tries several kernels for each product, which
-//!   a GPU compiles in seconds. A software adapter takes minutes: leave it out there.
-//! - `vulkan`: fixes the graphics API to Vulkan.
+//! - `tuned` (on by default): lets Burn fuse operations and measure several kernels for each product.
+//!   Compiling them takes seconds on a GPU, and minutes on a software adapter, for which the feature
+//!   should be off.
+//! - `vulkan`: adds devices on Vulkan alone.
 
 mod device;
 

@@ -1,4 +1,4 @@
-//! Ordinary operations of Burn, for every backend.
+//! The lowering to ordinary operations of Burn, for every backend.
 
 use core::f64::consts::PI;
 
@@ -22,8 +22,9 @@ pub(super) fn convolve(
         let weight = KernelMask::apply(mask, weight);
         convolution::convolve(x, weight, field, padding(field.rows), height)
     } else {
-        // The mask comes last: with fusion, the gradient of a product that meets an elementwise one
-        // after the permutation is read with the wrong strides (docs/devices.md).
+        // The mask is multiplied in the layout of the product's matrix: with fusion, a gradient that
+        // arrives as a permuted view and meets an elementwise product is read with wrong strides
+        // (docs/devices.md).
         let mut matrix = tap_matrix(weight);
         if let Some(mask) = mask {
             matrix = matrix * mask.matrix.clone();
@@ -66,7 +67,7 @@ pub(super) fn project_tau(base: Tensor<4>, phi: Tensor<3>, weight: Tensor<3>) ->
     let [groups, positions, embedding] = phi.dims();
     let [_, features, _] = weight.dims();
     let group = features / groups;
-    // One product per group, each with its two gate halves side by side.
+    // There is one product per group, each with its two gate halves side by side.
     let weight = weight
         .reshape([2, groups, group, embedding])
         .permute([1, 3, 0, 2])
@@ -84,12 +85,12 @@ pub(super) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
     (tau * i.mul_scalar(PI).reshape([1, n])).cos()
 }
 
-/// The taps of every position side by side, zero outside of the image.
+/// Gathers the inputs at the taps of every position side by side, with zeros outside of the image.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, height, width, features]`
-/// - output: `[batch, height, width, taps * features]`, taps in row-major order
+/// - output: `[batch, height, width, taps * features]`, with the taps in row-major order
 fn gather_taps(x: Tensor<4>, field: ReceptiveField) -> Tensor<4> {
     let [_, height, width, _] = x.dims();
     if field == ReceptiveField::POINT {
@@ -99,8 +100,8 @@ fn gather_taps(x: Tensor<4>, field: ReceptiveField) -> Tensor<4> {
     cut_taps(x, field, [height, width])
 }
 
-/// Zeros around an image. Burn's `pad` builds its constant on the host under autodiff, and uploads
-/// a tensor of the padded size at every call; this fills one on the device.
+/// Pads images with zeros. Under autodiff, Burn's `pad` builds a tensor of the padded size on the host
+/// and uploads it at every call; this function fills one on the device.
 fn pad(x: Tensor<4>, (top, bottom): (usize, usize), (left, right): (usize, usize)) -> Tensor<4> {
     let [batch, height, width, features] = x.dims();
     let padded = [batch, top + height + bottom, left + width + right, features];
@@ -113,10 +114,10 @@ fn pad(x: Tensor<4>, (top, bottom): (usize, usize), (left, right): (usize, usize
     )
 }
 
-/// The taps of an image that was padded: those of `size` positions.
+/// Gathers the inputs at the taps of `size` positions from padded images.
 fn cut_taps(x: Tensor<4>, field: ReceptiveField, [height, width]: [usize; 2]) -> Tensor<4> {
     let [batch, _, _, features] = x.dims();
-    // The offset -1 reads padded row 0 where the padding is one row, and so on.
+    // A first offset of -1 has one row of padding, so that it reads padded row 0, and so on.
     let start = |(first, _): (isize, isize)| first.max(0) as usize;
     let (top, left) = (start(field.rows), start(field.columns));
     let [rows, columns] = field.size();
@@ -134,7 +135,12 @@ fn cut_taps(x: Tensor<4>, field: ReceptiveField, [height, width]: [usize; 2]) ->
     Tensor::cat(taps, 3)
 }
 
-/// `[features_out, features_in, rows, columns]` to `[taps * features_in, features_out]`.
+/// Reshapes a kernel to the matrix of a product.
+///
+/// # Shapes
+///
+/// - `weight`: `[features_out, features_in, rows, columns]`
+/// - output: `[rows * columns * features_in, features_out]`
 pub(super) fn tap_matrix(weight: Tensor<4>) -> Tensor<2> {
     let [out, features, rows, columns] = weight.dims();
     weight
@@ -143,7 +149,13 @@ pub(super) fn tap_matrix(weight: Tensor<4>) -> Tensor<2> {
         .transpose()
 }
 
-/// `x`: `[.., k]` times `matrix`: `[k, m]`.
+/// Multiplies the last axis of a feature map with a matrix.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, height, width, k]`
+/// - `matrix`: `[k, m]`
+/// - output: `[batch, height, width, m]`
 fn product(x: Tensor<4>, matrix: Tensor<2>) -> Tensor<4> {
     let [batch, height, width, k] = x.dims();
     let [_, out] = matrix.dims();

@@ -1,4 +1,5 @@
-//! A causal convolution by the convolution of the backend, with the kernel cropped to the field.
+//! The lowering of a causal convolution to the backend's own, with the kernel cropped to the receptive
+//! field.
 
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
@@ -6,11 +7,12 @@ use burn::tensor::ops::ConvOptions;
 
 use super::{ReceptiveField, padding, to_channels_first, to_channels_last};
 
-/// The field's convolution, zero outside of the image, of `height` rows.
+/// Computes `height` rows of a causal convolution, with zeros outside of the image.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, rows, width, features_in]`
+/// - `weight`: `[features_out, features_in, rows, columns]`, with the rows and columns of `field`
 /// - output: `[batch, height, width, features_out]`
 pub(super) fn convolve(
     x: Tensor<4>,
@@ -23,8 +25,8 @@ pub(super) fn convolve(
     let [outputs, ..] = weight.dims();
     let padding = [padding_rows, padding(field.columns)];
     let options = ConvOptions::new_with_padding([1, 1], padding, [1, 1], 1);
-    // A permuted view: backends that convolve channels-last take it as it lies.
+    // This is a permuted view, which backends that convolve channels-last take without a copy.
     let y = conv2d(to_channels_first(x), weight, None, options);
-    // A window that ends before the position makes more outputs than there are positions.
+    // A receptive field that ends before the position gives more outputs than there are positions.
     to_channels_last(y).slice([0..batch, 0..height, 0..width, 0..outputs])
 }

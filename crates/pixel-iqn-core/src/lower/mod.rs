@@ -1,12 +1,14 @@
-//! The lowering of causal convolutions, gates and the projection of tau: what a backend may
-//! replace by kernels of its own.
+//! The lowering of the models: how causal convolutions, gates and the projection of tau become
+//! operations of a backend.
 //!
-//! Feature maps are `[batch, height, width, features]` inside the models: the taps that a
-//! position reads then lie side by side, and a convolution is one product of the matrix
-//! `[batch * height * width, taps * features]` with the weights. Every backend has a fast matrix
-//! product, forward and backward; few have a fast convolution backward. So `composed` is made of
-//! ordinary operations, for every backend, and `flex` of operations with hand-written gradients,
-//! for Burn's Flex backend. A backend that can do better comes in here and nowhere else.
+//! Feature maps are `[batch, height, width, features]` inside the models. The inputs that a position
+//! reads can then be gathered side by side, and a convolution is one product of the matrix `[batch *
+//! height * width, taps * features]` with the weights. Every backend has a fast matrix product,
+//! forward and backward, and few have a fast convolution backward.
+//!
+//! `composed` has ordinary operations of Burn, for every backend, and `flex` has operations with
+//! hand-written gradients, for Burn's Flex backend. This module is the only place for the operations
+//! of a single backend.
 
 mod composed;
 mod convolution;
@@ -16,24 +18,26 @@ mod flex;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-/// How the causal convolutions of a model become operations of a backend. All give the same up to
-/// rounding. [`PixelModel::with_lowering`](crate::PixelModel::with_lowering) chooses one.
+/// The way in which the causal convolutions of a model become operations of a backend. All give the
+/// same results up to rounding.
+///
+/// [`PixelModel::with_lowering`](crate::PixelModel::with_lowering) sets it for a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Lowering {
-    /// What was measured to be the fastest on the backend: kernels of our own on Burn's Flex,
-    /// [`Product`](Self::Product) everywhere else.
+    /// The lowering that was measured to be the fastest on the backend: kernels of our own on Burn's
+    /// Flex backend, [`Product`](Self::Product) on all others.
     #[default]
     Fastest,
-    /// The taps of every position side by side, and one matrix product.
+    /// A matrix product with the inputs of every position gathered side by side.
     Product,
-    /// The backend's convolution, its kernel cropped to what a position may read. Pointwise ones
-    /// stay products.
+    /// The convolution of the backend, with the kernel cropped to the receptive field. 1x1
+    /// convolutions stay matrix products.
     Convolution,
 }
 
-/// The rectangle of inputs that a position reads: rows and columns from the first to the last
-/// offset, both included. `(0, 0)` is the position itself, negative is above or left of it.
+/// The rectangle of inputs that a position reads, as the first and last offset of its rows and
+/// columns, both included. `(0, 0)` is the position itself; negative is above or left of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReceptiveField {
     pub rows: (isize, isize),
@@ -41,7 +45,7 @@ pub(crate) struct ReceptiveField {
 }
 
 impl ReceptiveField {
-    /// The position itself.
+    /// The position itself, which a 1x1 convolution reads.
     pub(crate) const POINT: Self = Self {
         rows: (0, 0),
         columns: (0, 0),
@@ -53,35 +57,36 @@ impl ReceptiveField {
         columns: (0, 0),
     };
 
-    /// Rows and columns.
+    /// The numbers of rows and columns.
     fn size(&self) -> [usize; 2] {
         [self.rows, self.columns].map(|(first, last)| (last - first + 1).max(0) as usize)
     }
 
-    /// Inputs that a position reads.
+    /// The number of positions that a position reads.
     #[cfg(feature = "flex")]
     fn taps(&self) -> usize {
         self.size().iter().product()
     }
 }
 
-/// Which weights of a convolution are used, in both layouts that a lowering may want.
+/// The mask of the used weights of a convolution, in both layouts that lowerings need.
 #[derive(Module, Debug)]
 pub(crate) struct KernelMask {
-    /// `[features_out, features_in, rows, columns]`, 1 where the weight is used, else 0.
+    /// The mask as a kernel, `[features_out, features_in, rows, columns]`: 1 where the weight is used,
+    /// else 0.
     kernel: Tensor<4>,
-    /// `[rows * columns * features_in, features_out]`, the same as the matrix of a product.
+    /// The mask in the layout of the product's matrix, `[rows * columns * features_in, features_out]`.
     matrix: Tensor<2>,
 }
 
 impl KernelMask {
-    /// The mask of a kernel, `[features_out, features_in, rows, columns]`.
+    /// Creates the mask from that of a kernel, `[features_out, features_in, rows, columns]`.
     pub(crate) fn new(kernel: Tensor<4>) -> Self {
         let matrix = composed::tap_matrix(kernel.clone());
         Self { kernel, matrix }
     }
 
-    /// The weight with zeros where the mask is; all of it without a mask.
+    /// Sets the weights that the mask removes to zero, and keeps all of them without a mask.
     pub(crate) fn apply(mask: Option<&Self>, weight: Tensor<4>) -> Tensor<4> {
         match mask {
             Some(mask) => weight * mask.kernel.clone(),
@@ -90,14 +95,13 @@ impl KernelMask {
     }
 }
 
-/// A causal convolution: every position's taps times `weight`, zero outside of the image, and what
-/// it is added to.
+/// Applies a causal convolution, with zeros outside of the image, and adds a bias and a base.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, height, width, features_in]`
-/// - `weight`: `[features_out, features_in, rows, columns]` of the field
-/// - `mask`: that of the weight, where some of it is not used
+/// - `weight`: `[features_out, features_in, rows, columns]`, with the rows and columns of `field`
+/// - `mask`: the mask of `weight`, where not all of it is used
 /// - `bias`: `[1, features_out]` or `[batch, features_out]`
 /// - `base`: `[batch, height, width, features_out]`
 /// - output: `[batch, height, width, features_out]`
@@ -120,7 +124,7 @@ pub(crate) fn convolve(
     composed::convolve(x, weight, mask, field, bias, base, lowering)
 }
 
-/// `tanh(a) * sigmoid(b)` of the two halves of the last axis.
+/// Applies the gate `tanh(a) * sigmoid(b)` to the two halves of the last axis.
 ///
 /// # Shapes
 ///
@@ -134,11 +138,12 @@ pub(crate) fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     composed::gate(x)
 }
 
-/// `base` and the embedding of each channel group's tau times the group's weights.
+/// Adds to `base` the projection of the quantile embedding: for each channel group, the embedding of
+/// its tau times its weights.
 ///
 /// # Shapes
 ///
-/// - `base`: `[batch, height, width, 2 * features]`: gate half, group, feature
+/// - `base`: `[batch, height, width, 2 * features]`, in the order of gate half, group and feature
 /// - `phi`: `[groups, batch * height * width, embedding]`
 /// - `weight`: `[2, features, embedding]`
 /// - output: `[batch, height, width, 2 * features]`
@@ -150,7 +155,7 @@ pub(crate) fn project_tau(base: Tensor<4>, phi: Tensor<3>, weight: Tensor<3>) ->
     composed::project_tau(base, phi, weight)
 }
 
-/// `cos(pi i tau)` for `i = 0 .. n - 1`.
+/// Computes the cosines of the quantile embedding, `cos(pi i tau)` for `i = 0 .. n - 1`.
 ///
 /// # Shapes
 ///
@@ -164,13 +169,13 @@ pub(crate) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
     composed::cosines(tau, n)
 }
 
-/// The last row of a [`convolve`] whose field ends at the position's own row, from the rows that
-/// it reads.
+/// Computes the last row of a [`convolve`] from the rows that it reads, where the receptive field ends
+/// at the position's own row.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, rows, width, features_in]`
-/// - `weight`: `[features_out, features_in, rows, columns]` of the field
+/// - `weight`: `[features_out, features_in, rows, columns]`, with the rows and columns of `field`
 /// - output: `[batch, 1, width, features_out]`
 pub(crate) fn convolve_last_row(
     x: Tensor<4>,
@@ -181,20 +186,25 @@ pub(crate) fn convolve_last_row(
     composed::convolve_last_row(x, weight, field, lowering)
 }
 
-/// Zeros before and after an axis for the offsets of a field.
+/// The numbers of zeros that an axis needs before and after it, for the first and last offset of a
+/// receptive field.
 fn padding((first, last): (isize, isize)) -> (usize, usize) {
     ((-first).max(0) as usize, last.max(0) as usize)
 }
 
-/// Splits the feature axis into its channel groups and puts them first:
-/// `[batch, height, width, groups * k]` to `[groups, batch * height * width, k]`.
+/// Splits the feature axis into its channel groups and moves them first.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, height, width, groups * k]`
+/// - output: `[groups, batch * height * width, k]`
 pub(crate) fn split_groups(x: Tensor<4>, groups: usize) -> Tensor<3> {
     let [batch, height, width, features] = x.dims();
     x.reshape([batch * height * width, groups, features / groups])
         .swap_dims(0, 1)
 }
 
-/// The opposite of [`split_groups`] for one output per group and position.
+/// Inverts [`split_groups`] for one feature per group and position.
 ///
 /// # Shapes
 ///
@@ -208,8 +218,12 @@ pub(crate) fn join_groups(x: Tensor<3>, [batch, height, width]: [usize; 3]) -> T
         .reshape([batch, height, width, groups])
 }
 
-/// Puts the two gate halves of each channel group side by side: `[batch, 1, width, 2 F]`, in the
-/// order of half, group and feature, to `[batch, width, groups, 2 F / groups]`.
+/// Moves the two gate halves of each channel group side by side.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, 1, width, 2 F]`, in the order of gate half, group and feature
+/// - output: `[batch, width, groups, 2 F / groups]`
 pub(crate) fn gates_by_group(x: Tensor<4>, groups: usize) -> Tensor<4> {
     let [batch, _, width, gates] = x.dims();
     x.reshape([batch, width, 2, groups, gates / 2 / groups])
@@ -217,12 +231,14 @@ pub(crate) fn gates_by_group(x: Tensor<4>, groups: usize) -> Tensor<4> {
         .reshape([batch, width, groups, gates / groups])
 }
 
-/// `[B, C, H, W]`, the layout outside, to `[B, H, W, C]`, the layout inside.
+/// Converts from `[batch, channels, height, width]`, the layout of images, to `[batch, height, width,
+/// channels]`, the layout inside the models.
 pub(crate) fn to_channels_last(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 2, 3, 1])
 }
 
-/// `[B, H, W, C]`, the layout inside, to `[B, C, H, W]`, the layout outside.
+/// Converts from `[batch, height, width, channels]`, the layout inside the models, to `[batch,
+/// channels, height, width]`, the layout of images.
 pub(crate) fn to_channels_first(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 3, 1, 2])
 }
@@ -232,7 +248,7 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, Distribution, Tolerance};
 
-    /// The definition, value by value.
+    /// Computes a convolution by its definition, value by value.
     fn direct(x: &Tensor<4>, weight: &Tensor<4>, field: ReceptiveField) -> Tensor<4> {
         let [batch, height, width, features] = x.dims();
         let [out, _, rows, columns] = weight.dims();

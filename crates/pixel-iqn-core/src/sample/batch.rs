@@ -3,35 +3,39 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::config::ModelConfig;
 use crate::progress::Cancelled;
 
-/// One batch of images to sample, on the host.
+/// A batch of images to sample, on the host.
 ///
-/// All images are `[batch, channels, height, width]` in row-major order.
+/// All values are `[batch, channels, height, width]` in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SampleBatch {
-    /// `[batch, channels, height, width]`.
+    /// The shape of the images, `[batch, channels, height, width]`.
     pub dims: [usize; 4],
     /// The quantile level of each value, in (0, 1).
     pub tau: Vec<f32>,
-    /// The class of each image, or none, for a class-conditional model.
+    /// The labels of the images, for a class-conditional model: each a class, or `None` for an image
+    /// without a class.
     pub labels: Option<Vec<Option<usize>>>,
-    /// Values that are given, for inpainting.
+    /// The given values, for inpainting.
     pub known: Option<KnownValues>,
-    /// Intensity levels to round each value to before the next ones read it.
+    /// The number of intensity levels to round each value to before later values read it; without it,
+    /// values are not rounded.
     pub levels: Option<usize>,
 }
 
-/// The given values of a [`SampleBatch`].
+/// The given values of images to inpaint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownValues {
-    /// The values of every position, in [0, 1]; unused where `mask` is false.
+    /// The values of all positions, in [0, 1]; they are not used where `mask` is false.
     pub values: Vec<f32>,
-    /// Whether the value is given: then it is kept exactly, and conditions all later ones.
+    /// Whether each value is given. A given value is kept exactly, and later values are conditioned
+    /// on it.
     pub mask: Vec<bool>,
 }
 
 impl SampleBatch {
-    /// A batch of a shape at given quantile levels: without labels and known values, and not rounded.
+    /// Creates a batch of a shape at the quantile levels `tau`, without labels, given values and
+    /// rounding.
     pub fn new(dims: [usize; 4], tau: Vec<f32>) -> Self {
         Self {
             dims,
@@ -42,26 +46,26 @@ impl SampleBatch {
         }
     }
 
-    /// Sets the class of each image, or none.
+    /// Sets the labels of the images.
     pub fn with_labels(self, labels: Option<Vec<Option<usize>>>) -> Self {
         Self { labels, ..self }
     }
 
-    /// Sets the values that are given.
+    /// Sets the given values.
     pub fn with_known(self, known: Option<KnownValues>) -> Self {
         Self { known, ..self }
     }
 
-    /// Sets the intensity levels to round to.
+    /// Sets the number of intensity levels to round to.
     pub fn with_levels(self, levels: Option<usize>) -> Self {
         Self { levels, ..self }
     }
 
-    /// Checks the batch against a model.
+    /// Checks that the batch fits a model.
     ///
     /// # Errors
     ///
-    /// [`SampleError::Invalid`] naming what does not fit.
+    /// [`SampleError::Invalid`] where it does not; the message says why.
     pub fn validate(&self, config: &ModelConfig) -> Result<(), SampleError> {
         let invalid = |message: String| Err(SampleError::Invalid(message));
         let [batch, channels, height, width] = self.dims;
@@ -106,8 +110,12 @@ impl SampleBatch {
         }
     }
 
-    /// The final value at `index` where the model predicted `value`: the known one, else `value`
-    /// clamped to [0, 1] and rounded to a level.
+    /// Turns the prediction `value` of a model at `index` into the final value there: the given value,
+    /// else the prediction clamped to [0, 1] and rounded to an intensity level.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `index` is not the index of a value and there are given values.
     pub fn final_value(&self, index: usize, value: f32) -> f32 {
         match &self.known {
             Some(known) if known.mask[index] => known.values[index],
@@ -115,7 +123,7 @@ impl SampleBatch {
         }
     }
 
-    /// The labels as a model takes them, `[batch]`: the number of classes stands for no class.
+    /// Creates the tensor of the labels, `[batch]`, in which the number of classes stands for no class.
     pub(crate) fn label_tensor(&self, classes: usize, device: &Device) -> Option<Tensor<1, Int>> {
         let labels = self.labels.as_ref()?;
         let labels: Vec<i64> = labels
@@ -126,8 +134,9 @@ impl SampleBatch {
     }
 }
 
-/// `value`, in [0, 1], or the nearest of `levels` evenly spaced levels, ties to even.
-pub fn round_to_level(value: f32, levels: Option<usize>) -> f32 {
+/// Rounds `value`, in [0, 1], to the nearest of `levels` evenly spaced intensity levels, ties to even;
+/// without levels, returns it unchanged.
+fn round_to_level(value: f32, levels: Option<usize>) -> f32 {
     match levels {
         Some(levels) => {
             let top = (levels - 1) as f32;
@@ -137,14 +146,14 @@ pub fn round_to_level(value: f32, levels: Option<usize>) -> f32 {
     }
 }
 
-/// Why images were not sampled.
+/// The error of images that were not sampled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
-    /// The request does not fit the model; the text says why.
+    /// The batch or the options do not fit the model; the message says why.
     #[error("cannot sample: {0}")]
     Invalid(String),
-    /// The progress broke off.
+    /// The progress cancelled sampling.
     #[error("sampling was cancelled")]
     Cancelled(#[from] Cancelled),
 }

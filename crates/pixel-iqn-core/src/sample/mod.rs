@@ -1,11 +1,11 @@
-//! Sampling: what to sample, and the samplers.
+//! Sampling: options and batches, and the samplers for every backend.
 
 mod batch;
 mod incremental;
 mod naive;
 mod options;
 
-pub use batch::{KnownValues, SampleBatch, SampleError, round_to_level};
+pub use batch::{KnownValues, SampleBatch, SampleError};
 pub use incremental::IncrementalSampler;
 pub use naive::NaiveSampler;
 pub use options::{Labels, SampleOptions, TauSource};
@@ -13,13 +13,13 @@ pub use options::{Labels, SampleOptions, TauSource};
 use crate::config::ModelConfig;
 use crate::progress::Progress;
 
-/// Turns noise into images.
+/// A sampler, which turns noise into images.
 pub trait Sampler: Send + Sync {
     /// The architecture of the model.
     fn config(&self) -> &ModelConfig;
 
-    /// Samples the images of a batch: the model's inverse distribution function at their tau,
-    /// value by value, each conditioned on those before it.
+    /// Samples the images of a batch value by value: each is the model's inverse distribution function
+    /// at its tau, given the values before it.
     ///
     /// Returns `[batch, channels, height, width]` in [0, 1]. A unit of the progress is one row of one
     /// image.
@@ -27,7 +27,7 @@ pub trait Sampler: Send + Sync {
     /// # Errors
     ///
     /// [`SampleError::Invalid`] where the batch does not fit the model, and
-    /// [`SampleError::Cancelled`] where the progress broke off.
+    /// [`SampleError::Cancelled`] where the progress cancels.
     fn sample(&self, batch: &SampleBatch, progress: &dyn Progress)
     -> Result<Vec<f32>, SampleError>;
 }

@@ -5,8 +5,8 @@ use crate::model::PixelModel;
 use crate::progress::{Progress, RowProgress};
 use crate::sample::{SampleBatch, SampleError, Sampler};
 
-/// Samples value by value with one whole forward pass each: slow, simple, and the oracle of every
-/// faster sampler.
+/// A sampler that runs a whole forward pass for each value. It is slow and simple, and the reference
+/// that every faster sampler is verified against.
 #[derive(Debug)]
 pub struct NaiveSampler<M> {
     model: M,
@@ -14,7 +14,7 @@ pub struct NaiveSampler<M> {
 }
 
 impl<M: PixelModel> NaiveSampler<M> {
-    /// Samples from `model`, whose weights are on `device`, without autodiff.
+    /// Creates the sampler of a model whose weights are on `device`, without autodiff.
     pub fn new(model: M, device: &Device) -> Self {
         Self {
             model,
@@ -42,7 +42,7 @@ impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
         let labels = batch.label_tensor(self.config().classes, &self.device);
         let rows = RowProgress::new(batch, progress);
         let mut x = vec![0.0f32; batch.tau.len()];
-        // Known values further on are read by no one before their turn, so zeros will do.
+        // Nothing reads a given value before its turn, so that all values can start as zeros.
         for row in 0..height {
             for column in 0..width {
                 for channel in 0..channels {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn categorical_samples_follow_the_distribution() {
-        // One pixel: the distribution is the bias alone, and tau decides the level.
+        // With one pixel, the distribution is that of the bias alone, and tau decides the level.
         let device = Device::flex();
         let config = ModelConfig::tiny()
             .with_channels(1)
@@ -134,13 +134,13 @@ mod tests {
         assert_ne!(sample[12..16], free[12..16]);
     }
 
-    /// Keeps the rows, and cancels after the second.
+    /// A progress that keeps the rows, and cancels after the second.
     #[derive(Default)]
     struct TwoRows(std::sync::Mutex<Vec<Vec<f32>>>);
 
     impl Progress for TwoRows {
         fn advance(&self, done: usize, total: usize) -> ControlFlow<()> {
-            // Rows of two images.
+            // A unit is one row of one image, and the batch has two images.
             let rows = self.0.lock().unwrap().len();
             assert_eq!((done, total), (2 * rows, 6));
             match rows {

@@ -4,65 +4,66 @@ use crate::config::ModelConfig;
 use crate::noise::Noise;
 use crate::sample::{KnownValues, SampleBatch, SampleError};
 
-/// Where tau comes from.
+/// The source of the quantile levels tau of sampled images.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TauSource {
-    /// Uniform in (0, 1): a sample of the model.
+    /// Tau is uniform in (0, 1), so that images are samples of the model.
     Uniform,
-    /// Uniform in an interval inside (0, 1): narrower than the model's distribution.
+    /// Tau is uniform in an interval inside (0, 1), so that images vary less than samples.
     Interval(f32, f32),
-    /// The same everywhere: 0.5 is the image of medians.
+    /// Tau is the same for all values; 0.5 gives the image of medians.
     Constant(f32),
-    /// One number per value, `[count, channels, height, width]`.
+    /// Tau is given for each value, `[count, channels, height, width]`.
     Given(Vec<f32>),
 }
 
-/// The classes of sampled images.
+/// The labels of sampled images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Labels {
-    /// None, for an unconditional model.
+    /// There are no labels, for an unconditional model.
     None,
-    /// The same for all.
+    /// All images have the same class.
     One(usize),
-    /// One per image, `[count]`, or none for an image without a class.
+    /// Each image has its own label, `[count]`: a class, or `None` for an image without a class.
     PerImage(Vec<Option<usize>>),
-    /// Image `i` has class `i` modulo the number of classes.
+    /// The images cycle through the classes: image `i` has class `i` modulo their number.
     Spread,
-    /// No class, from a class-conditional model that was trained with label dropout.
+    /// No image has a class, for a class-conditional model that was trained with label dropout.
     Unlabelled,
 }
 
-/// What to sample.
+/// The options of sampling: how many images of which size, at which quantile levels and labels.
 ///
-/// The image with index `i` under a seed depends on the seed and `i` alone, not on the batch it
-/// is sampled in: `first` and `count` cut one long sequence of images into pieces.
+/// Image `i` of a seed depends on the seed and `i` alone, and not on the batch that it is sampled in:
+/// a seed has one long sequence of images, of which `first` and `count` select a part.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SampleOptions {
-    /// Index of the first image.
+    /// The index of the first image in the sequence of the seed.
     pub first: usize,
-    /// Number of images.
+    /// The number of images.
     pub count: usize,
-    /// Height and width.
+    /// The height and width of the images.
     pub size: [usize; 2],
-    /// Seed of tau.
+    /// The seed of tau.
     pub seed: u64,
-    /// Where tau comes from.
+    /// The source of tau.
     pub tau: TauSource,
-    /// The classes.
+    /// The labels of the images.
     pub labels: Labels,
-    /// Given values of all images, `[count, channels, height, width]`, for inpainting.
+    /// The given values of all images, `[count, channels, height, width]`, for inpainting.
     pub known: Option<KnownValues>,
-    /// Intensity levels to round to.
+    /// The number of intensity levels to round values to; without it, they are not rounded.
     pub levels: Option<usize>,
-    /// Images in a batch.
+    /// The number of images in a batch.
     pub batch: usize,
 }
 
 impl SampleOptions {
-    /// `count` samples of a size, 8 bits deep, in batches of 64.
+    /// Creates the options of `count` unconditional samples of a size with 256 intensity levels, in
+    /// batches of 64.
     pub fn new(count: usize, size: [usize; 2], seed: u64) -> Self {
         Self {
             first: 0,
@@ -77,42 +78,42 @@ impl SampleOptions {
         }
     }
 
-    /// Begins with another image of the seed's sequence.
+    /// Sets the index of the first image in the sequence of the seed.
     pub fn with_first(self, first: usize) -> Self {
         Self { first, ..self }
     }
 
-    /// Sets where tau comes from.
+    /// Sets the source of tau.
     pub fn with_tau(self, tau: TauSource) -> Self {
         Self { tau, ..self }
     }
 
-    /// Sets the classes.
+    /// Sets the labels of the images.
     pub fn with_labels(self, labels: Labels) -> Self {
         Self { labels, ..self }
     }
 
-    /// Sets the values that are given.
+    /// Sets the given values of all images.
     pub fn with_known(self, known: Option<KnownValues>) -> Self {
         Self { known, ..self }
     }
 
-    /// Sets the intensity levels to round to.
+    /// Sets the number of intensity levels to round to.
     pub fn with_levels(self, levels: Option<usize>) -> Self {
         Self { levels, ..self }
     }
 
-    /// Sets the images in a batch.
+    /// Sets the number of images in a batch.
     pub fn with_batch(self, batch: usize) -> Self {
         Self { batch, ..self }
     }
 
-    /// The options of the images of `range` alone, which come out the same.
+    /// Creates the options of the images in `range` alone; sampling them gives the same images.
     ///
     /// # Panics
     ///
-    /// Panics if the range leaves the images, or where values of each image are given: tau, known
-    /// values or labels of another length than `count`.
+    /// Panics if the range is not within the images, or if tau, given values or labels are too short
+    /// for it.
     pub fn part(&self, range: Range<usize>) -> Self {
         assert!(
             range.end <= self.count,
@@ -142,11 +143,11 @@ impl SampleOptions {
         }
     }
 
-    /// The batches, in order.
+    /// Creates the batches to sample, in order.
     ///
     /// # Errors
     ///
-    /// [`SampleError::Invalid`] where the options do not fit the model.
+    /// [`SampleError::Invalid`] where the options do not fit the model; the message says why.
     pub fn batches<'a>(
         &'a self,
         config: &ModelConfig,
@@ -172,11 +173,11 @@ impl SampleOptions {
         }))
     }
 
-    /// Checks the options against a model.
+    /// Checks that the options fit a model.
     ///
     /// # Errors
     ///
-    /// [`SampleError::Invalid`] naming what does not fit.
+    /// [`SampleError::Invalid`] where they do not; the message says why.
     pub fn validate(&self, config: &ModelConfig) -> Result<(), SampleError> {
         let [height, width] = self.size;
         let values = config.channels * height * width;
@@ -243,6 +244,7 @@ impl SampleOptions {
         }
     }
 
+    /// The tau of some images of `values` values each.
     fn tau_of(&self, images: Range<usize>, values: usize) -> Vec<f32> {
         let uniform = |images: Range<usize>| {
             let noise = Noise::new(self.seed);
@@ -251,7 +253,7 @@ impl SampleOptions {
         match &self.tau {
             TauSource::Uniform => uniform(images).collect(),
             TauSource::Interval(low, high) => {
-                // A sum may round up to 1, which is no tau.
+                // The sum may round up to 1, which is not a valid tau.
                 let tau = uniform(images).map(|u| low + (high - low) * u);
                 tau.map(|tau| tau.min(1.0 - f32::EPSILON / 2.0)).collect()
             }
@@ -260,6 +262,7 @@ impl SampleOptions {
         }
     }
 
+    /// The labels of some images.
     fn labels_of(&self, images: Range<usize>, classes: usize) -> Option<Vec<Option<usize>>> {
         match &self.labels {
             Labels::None => None,
@@ -314,7 +317,7 @@ mod tests {
             ..whole.clone()
         };
         assert_eq!(images(&tail, &config), expected[4..]);
-        // Seed 0, image 777 has the largest number that its generator gives.
+        // Image 777 of seed 0 has the largest number that the generator gives.
         let narrow = SampleOptions {
             first: 777,
             count: 1,

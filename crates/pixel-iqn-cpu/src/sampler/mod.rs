@@ -1,5 +1,6 @@
-//! The compiled sampler: every feature computed once.
+//! The compiled sampler, which computes every feature once, on packed weights.
 
+mod layer_state;
 mod plan;
 mod run;
 
@@ -12,29 +13,35 @@ use rayon::prelude::*;
 use plan::Plan;
 use run::Run;
 
-/// Samples at the price of about one forward pass, on the CPU.
+/// A sampler on the CPU that computes every feature once: a batch costs about the arithmetic of one
+/// forward pass.
 ///
-/// The model is compiled once into packed weights. Images are spread over the threads. Per layer,
-/// the rows that the vertical stack still reads and the current row of the horizontal stack are
-/// kept.
+/// Creating it compiles the model into packed weights. Images are distributed over the threads. Each
+/// layer keeps the rows that the vertical stack still reads, and the current row of the horizontal
+/// stack.
 ///
-/// Values equal those of the full forward pass but for rounding of float arithmetic, and do not
-/// depend on the other images of a batch or on the number of threads.
+/// Values equal those of the forward pass up to the rounding of floats, and do not depend on the
+/// other images of a batch or on the number of threads.
 ///
 /// # Memory
 ///
 /// For a batch of `B` images of width `W`, `F` features, and layers with kernel `K` and `I` inputs
-/// (the image's channels in the first, then `F`), a batch holds
+/// (the image channels in the first, `F` in the others), a batch holds
 /// `B * (sum over layers of ((K / 2 + 1) (W + 2 (K / 2)) I + (W + K / 2) I + 2 W F + F)
-/// + blocks * 2 W F + 2 W F + F)` numbers, where `blocks` are those after the trunk
-/// ([`Output::Head`](pixel_iqn_core::Output::Head)). The height of the images does not
-/// enter. [`cache_bytes`](Self::cache_bytes) reports it.
+/// + blocks * 2 W F + 2 W F + F)` numbers, where `blocks` is the number of blocks of
+/// [`Output::Head`](pixel_iqn_core::Output::Head). The height of the images does not matter.
+/// [`cache_bytes`](Self::cache_bytes) computes it.
 #[derive(Debug)]
 pub struct CpuSampler {
     plan: Plan,
 }
 
 impl From<&PixelIqn> for CpuSampler {
+    /// Compiles a PixelIQN.
+    ///
+    /// # Panics
+    ///
+    /// Panics for an output that this version does not know.
     fn from(model: &PixelIqn) -> Self {
         Self {
             plan: Plan::pixel_iqn(model),
@@ -43,6 +50,7 @@ impl From<&PixelIqn> for CpuSampler {
 }
 
 impl From<&GatedPixelCnn> for CpuSampler {
+    /// Compiles a Gated PixelCNN.
     fn from(model: &GatedPixelCnn) -> Self {
         Self {
             plan: Plan::gated_pixel_cnn(model),
@@ -51,6 +59,8 @@ impl From<&GatedPixelCnn> for CpuSampler {
 }
 
 impl From<&AnyModel> for CpuSampler {
+    /// Compiles a model of any kind.
+    ///
     /// # Panics
     ///
     /// Panics for a model that this version does not know.
@@ -58,14 +68,19 @@ impl From<&AnyModel> for CpuSampler {
         match model {
             AnyModel::PixelIqn(model) => model.into(),
             AnyModel::GatedPixelCnn(model) => model.into(),
-            _ => panic!("pixel-iqn-cpu is older than the model: use one version of all crates"),
+            _ => unknown(),
         }
     }
 }
 
+/// Panics for a model that a later version of `pixel-iqn-core` added.
+fn unknown() -> ! {
+    panic!("pixel-iqn-cpu is older than the model: use one version of all crates")
+}
+
 impl CpuSampler {
-    /// Bytes that sampling a batch of images of a width holds beside the images themselves,
-    /// whatever their height: the formula of the type's documentation.
+    /// Computes the size in bytes of what sampling a batch of images of a width holds besides the
+    /// images, by the formula above.
     pub fn cache_bytes(&self, batch: usize, width: usize) -> usize {
         let features = self.plan.config.features;
         let gates = 2 * width * features;
@@ -78,13 +93,16 @@ impl CpuSampler {
         batch * numbers * size_of::<f32>()
     }
 
-    /// The model's value at every position of a batch, before clamping, rounding and known values:
-    /// with all values known, what the full forward pass returns for them. Also returns the
-    /// images.
+    /// Samples the images of a batch, and returns the model's predictions and the images, both `[batch,
+    /// channels, height, width]`.
+    ///
+    /// The predictions are the values before clamping, rounding and given values. With all values
+    /// given, they are the output of the model's forward pass.
     ///
     /// # Errors
     ///
-    /// As [`Sampler::sample`].
+    /// [`SampleError::Invalid`] where the batch does not fit the model, and
+    /// [`SampleError::Cancelled`] where the progress cancels.
     pub fn predict(
         &self,
         batch: &SampleBatch,

@@ -1,7 +1,7 @@
 //! The weights of a model, packed in the order of their use.
 //!
-//! The inputs of a gate are stored group by group, the two halves of a group side by side, so that
-//! one channel group is one contiguous run of columns.
+//! The inputs of the gates are ordered by channel group, with the two gate halves of a group side by
+//! side, so that a group is one contiguous range of columns.
 
 use burn::tensor::Tensor;
 use pixel_iqn_core::{
@@ -10,87 +10,97 @@ use pixel_iqn_core::{
 };
 use pixel_iqn_kernels::Panels;
 
+use super::unknown;
+
 /// A compiled model.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub config: ModelConfig,
-    /// Features of a channel group.
+    /// The number of features of a channel group.
     pub group: usize,
     pub layers: Vec<Layer>,
-    /// The hidden 1x1 layer, by group.
-    pub hidden: Vec<Masked>,
+    /// The hidden 1x1 layer, for each group.
+    pub hidden: Vec<GroupLinear>,
+    /// The embedding of tau and the blocks that it enters, for a model that predicts quantiles.
     pub tau: Option<TauWeights>,
-    pub out: Out,
+    pub output: OutputWeights,
 }
 
+/// The weights of a gated layer.
 #[derive(Debug)]
 pub(super) struct Layer {
-    /// Features in.
+    /// The number of features in.
     pub input: usize,
-    /// Half the kernel size.
+    /// Half the kernel size, rounded down.
     pub radius: usize,
-    /// The taps of `radius + 1` rows and `2 * radius + 1` columns: `[taps * input, 2 F]`.
+    /// The weights of the vertical convolution, `[taps * input, 2 F]`, with taps of `radius + 1` rows
+    /// and `2 * radius + 1` columns.
     pub vertical: Panels,
     pub vertical_bias: Vec<f32>,
     pub vertical_to_horizontal: Panels,
-    /// Of the horizontal convolution and of what comes from above.
+    /// The biases of the horizontal convolution and of `vertical_to_horizontal`, added up.
     pub horizontal_bias: Vec<f32>,
-    /// The taps left of the pixel, the farthest first: `[radius * input, 2 F]`.
+    /// The weights of the taps left of the pixel, the farthest first, `[radius * input, 2 F]`.
     pub left: Panels,
-    /// The pixel itself, by group: from the inputs that the group may read.
+    /// The weights of the pixel itself, for each group, from the inputs that the group may read.
     pub centre: Vec<Panels>,
-    /// By group: from the gated features up to its own.
-    pub output: Vec<Masked>,
-    /// By group: from the embedding of tau. Empty where tau does not enter the gates.
+    /// The 1x1 convolution, for each group, from the gated features of the groups up to its own.
+    pub output: Vec<GroupLinear>,
+    /// The projection of the embedding of tau, for each group; empty where tau does not enter the
+    /// gates.
     pub tau: Vec<Panels>,
-    /// `[classes, 2 F]`; empty for an unconditional model.
+    /// The class biases of the vertical stack, `[classes, 2 F]`; empty for an unconditional model.
     pub label_vertical: Vec<f32>,
+    /// The class biases of the horizontal stack, `[classes, 2 F]`; empty for an unconditional model.
     pub label_horizontal: Vec<f32>,
 }
 
-/// A product for one group with its bias.
+/// A linear layer to the features of one channel group, from the inputs that they may read.
 #[derive(Debug)]
-pub(super) struct Masked {
+pub(super) struct GroupLinear {
     pub weight: Panels,
     pub bias: Vec<f32>,
 }
 
+/// The embedding of tau and the blocks after the trunk.
 #[derive(Debug)]
 pub(super) struct TauWeights {
-    /// `[cosines, E]`.
+    /// The weights of the embedding, `[cosines, E]`.
     pub weight: Panels,
     pub bias: Vec<f32>,
-    /// The blocks after the trunk.
+    /// The blocks after the trunk; empty where tau enters the gates of the layers.
     pub blocks: Vec<Block>,
 }
 
-/// A block after the trunk, by group.
+/// A block after the trunk, for each group.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub input: Vec<Masked>,
+    pub input: Vec<GroupLinear>,
     pub tau: Vec<Panels>,
-    pub output: Vec<Masked>,
+    pub output: Vec<GroupLinear>,
 }
 
-/// The last layer, by group.
+/// The last layer, for each channel.
 #[derive(Debug)]
-pub(super) enum Out {
-    /// One quantile, from the hidden features up to the channel's own.
-    Gates(Vec<Masked>),
-    /// One quantile, from the channel's own hidden features after the blocks.
-    Head(Vec<Masked>),
-    /// A logit for each level.
-    Categorical(Vec<Masked>),
+pub(super) enum OutputWeights {
+    /// A quantile, from the hidden features of the groups up to the channel's own.
+    Gates(Vec<GroupLinear>),
+    /// A quantile, from the features of the channel's own group after the blocks.
+    Head(Vec<GroupLinear>),
+    /// The logits of all intensity levels, from the hidden features of the groups up to the channel's
+    /// own.
+    Categorical(Vec<GroupLinear>),
 }
 
 impl Plan {
+    /// Compiles a PixelIQN.
     pub(super) fn pixel_iqn(model: &PixelIqn) -> Self {
         let config = model.config().clone();
         let groups = config.channels;
-        let (tau, out) = match &model.output {
+        let (tau, output) = match &model.output {
             QuantileOutput::Gates(output) => (
                 TauWeights::new(&output.tau_embedding, Vec::new()),
-                Out::Gates(masked(&output.out, groups)),
+                OutputWeights::Gates(masked(&output.out, groups)),
             ),
             QuantileOutput::Head(output) => {
                 let blocks = output.head_blocks.iter().map(|block| Block {
@@ -100,20 +110,27 @@ impl Plan {
                 });
                 (
                     TauWeights::new(&output.tau_embedding, blocks.collect()),
-                    Out::Head(grouped(&[&output.out], groups)),
+                    OutputWeights::Head(grouped(&[&output.out], groups)),
                 )
             }
+            _ => unknown(),
         };
-        Self::new(config, &model.trunk, Some(tau), out)
+        Self::new(config, &model.trunk, Some(tau), output)
     }
 
+    /// Compiles a Gated PixelCNN.
     pub(super) fn gated_pixel_cnn(model: &GatedPixelCnn) -> Self {
         let config = model.config().clone();
-        let out = Out::Categorical(masked(&model.output.out, config.channels));
-        Self::new(config, &model.trunk, None, out)
+        let output = OutputWeights::Categorical(masked(&model.output.out, config.channels));
+        Self::new(config, &model.trunk, None, output)
     }
 
-    fn new(config: ModelConfig, trunk: &Trunk, tau: Option<TauWeights>, out: Out) -> Self {
+    fn new(
+        config: ModelConfig,
+        trunk: &Trunk,
+        tau: Option<TauWeights>,
+        output: OutputWeights,
+    ) -> Self {
         Self {
             layers: trunk
                 .layers
@@ -123,7 +140,7 @@ impl Plan {
             hidden: masked(&trunk.hidden, config.channels),
             group: config.features / config.channels,
             tau,
-            out,
+            output,
             config,
         }
     }
@@ -149,12 +166,12 @@ impl Layer {
         let [_, input, rows, columns] = layer.vertical.weight.val().dims();
         let radius = columns / 2;
         let order = gate_order(features, groups);
-        // [outputs, rows, columns, inputs]
+        // The axes are [outputs, rows, columns, inputs].
         let vertical = floats(layer.vertical.weight.val().permute([0, 2, 3, 1]));
         let taps = rows * columns;
-        // Its inputs are the outputs of the vertical convolution: reordered, too.
+        // Its inputs are the outputs of the vertical convolution, which are reordered, too.
         let from_above = floats(layer.vertical_to_horizontal.weight.val());
-        // [outputs, columns, inputs]
+        // The axes are [outputs, columns, inputs].
         let horizontal = floats(layer.horizontal.masked_weight().permute([0, 2, 3, 1]));
         let horizontal = |k: usize, n: usize| horizontal[order[n] * (radius + 1) * input + k];
         let input_group = input / groups;
@@ -199,8 +216,8 @@ impl Layer {
     }
 }
 
-/// Where the columns of a gate's input come from: `(group, half, feature)` from `(half, group,
-/// feature)`.
+/// Lists for each column of a gate's inputs, in the order of `(group, half, feature)`, its index in the
+/// model's order, `(half, group, feature)`.
 fn gate_order(features: usize, groups: usize) -> Vec<usize> {
     let group = features / groups;
     (0..groups)
@@ -209,15 +226,15 @@ fn gate_order(features: usize, groups: usize) -> Vec<usize> {
         .collect()
 }
 
-/// A masked 1x1 convolution by group: from the features up to its own.
-fn masked(layer: &MaskedPointwise, groups: usize) -> Vec<Masked> {
+/// Packs a masked 1x1 convolution for each group, from the features of the groups up to its own.
+fn masked(layer: &MaskedPointwise, groups: usize) -> Vec<GroupLinear> {
     let weight = layer.masked_weight();
     let [outputs, inputs] = weight.dims();
     let weight = floats(weight);
     let bias = floats(layer.bias.val());
     let group = outputs / groups;
     (0..groups)
-        .map(|g| Masked {
+        .map(|g| GroupLinear {
             weight: Panels::new([1, (g + 1) * inputs / groups, group], |k, n| {
                 weight[(g * group + n) * inputs + k]
             }),
@@ -226,15 +243,15 @@ fn masked(layer: &MaskedPointwise, groups: usize) -> Vec<Masked> {
         .collect()
 }
 
-/// Grouped 1x1 convolutions side by side, by group.
-fn grouped(layers: &[&GroupedPointwise], groups: usize) -> Vec<Masked> {
+/// Packs grouped 1x1 convolutions for each group, with the outputs of all of them side by side.
+fn grouped(layers: &[&GroupedPointwise], groups: usize) -> Vec<GroupLinear> {
     let (weights, biases): (Vec<_>, Vec<_>) = layers.iter().map(|layer| layer.matrices()).unzip();
     let weights = Tensor::cat(weights, 2);
     let [_, inputs, outputs] = weights.dims();
     let weights = floats(weights);
     let biases = floats(Tensor::cat(biases, 2));
     (0..groups)
-        .map(|g| Masked {
+        .map(|g| GroupLinear {
             weight: Panels::new([1, inputs, outputs], |k, n| {
                 weights[(g * inputs + k) * outputs + n]
             }),
@@ -243,6 +260,7 @@ fn grouped(layers: &[&GroupedPointwise], groups: usize) -> Vec<Masked> {
         .collect()
 }
 
+/// Packs a projection of the quantile embedding for each group.
 fn tau_matrices(projection: &TauProjection) -> Vec<Panels> {
     let matrices = projection.matrices();
     let [_, inputs, outputs] = matrices.dims();
@@ -252,6 +270,7 @@ fn tau_matrices(projection: &TauProjection) -> Vec<Panels> {
         .collect()
 }
 
+/// The values of a tensor.
 fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data().convert::<f32>();
     data.try_to_vec().expect("the data was converted to f32")

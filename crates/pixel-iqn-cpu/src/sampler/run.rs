@@ -1,43 +1,33 @@
-//! One run of a plan over some images of a batch.
+//! The run of a plan over some images of a batch.
 //!
-//! Rows of features are ordered by column, then by image, so that the images of one pixel are
-//! contiguous rows.
+//! Rows of features are ordered by column, then by image, so that all images of a pixel are contiguous
+//! rows.
 
 use pixel_iqn_core::{RowProgress, SampleBatch, SampleError};
 use pixel_iqn_kernels::{Init, OutputMatrix, Rows, cosines, gate};
 
-use super::plan::{Layer, Masked, Out, Plan};
+use super::layer_state::LayerState;
+use super::plan::{GroupLinear, OutputWeights, Plan};
 
+/// The state of a run.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
     batch: &'a SampleBatch,
-    /// The first image, and how many.
+    /// The index in the batch of the first image of the run.
     first: usize,
+    /// The number of images of the run.
     images: usize,
     layers: Vec<LayerState>,
-    /// The current row of the horizontal stack after the last layer, one pixel: `[images, F]`.
+    /// The output of the last gated layer for the current pixel, `[images, F]`.
     top: Vec<f32>,
-    /// The inputs of the gates of the blocks after the trunk: `[width * images, 2 F]` each.
+    /// The inputs of the gates of the blocks after the trunk, `[width * images, 2 F]` each.
     blocks: Vec<Vec<f32>>,
     /// A row of the vertical stack before its gate, `[width * images, 2 F]`.
     row: Vec<f32>,
 }
 
-/// What a layer remembers.
-struct LayerState {
-    /// The input rows of the vertical stack that are still read, row `r` at `r` modulo their
-    /// number: `[rows, (radius + width + radius) * images, input]`, zero beyond the image.
-    vertical: Vec<f32>,
-    /// The input of the horizontal stack, this row: `[(radius + width) * images, input]`, zero
-    /// beyond the image.
-    horizontal: Vec<f32>,
-    /// The inputs of the gates of this row: `[width * images, 2 F]`.
-    gates: Vec<f32>,
-    /// The gated features of this pixel: `[images, F]`.
-    gated: Vec<f32>,
-}
-
 impl<'a> Run<'a> {
+    /// Creates the state before the first row, for `images` images of the batch from `first` on.
     pub(super) fn new(plan: &'a Plan, batch: &'a SampleBatch, first: usize, images: usize) -> Self {
         let features = plan.config.features;
         let width = batch.dims[3];
@@ -45,12 +35,7 @@ impl<'a> Run<'a> {
         let layers: Vec<LayerState> = plan
             .layers
             .iter()
-            .map(|layer| LayerState {
-                vertical: vec![0.0; (layer.radius + 1) * layer.row_len(width, images)],
-                horizontal: vec![0.0; (layer.radius + width) * images * layer.input],
-                gates: vec![0.0; positions * 2 * features],
-                gated: vec![0.0; images * features],
-            })
+            .map(|layer| LayerState::new(layer, features, width, images))
             .collect();
         let blocks = plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
         let mut run = Self {
@@ -76,23 +61,15 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// Numbers that the run holds.
+    /// Counts the numbers in the state.
     #[cfg(test)]
     pub(super) fn numbers(&self) -> usize {
-        let layers = self.layers.iter().map(|layer| {
-            let caches = [
-                &layer.vertical,
-                &layer.horizontal,
-                &layer.gates,
-                &layer.gated,
-            ];
-            caches.map(Vec::len).iter().sum::<usize>()
-        });
+        let layers = self.layers.iter().map(LayerState::numbers);
         let blocks = self.blocks.iter().map(Vec::len);
         layers.chain(blocks).sum::<usize>() + self.top.len() + self.row.len()
     }
 
-    /// Samples all rows into `[images, channels, height, width]`.
+    /// Samples all rows into `predictions` and `sampled`, both `[images, channels, height, width]`.
     pub(super) fn sample(
         mut self,
         predictions: &mut [f32],
@@ -125,7 +102,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Adds to the gates of a row what depends on tau alone.
+    /// Adds the projections of tau to the inputs of a row's gates.
     fn add_tau(&mut self, row: usize) {
         let Some(tau) = &self.plan.tau else { return };
         let [_, channels, height, width] = self.batch.dims;
@@ -167,7 +144,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Adds to the gates of a pixel what comes from the pixels left of it.
+    /// Adds the convolution over the pixels left of a pixel to the inputs of its gates.
     fn add_left(&mut self, column: usize) {
         let (images, features) = (self.images, self.plan.config.features);
         for (layer, state) in self.plan.layers.iter().zip(&mut self.layers) {
@@ -190,7 +167,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The model's values of one channel of a pixel, one per image.
+    /// Computes the model's predictions for one channel of a pixel, one per image.
     fn values(&mut self, row: usize, column: usize, channel: usize) -> Vec<f32> {
         let (images, features, group) = (self.images, self.plan.config.features, self.plan.group);
         for l in 0..self.plan.layers.len() {
@@ -243,17 +220,17 @@ impl<'a> Run<'a> {
                 .weight
                 .accumulate(x, output, features, images);
         }
-        self.head(row, column, channel)
+        self.output(row, column, channel)
     }
 
-    /// From the top of the trunk to the values of one channel.
-    fn head(&mut self, row: usize, column: usize, channel: usize) -> Vec<f32> {
+    /// Computes the predictions for one channel from the output of the last gated layer.
+    fn output(&mut self, row: usize, column: usize, channel: usize) -> Vec<f32> {
         let (images, features, group) = (self.images, self.plan.config.features, self.plan.group);
         for image in 0..images {
             relu(&mut self.top[image * features + channel * group..][..group]);
         }
-        // Groups before this one hold their hidden features in the rows of `row`, which the
-        // vertical stack does not need now.
+        // The hidden features of the groups so far are in `row`, which the vertical stack does not
+        // need now.
         let hidden = &mut self.row[..images * features];
         let layer = &self.plan.hidden[channel];
         for image in 0..images {
@@ -270,7 +247,7 @@ impl<'a> Run<'a> {
         for image in 0..images {
             relu(&mut hidden[image * features + channel * group..][..group]);
         }
-        if let (Out::Head(out), Some(tau)) = (&self.plan.out, &self.plan.tau) {
+        if let (OutputWeights::Head(out), Some(tau)) = (&self.plan.output, &self.plan.tau) {
             let mut h: Vec<f32> = hidden
                 .chunks_exact(features)
                 .flat_map(|row| &row[channel * group..][..group])
@@ -327,9 +304,11 @@ impl<'a> Run<'a> {
             data: hidden,
             stride: features,
         };
-        match &self.plan.out {
-            Out::Gates(out) | Out::Head(out) => affine(&out[channel], x, images),
-            Out::Categorical(out) => {
+        match &self.plan.output {
+            OutputWeights::Gates(out) | OutputWeights::Head(out) => {
+                affine(&out[channel], x, images)
+            }
+            OutputWeights::Categorical(out) => {
                 let logits = affine(&out[channel], x, images);
                 let [_, channels, height, width] = self.batch.dims;
                 let images = self.first..self.first + images;
@@ -345,7 +324,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs the vertical stack over a finished row, up to what it adds to the next row's gates.
+    /// Runs the vertical stack over a finished row, and adds its output to the inputs of the next row's
+    /// gates.
     fn vertical(&mut self, row: usize) {
         let (images, features) = (self.images, self.plan.config.features);
         let width = self.batch.dims[3];
@@ -406,12 +386,12 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The labels of this run's images.
+/// The labels of a run's images.
 fn labels(batch: &SampleBatch, first: usize, images: usize) -> Option<&[Option<usize>]> {
     Some(&batch.labels.as_ref()?[first..first + images])
 }
 
-/// Sets each row to the bias and the label's.
+/// Sets each row to the bias plus the class bias of its image.
 fn fill(
     rows: &mut [f32],
     bias: &[f32],
@@ -429,46 +409,22 @@ fn fill(
     }
 }
 
-impl Layer {
-    /// Numbers in a row of the vertical stack's inputs, with the zeros beside the image.
-    fn row_len(&self, width: usize, images: usize) -> usize {
-        (width + 2 * self.radius) * images * self.input
-    }
-
-    /// Where the first pixel of a row stands among them.
-    fn row_start(&self, row: usize, width: usize, images: usize) -> usize {
-        row % (self.radius + 1) * self.row_len(width, images) + self.radius * images * self.input
-    }
-
-    /// Where the taps of a row's first pixel stand. Rows above the image are those not yet
-    /// written: zero.
-    fn vertical_taps(&self, row: usize, width: usize, images: usize) -> Vec<usize> {
-        let rows = self.radius + 1;
-        // The row `up` above is, modulo the number of rows, the row `rows - up` below.
-        let starts = (0..rows).rev().map(|up| (row + rows - up) % rows);
-        starts
-            .flat_map(|slot| {
-                let start = slot * self.row_len(width, images);
-                (0..=2 * self.radius).map(move |column| start + column * images * self.input)
-            })
-            .collect()
-    }
-}
-
-/// `x * weight + bias`, `[count, outputs]`.
-fn affine(layer: &Masked, x: Rows<'_>, count: usize) -> Vec<f32> {
+/// Applies a linear layer to `count` rows: `[count, outputs]`.
+fn affine(layer: &GroupLinear, x: Rows<'_>, count: usize) -> Vec<f32> {
     let mut y = layer.bias.repeat(count);
     layer.weight.accumulate(x, &mut y, layer.bias.len(), count);
     y
 }
 
+/// Applies the ReLU in place.
 fn relu(values: &mut [f32]) {
     for value in values {
         *value = value.max(0.0);
     }
 }
 
-/// The lowest level whose cumulative probability is at least `tau`, over the highest level.
+/// Finds the lowest intensity level whose cumulative probability is at least `tau`, divided by the
+/// highest level.
 fn inverse_cdf(logits: &[f32], tau: f32) -> f32 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f32 = logits.iter().map(|logit| (logit - max).exp()).sum();

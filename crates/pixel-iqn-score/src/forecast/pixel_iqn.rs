@@ -37,7 +37,7 @@ impl Forecaster for PixelIqn {
                 let context = self.trunk.forward(images.clone(), Conditions::new(labels));
                 Some((output, context))
             }
-            QuantileOutput::Gates(_) => None,
+            _ => None,
         };
         let [_, image @ ..] = shape;
         let noise = Noise::new(seed ^ PLACEMENT);

@@ -1,4 +1,4 @@
-//! Causal convolutions.
+//! The causal convolution as an operation on Flex.
 
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
@@ -16,17 +16,18 @@ use crate::lower::ReceptiveField;
 #[derive(Debug)]
 struct Convolve;
 
-/// What a convolution needs for its gradients.
+/// The state that a convolution keeps for its gradients.
 #[derive(Debug, Clone)]
 struct Convolution {
     x: FlexTensor,
     weight: FlexTensor,
     field: ReceptiveField,
-    /// The shape of the bias.
+    /// The shape of the bias, with zeros where there is none.
     bias: [usize; 2],
 }
 
 impl Convolution {
+    /// The taps of the receptive field in row-major order.
     fn taps(&self) -> Vec<Tap> {
         let ReceptiveField { rows, columns } = self.field;
         (rows.0..=rows.1)
@@ -34,13 +35,13 @@ impl Convolution {
             .collect()
     }
 
-    /// Batch, height and width.
+    /// The batch, height and width of the images.
     fn positions(&self) -> [usize; 3] {
         let [batch, height, width, _] = dims(&self.x);
         [batch, height, width]
     }
 
-    /// From the layout of PyTorch, `[outputs, inputs, taps]`.
+    /// Packs the weights from the layout of PyTorch, `[outputs, inputs, taps]`.
     fn packed(&self) -> Panels {
         let [outputs, inputs, _, _] = dims(&self.weight);
         let (taps, weight) = (self.field.taps(), floats(&self.weight));
@@ -49,6 +50,7 @@ impl Convolution {
         })
     }
 
+    /// Packs the weights of the transposed convolution, which computes the gradient of the inputs.
     fn packed_transposed(&self) -> Panels {
         let [outputs, inputs, _, _] = dims(&self.weight);
         let (taps, weight) = (self.field.taps(), floats(&self.weight));
@@ -57,6 +59,7 @@ impl Convolution {
         })
     }
 
+    /// Computes the output, the convolution plus the bias and the base.
     fn forward(&self, bias: &FlexTensor, base: FlexTensor) -> FlexTensor {
         let [batch, height, width] = self.positions();
         let [outputs, _, _, _] = dims(&self.weight);
@@ -68,7 +71,7 @@ impl Convolution {
             kernels::convolve(x, self.positions(), &weight, &taps, bias, &mut y);
             return tensor(y, shape);
         }
-        // In place, where nothing else holds the base.
+        // The base is overwritten in place where nothing else holds it.
         let mut base = contiguous(base);
         let at = base.layout().start_offset();
         let y = &mut base.storage_mut::<f32>()[at..][..batch * height * width * outputs];

@@ -1,4 +1,4 @@
-//! Gates.
+//! The gate as an operation on Flex.
 
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;

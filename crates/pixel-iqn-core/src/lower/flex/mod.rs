@@ -1,9 +1,10 @@
-//! Operations on Burn's Flex backend with hand-written gradients, from `pixel-iqn-kernels`.
+//! The lowering to the kernels of `pixel-iqn-kernels`, with hand-written gradients, on Burn's Flex
+//! backend.
 //!
-//! They enter through Burn's feature `extension`, by the kind of a tensor, and not through its
-//! macro `backend_extension`: that routes among the backends which one crate lists and implements,
-//! and a tensor of any other panics, while here every other backend, those of other crates
-//! included, takes the composed operations.
+//! The operations dispatch on the kind of a tensor, through Burn's feature `extension`, and not with
+//! its macro `backend_extension`. The macro routes among the backends that one crate lists and
+//! implements, and panics for a tensor of any other; here every other backend, including those of
+//! other crates, takes the composed operations.
 
 mod convolve;
 mod gate;
@@ -26,7 +27,7 @@ use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 type Tracked = <Autodiff<Flex> as burn::backend::BackendTypes>::FloatTensorPrimitive;
 
-/// Whether the tensors are in single precision on Flex, with autodiff or without.
+/// Whether the tensors are in single precision on Flex, with or without autodiff.
 pub(super) fn handles<const D: usize, const N: usize>(tensors: [&Tensor<D>; N]) -> bool {
     tensors.into_iter().all(|tensor| {
         let tensor = tensor.clone().into_dispatch();
@@ -47,7 +48,7 @@ pub(super) fn handles<const D: usize, const N: usize>(tensors: [&Tensor<D>; N]) 
     })
 }
 
-/// The operands of an operation: with autodiff, if any of them has it.
+/// The operands of an operation, all with autodiff if any of them has it.
 enum Operands<const N: usize> {
     Plain([FlexTensor; N]),
     Tracked([Tracked; N]),
@@ -73,12 +74,13 @@ impl<const N: usize> Operands<N> {
     }
 }
 
+/// Takes the tensor of the Flex backend out of a tensor without autodiff.
 fn plain(tensor: DispatchTensor) -> FlexTensor {
     let tensor = <DispatchTensor as DispatchKindConversion<Flex>>::try_into_backend(tensor);
     tensor.expect("`handles` looked at the kind").float()
 }
 
-/// Runs an operation forward, and records it where a gradient is wanted.
+/// Runs an operation forward, and records it for the backward pass where a gradient is needed.
 fn apply<const N: usize, const D: usize, O: Backward<Flex, N>>(
     operation: O,
     operands: [DispatchTensor; N],
@@ -109,16 +111,17 @@ fn apply<const N: usize, const D: usize, O: Backward<Flex, N>>(
     }
 }
 
-/// A tensor that stands for none.
+/// Creates the empty tensor that stands for an operand that is not there.
 fn none() -> DispatchTensor {
     Tensor::<1>::from_primitive::<Flex>(tensor(Vec::new(), [0])).into_dispatch()
 }
 
+/// Creates a tensor from its values.
 fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// The tensor with its numbers in order.
+/// Copies a tensor into contiguous memory, unless it is contiguous.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() {
         tensor
@@ -127,11 +130,12 @@ fn contiguous(tensor: FlexTensor) -> FlexTensor {
     }
 }
 
-/// The numbers of a tensor that is contiguous.
+/// The values of a contiguous tensor.
 fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("the tensor is contiguous")
 }
 
+/// The shape of a tensor of `D` axes.
 fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     tensor.shape().dims()
 }

@@ -1,4 +1,4 @@
-//! The cosines of the quantile embedding, and its projection into the gates.
+//! The cosines of the quantile embedding and its projection into the gates as operations on Flex.
 
 use core::f32::consts::PI;
 
@@ -81,7 +81,7 @@ pub(in crate::lower) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
 impl Backward<Flex, 1> for Cosines {
     type State = (FlexTensor, usize);
 
-    /// Training never asks for the gradient of tau: it need not be fast.
+    /// Computes the gradient of tau. Training never needs it, so that it need not be fast.
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = contiguous(grads.consume::<Flex>(&ops.node));
         let [Some(node)] = ops.parents else { return };

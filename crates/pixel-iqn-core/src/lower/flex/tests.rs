@@ -1,4 +1,5 @@
-//! The operations against composed ones, and against differences in double precision.
+//! Verifies the operations against composed ones, and their gradients against differences in double
+//! precision.
 
 use burn::tensor::{Device, Distribution, FloatDType, Gradients, Tensor, TensorData, Tolerance};
 use proptest::prelude::*;
@@ -11,7 +12,7 @@ fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &device).require_grad()
 }
 
-/// Both outputs, and both gradients of every operand of a loss that weighs the outputs.
+/// Compares two outputs, and the gradients of every operand under a loss that weighs the outputs.
 fn check<const D: usize>(
     custom: Tensor<D>,
     composed: Tensor<D>,
@@ -29,8 +30,9 @@ fn check<const D: usize>(
     }
 }
 
-/// The derivative of the sum of `weights * f(operands)` along a direction, by the gradients of
-/// the operation in single precision, and by a difference of the composed one in double.
+/// Compares the derivative of the sum of `weights * f(operands)` along a direction, computed by the
+/// gradients of the operation in single precision and by a difference of the composed operation in
+/// double precision.
 fn check_by_difference<const N: usize>(
     operands: [Tensor<4>; N],
     custom: impl Fn([Tensor<4>; N]) -> Tensor<4>,
@@ -67,7 +69,7 @@ trait Sum {
 }
 
 impl Sum for Tensor<4> {
-    /// In double precision.
+    /// Adds up the values in double precision.
     fn into_scalar_sum(self) -> f64 {
         self.into_data().iter::<f64>().sum()
     }

@@ -1,4 +1,4 @@
-//! Sampling with every feature computed once, on Burn tensors.
+//! Incremental sampling on Burn tensors, which computes every feature once.
 
 mod run;
 mod weights;
@@ -18,19 +18,20 @@ use crate::trunk::Trunk;
 use run::Run;
 use weights::{BlockWeights, ByGroup, LayerWeights};
 
-/// Samples at the arithmetic of one forward pass, on the device of the model.
+/// A sampler that computes every feature once, on the device of the model: a batch costs the
+/// arithmetic of one forward pass.
 ///
-/// The vertical stack runs a row at a time, as one product over the row; the horizontal stack one
-/// pixel and channel group at a time, only that group's outputs. What depends on tau, labels or
-/// earlier rows alone is computed a row at a time.
+/// The vertical stack runs one row at a time, as one product over the row. The horizontal stack runs
+/// one pixel and channel group at a time, and computes only the outputs of that group. Features that
+/// depend on tau, labels or earlier rows alone are computed one row at a time.
 ///
 /// # Memory
 ///
 /// For a batch of `B` images of width `W`, `F` features, and layers with kernel `K` and `I` inputs
-/// (the image's channels in the first, then `F`), the caches hold
+/// (the image channels in the first, `F` in the others), the caches hold
 /// `B * (sum over layers of ((K / 2 + 1) W I + K / 2 I + 2 W F) + blocks * 2 W F)` numbers, where
-/// `blocks` are those after the trunk ([`Output::Head`](crate::Output::Head)). The
-/// height of the images does not enter. [`cache_bytes`](Self::cache_bytes) reports it.
+/// `blocks` is the number of blocks of [`Output::Head`](crate::Output::Head). The height of the images
+/// does not matter. [`cache_bytes`](Self::cache_bytes) computes it.
 #[derive(Debug)]
 pub struct IncrementalSampler {
     trunk: Trunk,
@@ -41,22 +42,25 @@ pub struct IncrementalSampler {
     device: Device,
 }
 
+/// The weights of the layers after the trunk.
 #[derive(Debug)]
 enum OutputWeights {
-    /// Tau enters the gates; a channel reads the hidden features up to its own.
+    /// The weights of [`Output::Gates`](crate::Output::Gates), where a channel reads the hidden
+    /// features of the groups up to its own.
     Gates {
         embedding: TauEmbedding,
         out: ByGroup,
     },
-    /// Tau enters after the trunk; a channel reads its own hidden features.
+    /// The weights of [`Output::Head`](crate::Output::Head), where a channel reads the hidden features
+    /// of its own group.
     Head {
         embedding: TauEmbedding,
         blocks: Vec<BlockWeights>,
         out: ByGroup,
     },
-    Categorical {
-        out: ByGroup,
-    },
+    /// The weights of [`Output::Categorical`](crate::Output::Categorical), where a channel reads the
+    /// hidden features of the groups up to its own.
+    Categorical { out: ByGroup },
 }
 
 impl From<&PixelIqn> for IncrementalSampler {
@@ -112,8 +116,8 @@ impl IncrementalSampler {
         }
     }
 
-    /// Bytes of the caches for a batch of images of a width, whatever their height: the formula
-    /// of the type's documentation, in 32-bit numbers.
+    /// Computes the size in bytes of the caches for a batch of images of a width, by the formula
+    /// above.
     pub fn cache_bytes(&self, batch: usize, width: usize) -> usize {
         let gates = 2 * width * self.config.features;
         let blocks = match &self.output {
@@ -127,13 +131,16 @@ impl IncrementalSampler {
         batch * (layers.sum::<usize>() + blocks * gates) * size_of::<f32>()
     }
 
-    /// The model's value at every position of a batch, before clamping, rounding and known values:
-    /// with all values known, what the full forward pass returns for them. Also returns the
-    /// images.
+    /// Samples the images of a batch, and returns the model's predictions and the images, both `[batch,
+    /// channels, height, width]`.
+    ///
+    /// The predictions are the values before clamping, rounding and given values. With all values
+    /// given, they are the output of the model's forward pass.
     ///
     /// # Errors
     ///
-    /// As [`Sampler::sample`].
+    /// [`SampleError::Invalid`] where the batch does not fit the model, and
+    /// [`SampleError::Cancelled`] where the progress cancels.
     pub fn predict(
         &self,
         batch: &SampleBatch,

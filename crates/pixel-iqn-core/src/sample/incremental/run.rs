@@ -1,4 +1,4 @@
-//! One batch of an [`IncrementalSampler`].
+//! The run of an [`IncrementalSampler`] over one batch.
 
 use std::collections::VecDeque;
 
@@ -14,42 +14,47 @@ use crate::tau::TauProjection;
 
 use super::{IncrementalSampler, OutputWeights};
 
+/// The state of a run over one batch.
 pub(super) struct Run<'a> {
     model: &'a IncrementalSampler,
     batch: &'a SampleBatch,
     labels: Option<Tensor<1, Int>>,
     layers: Vec<LayerCache>,
-    /// What the gates of the blocks after the trunk get from tau in this row, as
-    /// [`LayerCache::gates`].
+    /// The inputs that the gates of the blocks after the trunk get from tau in this row, `[batch,
+    /// width, C, 2 F / C]` for each block.
     blocks: Vec<Tensor<4>>,
 }
 
-/// What a layer remembers.
+/// The cached features of a layer.
 struct LayerCache {
-    /// The input rows that the vertical stack still reads, `[batch, 1, width, input]`, the oldest
-    /// first; zeros above the image.
+    /// The input rows that the vertical stack still reads, `[batch, 1, width, input]` each, the oldest
+    /// first. Rows above the image are zeros.
     rows: VecDeque<Tensor<4>>,
-    /// What the gates of this row get from everything but the row itself: `[batch, width, C,
+    /// The inputs that the gates of this row get from everything but the row itself, `[batch, width, C,
     /// 2 F / C]`.
     gates: Tensor<4>,
-    /// The inputs of the horizontal stack left of this pixel, `[batch, input]`, the farthest
-    /// first; zeros outside of the image.
+    /// The inputs of the horizontal stack left of this pixel, `[batch, input]` each, the farthest
+    /// first. Pixels outside of the image are zeros.
     left: VecDeque<Tensor<2>>,
 }
 
-/// The features of one pixel, by channel group as far as they are known: `[batch, features]`.
+/// The features of one pixel, for each channel group that is sampled so far: `[batch, features]`.
 struct Pixel {
     column: usize,
-    /// The gates before what the pixel itself adds, per layer: `[batch, C, 2 F / C]`.
+    /// The inputs of the gates of each layer without those of the pixel itself, `[batch, C, 2 F / C]`.
     gates: Vec<Tensor<3>>,
-    /// Per layer.
+    /// The inputs of each layer.
     inputs: Vec<Vec<Tensor<2>>>,
+    /// The gated features of each layer.
     gated: Vec<Vec<Tensor<2>>>,
+    /// The output of the last gated layer after its ReLU.
     top: Vec<Tensor<2>>,
+    /// The hidden features.
     hidden: Vec<Tensor<2>>,
 }
 
 impl<'a> Run<'a> {
+    /// Creates the caches of a batch.
     pub(super) fn new(model: &'a IncrementalSampler, batch: &'a SampleBatch) -> Self {
         let [images, _, _, width] = batch.dims;
         let device = &model.device;
@@ -71,7 +76,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Samples all rows; returns the model's values and the images.
+    /// Samples all rows, and returns the model's predictions and the images.
     pub(super) fn sample(
         mut self,
         progress: &RowProgress<'_>,
@@ -113,8 +118,8 @@ impl<'a> Run<'a> {
         Ok((predictions, sampled))
     }
 
-    /// Runs the vertical stack over the row `above`, `[images, channels, width]`, and computes
-    /// all that the gates of row `row` get from there, from tau and from labels.
+    /// Runs the vertical stack over the row `above`, `[images, channels, width]`, and computes the
+    /// inputs that the gates of row `row` get from the rows above, from tau and from labels.
     pub(super) fn begin_row(&mut self, row: usize, above: Option<&[f32]>) {
         let [images, channels, height, width] = self.batch.dims;
         let device = &self.model.device;
@@ -147,7 +152,7 @@ impl<'a> Run<'a> {
         });
         let layers = self.model.trunk.layers.iter().zip(&self.model.layers);
         for ((layer, weights), cache) in layers.zip(&mut self.layers) {
-            // Above the image is nothing, not what the vertical stack makes of nothing.
+            // The first row gets zeros from above, not the output of the vertical stack for zeros.
             let v_in = v.take().map(|v| {
                 cache.rows.pop_front();
                 cache.rows.push_back(v);
@@ -176,6 +181,7 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Computes the inputs that the gates of a pixel get from everything but the pixel itself.
     fn begin_pixel(&self, column: usize) -> Pixel {
         let gates = self.layers.iter().zip(&self.model.layers);
         let gates = gates.map(|(cache, weights)| {
@@ -201,7 +207,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The model's values of one channel of a pixel, `[batch, 1]`.
+    /// Computes the model's predictions for one channel of a pixel, `[batch, 1]`.
     fn values(&self, pixel: &mut Pixel, row: usize, channel: usize) -> Tensor<2> {
         let model = self.model;
         for (l, weights) in model.layers.iter().enumerate() {
@@ -248,6 +254,7 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Counts the numbers in the caches.
     #[cfg(test)]
     pub(super) fn cached_numbers(&self) -> usize {
         let count = |shape: &[usize]| shape.iter().product::<usize>();
@@ -273,11 +280,12 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The groups so far, side by side.
+/// Joins the features of the groups so far.
 fn join(groups: &[Tensor<2>]) -> Tensor<2> {
     Tensor::cat(groups.to_vec(), 1)
 }
 
+/// Creates a tensor from its values.
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }

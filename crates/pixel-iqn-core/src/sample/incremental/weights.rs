@@ -1,5 +1,5 @@
-//! The horizontal stack and the head, cut by channel group, so that a group's outputs can be
-//! computed alone and from nothing but the inputs that they may read.
+//! The weights of the horizontal stack and of the layers after the trunk, split by channel group, so
+//! that the outputs of a group can be computed alone, from the inputs that they may read.
 
 use burn::tensor::Tensor;
 
@@ -10,17 +10,18 @@ use crate::pointwise::{GroupedPointwise, MaskedPointwise};
 use crate::tau::TauProjection;
 use crate::tau_head::TauHeadBlock;
 
-/// One product per channel group: the group's outputs from the inputs that it may read.
+/// A 1x1 convolution split by channel group: for each group, the weights from the inputs that it may
+/// read to its outputs.
 #[derive(Debug)]
 pub(super) struct ByGroup {
-    /// `[inputs, outputs]`
+    /// The weights of each group, `[inputs, outputs]`.
     weight: Vec<Tensor<2>>,
-    /// `[1, outputs]`
+    /// The biases of each group, `[1, outputs]`.
     bias: Vec<Tensor<2>>,
 }
 
 impl ByGroup {
-    /// A group reads the groups up to its own.
+    /// Splits a masked convolution, in which a group reads the groups up to its own.
     pub(super) fn masked(layer: &MaskedPointwise, groups: usize) -> Self {
         let weight = layer.masked_weight();
         let [outputs, inputs] = weight.dims().map(|features| features / groups);
@@ -35,7 +36,8 @@ impl ByGroup {
         }
     }
 
-    /// A group reads its own inputs; the outputs of the layers lie side by side.
+    /// Splits grouped convolutions, in which a group reads its own inputs, and joins the outputs of all
+    /// of them.
     pub(super) fn grouped(layers: &[&GroupedPointwise]) -> Self {
         let (weights, biases): (Vec<_>, Vec<_>) =
             layers.iter().map(|layer| layer.matrices()).unzip();
@@ -52,6 +54,8 @@ impl ByGroup {
         }
     }
 
+    /// Computes the outputs of one group.
+    ///
     /// # Shapes
     ///
     /// - `x`: `[batch, inputs]`
@@ -61,27 +65,29 @@ impl ByGroup {
     }
 }
 
-/// The horizontal stack of a layer.
+/// The weights of the horizontal stack of a layer.
 #[derive(Debug)]
 pub(super) struct LayerWeights {
-    /// The taps left of the pixel, the farthest first: `[K / 2 * input, 2 F]`, the outputs in the
-    /// order of [`gates_by_group`]. None for a kernel of one pixel.
+    /// The weights of the taps left of the pixel, the farthest first, `[K / 2 * input, 2 F]`, with the
+    /// outputs in the order of [`gates_by_group`]; `None` for a kernel of one pixel.
     pub left: Option<Tensor<2>>,
-    /// The pixel itself, by group: `[inputs, 2 F / C]` of the groups that it may read, none for
-    /// the first group under mask A.
+    /// The weights of the pixel itself, `[inputs, 2 F / C]` for each group, from the groups that it may
+    /// read; `None` for the first group under mask A, which reads nothing.
     pub centre: Vec<Option<Tensor<2>>>,
-    /// The bias of the convolution, `[1, 1, C, 2 F / C]`.
+    /// The biases of the convolution, `[1, 1, C, 2 F / C]`.
     pub bias: Tensor<4>,
-    /// From the gated features.
+    /// The 1x1 convolution from the gated features.
     pub output: ByGroup,
 }
 
 impl LayerWeights {
+    /// Splits the horizontal stack of a layer.
     pub(super) fn new(layer: &GatedLayer, config: &ModelConfig) -> Self {
         let groups = config.channels;
         let weight = layer.horizontal.masked_weight();
         let [output, input, _, taps] = weight.dims();
-        // [2 F, input, 1, taps] to [1, taps, input, 2 F], then the outputs by group.
+        // The axes go from [2 F, input, 1, taps] to [1, taps, input, 2 F], then the outputs are
+        // ordered by group.
         let weight = gates_by_group(
             weight
                 .permute([2, 3, 1, 0])
@@ -109,12 +115,14 @@ impl LayerWeights {
     }
 }
 
-/// A block after the trunk.
+/// The weights of a block after the trunk.
 #[derive(Debug)]
 pub(super) struct BlockWeights {
-    /// To both gate halves.
+    /// The 1x1 convolution to both gate halves.
     pub input: ByGroup,
+    /// The projection of the quantile embedding to both gate halves.
     pub tau: TauProjection,
+    /// The 1x1 convolution from the gated features.
     pub output: ByGroup,
 }
 

@@ -1,0 +1,62 @@
+//! The features that a layer keeps while a batch is sampled, and their layout.
+
+use super::plan::Layer;
+
+/// The cached features of a layer.
+pub(super) struct LayerState {
+    /// The input rows that the vertical stack still reads, `[rows, (radius + width + radius) * images,
+    /// input]`, with row `r` at `r` modulo their number, and zeros outside of the image.
+    pub vertical: Vec<f32>,
+    /// The current row of the input of the horizontal stack, `[(radius + width) * images, input]`, with
+    /// zeros outside of the image.
+    pub horizontal: Vec<f32>,
+    /// The inputs of the gates of the current row, `[width * images, 2 F]`.
+    pub gates: Vec<f32>,
+    /// The gated features of the current pixel, `[images, F]`.
+    pub gated: Vec<f32>,
+}
+
+impl LayerState {
+    /// Creates the state of a layer with `features` features before the first row.
+    pub(super) fn new(layer: &Layer, features: usize, width: usize, images: usize) -> Self {
+        Self {
+            vertical: vec![0.0; (layer.radius + 1) * layer.row_len(width, images)],
+            horizontal: vec![0.0; (layer.radius + width) * images * layer.input],
+            gates: vec![0.0; width * images * 2 * features],
+            gated: vec![0.0; images * features],
+        }
+    }
+
+    /// Counts the numbers in the state.
+    #[cfg(test)]
+    pub(super) fn numbers(&self) -> usize {
+        let caches = [&self.vertical, &self.horizontal, &self.gates, &self.gated];
+        caches.map(Vec::len).iter().sum()
+    }
+}
+
+impl Layer {
+    /// The length of a row of the vertical stack's inputs, including the zeros outside of the image.
+    fn row_len(&self, width: usize, images: usize) -> usize {
+        (width + 2 * self.radius) * images * self.input
+    }
+
+    /// The index of the first pixel of a row in the vertical stack's inputs.
+    pub(super) fn row_start(&self, row: usize, width: usize, images: usize) -> usize {
+        row % (self.radius + 1) * self.row_len(width, images) + self.radius * images * self.input
+    }
+
+    /// The indices of the taps of a row's first pixel in the vertical stack's inputs. Rows above the
+    /// image are not yet written, and so are zeros.
+    pub(super) fn vertical_taps(&self, row: usize, width: usize, images: usize) -> Vec<usize> {
+        let rows = self.radius + 1;
+        // Modulo the number of rows, the row `up` above is the row `rows - up` below.
+        let starts = (0..rows).rev().map(|up| (row + rows - up) % rows);
+        starts
+            .flat_map(|slot| {
+                let start = slot * self.row_len(width, images);
+                (0..=2 * self.radius).map(move |column| start + column * images * self.input)
+            })
+            .collect()
+    }
+}
