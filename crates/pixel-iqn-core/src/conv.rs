@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use crate::lower::{KernelMask, Lowering, ReceptiveField, convolve, convolve_last_row};
 use crate::mask::{MaskKind, group_mask};
 
-/// Initialises weights or biases uniformly in `±1 / sqrt(fan_in)`, which is PyTorch's initialisation
-/// of a convolution.
+/// Initialises weights or biases uniformly in `±1 / sqrt(fan_in)`, which is PyTorch's
+/// initialisation of a convolution.
 pub(crate) fn uniform_fan_in<const D: usize>(
     shape: [usize; D],
     fan_in: usize,
@@ -81,8 +81,8 @@ impl VerticalConv {
         self.forward_onto(x, self.bias.val().unsqueeze())
     }
 
-    /// Applies the convolution with `bias`, `[1, features_out]` or `[batch, features_out]`, in place
-    /// of its own.
+    /// Applies the convolution with `bias`, `[1, features_out]` or `[batch, features_out]`, in
+    /// place of its own.
     pub(crate) fn forward_onto(&self, x: Tensor<4>, bias: Tensor<2>) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, input, ..] = weight.dims();
@@ -138,8 +138,8 @@ pub struct HorizontalConvConfig {
 }
 
 /// The causal convolution of the horizontal stack (van den Oord et al. 2016, section 2.2): the
-/// position at column `c` reads columns `c - K / 2 ..= c` of its row. At column `c` itself, an output
-/// reads only the channel groups before its own (mask A) or up to its own (mask B).
+/// position at column `c` reads columns `c - K / 2 ..= c` of its row. At column `c` itself, an
+/// output reads only the channel groups before its own (mask A) or up to its own (mask B).
 ///
 /// Should be created with [`HorizontalConvConfig`].
 #[derive(Module, Debug)]
@@ -149,8 +149,8 @@ pub struct HorizontalConv {
     pub weight: Param<Tensor<4>>,
     /// The biases, `[features_out]`.
     pub bias: Param<Tensor<1>>,
-    /// The mask of the used weights. One group needs none: mask B then keeps all weights, and mask A
-    /// removes the last tap, which `skip_last` cuts off.
+    /// The mask of the used weights. One group needs none: mask B then keeps all weights, and mask
+    /// A removes the last tap, which `skip_last` cuts off.
     mask: Option<KernelMask>,
     /// Whether the mask empties the last tap: mask A with one group.
     skip_last: bool,
@@ -224,8 +224,9 @@ impl HorizontalConv {
         self.forward_onto(x, Some(self.bias.val().unsqueeze()), None)
     }
 
-    /// Applies the masked convolution with `bias`, `[1, features_out]` or `[batch, features_out]`, in
-    /// place of its own, and adds it to `base`, `[batch, height, width, features_out]`.
+    /// Applies the masked convolution with `bias`, `[1, features_out]` or `[batch,
+    /// features_out]`, in place of its own, and adds it to `base`,
+    /// `[batch, height, width, features_out]`.
     pub(crate) fn forward_onto(
         &self,
         x: Tensor<4>,

@@ -2,20 +2,20 @@ use crate::config::ModelConfig;
 use crate::output::Output;
 
 impl ModelConfig {
-    /// Counts the floating-point operations of a training step for one pixel: those of a forward pass,
-    /// [`pixel_flops`](Self::pixel_flops), and twice as many for the backward pass.
+    /// Counts the floating-point operations of a training step for one pixel: those of a forward
+    /// pass, [`pixel_flops`](Self::pixel_flops), and twice as many for the backward pass.
     pub fn training_flops(&self) -> usize {
         3 * self.pixel_flops()
     }
 
-    /// Counts the floating-point operations of a forward pass for one pixel with all its channels: two
-    /// for each product with a weight that the masks keep. Taps that lead out of the image are counted
-    /// too.
+    /// Counts the floating-point operations of a forward pass for one pixel with all its channels:
+    /// two for each product with a weight that the masks keep. Taps that lead out of the image are
+    /// counted too.
     pub fn pixel_flops(&self) -> usize {
         let (channels, features) = (self.channels, self.features);
         let group = features / channels;
-        // The pairs of groups of a masked product: those before the output's own (mask A), and those
-        // up to it (mask B).
+        // The pairs of groups of a masked product: those before the output's own (mask A), and
+        // those up to it (mask B).
         let before = channels * (channels - 1) / 2;
         let up_to = before + channels;
         let layers = (0..self.layers).map(|layer| {

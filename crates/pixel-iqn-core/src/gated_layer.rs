@@ -24,11 +24,11 @@ pub(crate) fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Conditions<'a> {
-    /// The embedding of every value's tau, `[channels, batch * height * width, tau_features]`, for a
-    /// model with [`Output::Gates`].
+    /// The embedding of every value's tau, `[channels, batch * height * width, tau_features]`, for
+    /// a model with [`Output::Gates`].
     pub phi: Option<&'a Tensor<3>>,
-    /// The class of every image, `[batch]`, for a class-conditional model; a label equal to the number
-    /// of classes stands for no class.
+    /// The class of every image, `[batch]`, for a class-conditional model; a label equal to the
+    /// number of classes stands for no class.
     pub labels: Option<&'a Tensor<1, Int>>,
 }
 
@@ -49,9 +49,9 @@ impl<'a> Conditions<'a> {
 
 /// A layer of Gated PixelCNN (van den Oord et al. 2016, figure 2).
 ///
-/// It has a vertical stack `v`, which reads the rows up to its own, and a horizontal stack `h`, which
-/// reads the current row up to its own pixel and takes the rows above from the vertical stack.
-/// Conditions are added before the gates: labels (equation 4), and tau in place of the
+/// It has a vertical stack `v`, which reads the rows up to its own, and a horizontal stack `h`,
+/// which reads the current row up to its own pixel and takes the rows above from the vertical
+/// stack. Conditions are added before the gates: labels (equation 4), and tau in place of the
 /// location-dependent conditioning (equation 5).
 ///
 /// Created by [`GatedLayer::new`].
@@ -123,8 +123,8 @@ impl GatedLayer {
     ///
     /// # Shapes
     ///
-    /// - `v`, `h`: `[batch, height, width, features]`, or `[batch, height, width, channels]` for the
-    ///   input layer
+    /// - `v`, `h`: `[batch, height, width, features]`, or `[batch, height, width, channels]` for
+    ///   the input layer
     /// - output: `v` and `h`, both `[batch, height, width, features]`
     ///
     /// # Panics

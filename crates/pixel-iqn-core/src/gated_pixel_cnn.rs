@@ -66,7 +66,8 @@ impl GatedPixelCnn {
     /// # Shapes
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
-    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no class
+    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no
+    ///   class
     /// - output: `[batch, channels, levels, height, width]`
     ///
     /// # Panics

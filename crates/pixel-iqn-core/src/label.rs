@@ -37,8 +37,8 @@ impl LabelEmbeddingConfig {
 }
 
 impl LabelEmbedding {
-    /// Looks up the biases of the images' classes. An image without a class, such as one whose label
-    /// was dropped in training, has a bias of 0 (our choice).
+    /// Looks up the biases of the images' classes. An image without a class, such as one whose
+    /// label was dropped in training, has a bias of 0 (our choice).
     ///
     /// # Shapes
     ///

@@ -24,7 +24,8 @@ pub trait PixelModel: Module {
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
     /// - `tau`: `[batch, channels, height, width]`, in (0, 1)
-    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no class
+    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no
+    ///   class
     /// - output: `[batch, channels, height, width]`
     ///
     /// # Panics

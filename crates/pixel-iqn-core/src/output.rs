@@ -4,8 +4,8 @@ use crate::config::ConfigError;
 
 /// The output of a model: what it predicts for each value of an image, and through which layers.
 ///
-/// In JSON and TOML it is a table with a `kind`, for example `"output": {"kind": "gates", "cosines":
-/// 64, "tau_features": 64}`. A size that is left out has its default.
+/// In JSON and TOML it is a table with a `kind`, for example `"output": {"kind": "gates",
+/// "cosines": 64, "tau_features": 64}`. A size that is left out has its default.
 ///
 /// ```
 /// use pixel_iqn_core::{ModelConfig, Output};
@@ -22,16 +22,18 @@ pub enum Output {
     /// This is the PixelIQN of Ostrovski et al. 2018. A value also depends on the tau of the values
     /// before it.
     Gates {
-        /// The number of cosines `n` of the quantile embedding, at least 1; 64 in Dabney et al. 2018.
+        /// The number of cosines `n` of the quantile embedding, at least 1; 64 in Dabney et al.
+        /// 2018.
         #[serde(default = "sixty_four")]
         cosines: usize,
         /// The number of features `E` of the quantile embedding, at least 1.
         #[serde(default = "sixty_four")]
         tau_features: usize,
     },
-    /// The quantile of the conditional distribution at a given tau, which enters after the trunk, in a
-    /// head of gated 1x1 blocks that do not mix channels. A value depends on no tau but its own, and
-    /// many tau share one pass of the trunk. This strict factorisation of AIQN is our choice.
+    /// The quantile of the conditional distribution at a given tau, which enters after the trunk,
+    /// in a head of gated 1x1 blocks that do not mix channels. A value depends on no tau but its
+    /// own, and many tau share one pass of the trunk. This strict factorisation of AIQN is our
+    /// choice.
     Head {
         /// The number of gated 1x1 blocks after the trunk.
         #[serde(default = "two")]
@@ -99,8 +101,8 @@ impl Output {
         Self::gates(sixty_four(), sixty_four()).to_kind(kind)
     }
 
-    /// Converts the output to another kind, and keeps the sizes that both kinds have, which are those
-    /// of the quantile embedding of `gates` and `head`.
+    /// Converts the output to another kind, and keeps the sizes that both kinds have, which are
+    /// those of the quantile embedding of `gates` and `head`.
     ///
     /// # Errors
     ///

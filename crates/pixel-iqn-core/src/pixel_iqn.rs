@@ -16,11 +16,11 @@ use crate::tau::{TauEmbedding, TauEmbeddingConfig};
 use crate::tau_head::TauHeadBlock;
 use crate::trunk::Trunk;
 
-/// A PixelIQN: it predicts the quantile function of every value of an image, given the values before
-/// it.
+/// A PixelIQN: it predicts the quantile function of every value of an image, given the values
+/// before it.
 ///
-/// At uniform random tau its output is a sample, which a [`Sampler`](crate::Sampler) generates value
-/// by value. Training by quantile regression at random tau minimises the quantile divergence.
+/// At uniform random tau its output is a sample, which a [`Sampler`](crate::Sampler) generates
+/// value by value. Training by quantile regression at random tau minimises the quantile divergence.
 ///
 /// Created by [`ModelConfig::init_pixel_iqn`].
 #[derive(Module, Debug)]
@@ -128,7 +128,8 @@ impl PixelIqn {
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
     /// - `tau`: `[batch, channels, height, width]`, in (0, 1)
-    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no class
+    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no
+    ///   class
     /// - output: `[batch, channels, height, width]`; near [0, 1], not clamped
     ///
     /// # Panics
@@ -164,7 +165,8 @@ impl PixelIqn {
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
     /// - `tau`: `[taus * batch, channels, height, width]`, in (0, 1); the first tau of every image,
     ///   then the second of every image, and so on
-    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no class
+    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no
+    ///   class
     /// - output: `[taus * batch, channels, height, width]`, in the order of `tau`
     ///
     /// # Panics
@@ -196,8 +198,8 @@ impl PixelIqn {
 }
 
 impl HeadOutput {
-    /// Computes the tau quantile of each value from the context features, which do not depend on tau,
-    /// so that many tau can share one pass of the trunk.
+    /// Computes the tau quantile of each value from the context features, which do not depend on
+    /// tau, so that many tau can share one pass of the trunk.
     ///
     /// # Shapes
     ///

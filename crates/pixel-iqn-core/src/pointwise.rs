@@ -93,8 +93,9 @@ impl Pointwise {
         self.forward_at(x, ReceptiveField::POINT, self.bias.val().unsqueeze())
     }
 
-    /// Applies the convolution with `bias`, `[1, features_out]` or `[batch, features_out]`, in place
-    /// of its own. Each position reads the one other position that `field` says.
+    /// Applies the convolution with `bias`, `[1, features_out]` or `[batch,
+    /// features_out]`, in place of its own. Each position reads the one other position that `field`
+    /// says.
     pub(crate) fn forward_at(
         &self,
         x: Tensor<4>,
@@ -132,7 +133,8 @@ impl MaskedPointwise {
         self.forward_onto(x, None)
     }
 
-    /// Applies the masked convolution and adds it to `base`, `[batch, height, width, features_out]`.
+    /// Applies the masked convolution and adds it to `base`, `[batch, height, width,
+    /// features_out]`.
     pub(crate) fn forward_onto(&self, x: Tensor<4>, base: Option<Tensor<4>>) -> Tensor<4> {
         let weight = self.weight.val();
         let [_, input, ..] = weight.dims();

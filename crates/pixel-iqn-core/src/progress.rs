@@ -5,8 +5,8 @@ use crate::sample::SampleBatch;
 
 /// Observes a long computation, and may cancel it.
 ///
-/// Sampling, scoring and the extraction of features all take a progress. A closure of two numbers is
-/// one:
+/// Sampling, scoring and the extraction of features all take a progress. A closure of two numbers
+/// is one:
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -29,8 +29,8 @@ pub trait Progress: Sync {
     /// which then fails with [`Cancelled`].
     fn advance(&self, done: usize, total: usize) -> ControlFlow<()>;
 
-    /// Is called before [`advance`](Self::advance) where a unit is a row of sampled images, for live
-    /// views. The default implementation does nothing.
+    /// Is called before [`advance`](Self::advance) where a unit is a row of sampled images, for
+    /// live views. The default implementation does nothing.
     fn row(&self, _row: &FinishedRow<'_>) {}
 }
 
@@ -105,8 +105,8 @@ impl<'a> RowProgress<'a> {
     ///
     /// # Shapes
     ///
-    /// - `sampled`: `[images, channels, height, width]`, some consecutive images of the batch, of which
-    ///   the first has index `first_image`
+    /// - `sampled`: `[images, channels, height,
+    ///   width]`, some consecutive images of the batch, of which the first has index `first_image`
     ///
     /// # Errors
     ///
@@ -114,8 +114,8 @@ impl<'a> RowProgress<'a> {
     ///
     /// # Panics
     ///
-    /// Panics if `sampled` is not a whole number of images of the batch's size, or if they have no row
-    /// `row`.
+    /// Panics if
+    /// `sampled` is not a whole number of images of the batch's size, or if they have no row `row`.
     pub fn finish(&self, row: usize, first_image: usize, sampled: &[f32]) -> Result<(), Cancelled> {
         let [total, channels, height, width] = self.dims;
         let images = sampled.len() / (channels * height * width);

@@ -110,13 +110,14 @@ pub struct TauProjectionConfig {
     pub groups: usize,
 }
 
-/// A linear layer without bias that maps the quantile embedding of channel `c` to both gate halves of
-/// feature group `c`.
+/// A linear layer without bias that maps the quantile embedding of channel
+/// `c` to both gate halves of feature group `c`.
 ///
 /// Should be created with [`TauProjectionConfig`].
 #[derive(Module, Debug)]
 pub struct TauProjection {
-    /// The weights, `[2, features, tau_features]`, for each gate half, feature and embedding feature.
+    /// The weights, `[2, features, tau_features]`, for each gate half, feature and embedding
+    /// feature.
     pub weight: Param<Tensor<3>>,
     /// The number of channel groups.
     groups: usize,

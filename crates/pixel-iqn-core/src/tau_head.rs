@@ -6,8 +6,8 @@ use crate::gated_layer::gate;
 use crate::pointwise::{GroupedPointwise, GroupedPointwiseConfig};
 use crate::tau::{TauProjection, TauProjectionConfig};
 
-/// A residual gated 1x1 block of [`Output::Head`](crate::Output::Head). It never mixes channel groups,
-/// so that the tau of one channel cannot reach another (our choice).
+/// A residual gated 1x1 block of [`Output::Head`](crate::Output::Head). It never mixes channel
+/// groups, so that the tau of one channel cannot reach another (our choice).
 ///
 /// Created by [`TauHeadBlock::new`].
 #[derive(Module, Debug)]

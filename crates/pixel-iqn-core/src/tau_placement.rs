@@ -6,10 +6,10 @@ use crate::noise::Noise;
 /// An assignment of tau to the values of some images over several passes, in which every value gets
 /// the midpoint of each of as many equal bins of [0, 1] once.
 ///
-/// In pass `j` a value gets the midpoint of bin `(j + r) mod bins`, where `r` is random for each value.
-/// The tau of different values are then independent within a pass, like in training. One tau for a
-/// whole image would be an input that a model whose values also depend on the tau of earlier values
-/// never saw in training. The assignment is our choice.
+/// In pass `j` a value gets the midpoint of bin `(j + r) mod bins`, where `r` is random for each
+/// value. The tau of different values are then independent within a pass, like in training. One tau
+/// for a whole image would be an input that a model whose values also depend on the tau of earlier
+/// values never saw in training. The assignment is our choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TauPlacement {
     /// The bin of each value in the first pass, `r`.

@@ -7,8 +7,8 @@ use crate::gated_layer::{Conditions, GatedLayer};
 use crate::lower::{Lowering, to_channels_last};
 use crate::pointwise::{MaskedPointwise, PointwiseConfig};
 
-/// The layers that [`PixelIqn`](crate::PixelIqn) and [`GatedPixelCnn`](crate::GatedPixelCnn) share: the
-/// gated layers and a hidden 1x1 layer.
+/// The layers that [`PixelIqn`](crate::PixelIqn) and [`GatedPixelCnn`](crate::GatedPixelCnn) share:
+/// the gated layers and a hidden 1x1 layer.
 ///
 /// Created by [`Trunk::new`].
 #[derive(Module, Debug)]
@@ -39,8 +39,9 @@ impl Trunk {
         }
     }
 
-    /// Computes the context features of every position. Group `c` of a pixel reads the channels before
-    /// `c` of that pixel, and every channel of the earlier pixels in raster order.
+    /// Computes the context features of every position. Group
+    /// `c` of a pixel reads the channels before `c` of that pixel, and every channel of the earlier
+    /// pixels in raster order.
     ///
     /// # Shapes
     ///

@@ -37,9 +37,9 @@ pub fn to_safetensors<M: Module>(model: &M) -> Result<Vec<u8>, WeightsError> {
 /// # Errors
 ///
 /// [`WeightsError::Format`] where the bytes are not a safetensors file, and
-/// [`WeightsError::Mismatch`] where a tensor of the model is missing in the file or has another shape
-/// or type, or where the file has a tensor that the model does not have. The model is then only
-/// partly loaded.
+/// [`WeightsError::Mismatch`] where a tensor of the model is missing in the file or has another
+/// shape or type, or where the file has a tensor that the model does not have. The model is then
+/// only partly loaded.
 pub fn load_safetensors<M: Module>(model: &mut M, bytes: Vec<u8>) -> Result<(), WeightsError> {
     let mut store = store(Some(bytes))
         .with_key_remapping(r"^(layers|hidden)\.", "trunk.$1.")

@@ -1,7 +1,7 @@
 //! Tests exactly which values and which tau an output depends on.
 //!
-//! One backward pass computes the whole Jacobian: the batch has one copy of the image for each value,
-//! and the loss is the sum over `i` of value `i` of copy `i`.
+//! One backward pass computes the whole Jacobian: the batch has one copy of the image for each
+//! value, and the loss is the sum over `i` of value `i` of copy `i`.
 
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -33,8 +33,8 @@ impl Case {
         [pixel / self.width, pixel % self.width, index / plane]
     }
 
-    /// Computes the Jacobians, `[values, values]`, of the outputs with respect to the image's values
-    /// and to tau.
+    /// Computes the Jacobians, `[values, values]`, of the outputs with respect to the image's
+    /// values and to tau.
     fn jacobians(&self, positive: bool) -> (Vec<f32>, Vec<f32>) {
         let device = Device::flex().autodiff();
         let config = &self.config;
@@ -109,7 +109,8 @@ impl Case {
     }
 }
 
-/// Sets all weights to small positive numbers, so that every path to an output adds to its gradient.
+/// Sets all weights to small positive numbers, so that every path to an output adds to its
+/// gradient.
 struct Positive;
 
 impl ModuleMapper for Positive {

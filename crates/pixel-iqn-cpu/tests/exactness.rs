@@ -1,4 +1,5 @@
-//! Verifies the compiled and the incremental sampler against the forward pass and the naive sampler.
+//! Verifies the compiled and the incremental sampler against the forward pass and the naive
+//! sampler.
 
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +13,8 @@ use pixel_iqn_cpu::CpuSampler;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-/// Initialises a model from a seed. Burn has one random generator for the whole process; a lock gives
-/// it to one test at a time, so that the seed decides the weights.
+/// Initialises a model from a seed. Burn has one random generator for the whole process; a lock
+/// gives it to one test at a time, so that the seed decides the weights.
 fn seeded<M>(seed: u64, init: impl FnOnce(&Device) -> M) -> M {
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,8 +140,8 @@ impl Case {
             }
         }
 
-        // Some values are given, the others sampled and rounded. The seed of the test is fixed, since
-        // a quantile at the border between two levels may round either way.
+        // Some values are given, the others sampled and rounded. The seed of the test is fixed,
+        // since a quantile at the border between two levels may round either way.
         let naive = NaiveSampler::new(model, &device)
             .sample(&self.batch, &NoProgress)
             .unwrap();

@@ -41,8 +41,8 @@ fn check(name: &str) {
         .with_levels(Some(256));
     let sampled = CpuSampler::from(&model).sample(&batch, &NoProgress);
     let expected: Vec<f32> = bytes("sample").map(f32::from_le_bytes).collect();
-    // The reference computes in double precision: the intensity level is the same, but its value may
-    // differ by one part in 10^7.
+    // The reference computes in double precision: the intensity level is the same, but its value
+    // may differ by one part in 10^7.
     for (i, (a, b)) in sampled.unwrap().iter().zip(&expected).enumerate() {
         assert!((a - b).abs() < 1e-6, "value {i}: {a} is not {b}");
     }

@@ -79,8 +79,8 @@ pub struct OutputMatrix<'a> {
 ///
 /// # Panics
 ///
-/// Panics if the operands have different numbers of blocks, or if an operand, the bias or the output
-/// is too short.
+/// Panics if the operands have different numbers of blocks, or if an operand, the bias or the
+/// output is too short.
 pub(crate) fn batch_reduce_gemm(
     a: LhsBatch<'_>,
     b: RhsPanels<'_>,
@@ -170,11 +170,12 @@ impl Gemm<'_> {
                 macro_rules! dispatch {
                     ($($width:literal: $($height:literal)*;)*) => {
                         match (width, height) {
-                            // SAFETY: `batch_reduce_gemm` checked every index of these rows and panels.
+                            // SAFETY: `batch_reduce_gemm` checked every index of these rows and
+                            // panels.
                             $($(($width, $height) => unsafe {
                                 self.microkernel::<S, V, $width, $height>(simd, panel, row)
                             },)*)*
-                            _ => unreachable!("no microkernel has {width} panels and {height} rows"),
+                            _ => unreachable!("no microkernel is {width} panels by {height} rows"),
                         }
                     };
                 }

@@ -51,8 +51,8 @@ fn tanh_and_sigmoid(a: f32, b: f32) -> (f32, f32) {
     ((a - 1.0) * (1.0 + b) * inverse, (a + 1.0) * inverse)
 }
 
-/// Computes `cos(x)` for `0 <= x < 4096` to about 1e-7 absolute beyond the rounding of `x`, from the
-/// sign at the nearest multiple of pi and the Taylor series of the rest, in [-½ pi, ½ pi].
+/// Computes `cos(x)` for `0 <= x < 4096` to about 1e-7 absolute beyond the rounding of `x`, from
+/// the sign at the nearest multiple of pi and the Taylor series of the rest, in [-½ pi, ½ pi].
 #[inline(always)]
 fn cos(x: f32) -> f32 {
     // pi is in three parts, so that the reduction is exact.

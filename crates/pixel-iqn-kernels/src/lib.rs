@@ -1,23 +1,23 @@
 //! The arithmetic of pixel-iqn on CPU slices, vectorised and on all threads.
 //!
-//! The crate has causal convolutions forward and backward, gates, and the cosines and projections of
-//! the quantile embedding, for training and sampling, as well as the ordinary convolutions of the
-//! networks that scores of images are computed with.
+//! The crate has causal convolutions forward and backward, gates, and the cosines and projections
+//! of the quantile embedding, for training and sampling, as well as the ordinary convolutions of
+//! the networks that scores of images are computed with.
 //!
-//! All products are one batch-reduce GEMM, which adds up a batch of matrix products: over its taps, a
-//! convolution needs no copy of gathered inputs, and over the rows of the image, neither does the
+//! All products are one batch-reduce GEMM, which adds up a batch of matrix products: over its taps,
+//! a convolution needs no copy of gathered inputs, and over the rows of the image, neither does the
 //! gradient of its weights. [`Panels`] are weights that are packed for it.
 //!
 //! Nothing here knows of tensors. The training operations in `pixel-iqn-core` and the sampler in
 //! `pixel-iqn-cpu` are built from it.
 //!
-//! Results do not depend on the number of threads: each number has one thread that adds it up in one
-//! order.
+//! Results do not depend on the number of threads: each number has one thread that adds it up in
+//! one order.
 //!
 //! # `unsafe`
 //!
-//! The microkernel of the batch-reduce GEMM reads its operands through pointers, after their lengths
-//! are checked. There is no other `unsafe` code.
+//! The microkernel of the batch-reduce GEMM reads its operands through pointers, after their
+//! lengths are checked. There is no other `unsafe` code.
 
 mod batch_reduce;
 mod conv;

@@ -93,7 +93,8 @@ impl Panels {
         batch_reduce_gemm(x, self.rhs(&self.offsets), self.inputs, init, y);
     }
 
-    /// Adds `x * weight` to `rows` rows of `y`, which start `y_stride` apart, for weights of one tap.
+    /// Adds `x * weight` to `rows` rows of `y`, which start `y_stride` apart, for weights of one
+    /// tap.
     ///
     /// # Panics
     ///
@@ -112,8 +113,8 @@ impl Panels {
     }
 }
 
-/// Pads rows with zeros to whole panels, as the right operands of a product need it; returns nothing
-/// where they are.
+/// Pads rows with zeros to whole panels, as the right operands of a product need it; returns
+/// nothing where they are.
 pub(crate) fn pad_columns(x: &[f32], columns: usize) -> Option<Vec<f32>> {
     /// The number of rows that one thread copies at a time.
     const CHUNK: usize = 256;

@@ -21,8 +21,8 @@ pub const SAMPLES: usize = 64;
 /// The choice of an adapter, which is a GPU or a software rasteriser of a machine.
 ///
 /// Its text is empty for the default, an index such as `1`, or a kind: `discrete`, `integrated`,
-/// `virtual` or `software`. The first three kinds also take an index among the adapters of the kind,
-/// such as `discrete:1`.
+/// `virtual` or `software`. The first three kinds also take an index among the adapters of the
+/// kind, such as `discrete:1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Adapter {
@@ -107,8 +107,8 @@ fn listed(found: &[String]) -> String {
     format!("found were: {}", list.join(", "))
 }
 
-/// Finds the device of an adapter, on the graphics API that fits the machine: Vulkan, Metal, DirectX
-/// 12 or OpenGL. The device is opened when the first tensor is created on it.
+/// Finds the device of an adapter, on the graphics API that fits the machine: Vulkan, Metal,
+/// DirectX 12 or OpenGL. The device is opened when the first tensor is created on it.
 ///
 /// # Errors
 ///
@@ -117,8 +117,8 @@ pub fn wgpu(adapter: Adapter) -> Result<Device, NoAdapter> {
     find(adapter, DeviceType::Wgpu, Device::wgpu)
 }
 
-/// Finds the device of an adapter on Vulkan. The device is opened when the first tensor is created on
-/// it.
+/// Finds the device of an adapter on Vulkan. The device is opened when the first tensor is created
+/// on it.
 ///
 /// # Errors
 ///

@@ -3,9 +3,9 @@
 //!
 //! # Crate features
 //!
-//! - `tuned` (on by default): lets Burn fuse operations and measure several kernels for each product.
-//!   Compiling them takes seconds on a GPU, and minutes on a software adapter, for which the feature
-//!   should be off.
+//! - `tuned` (on by default): lets Burn fuse operations and measure several kernels for each
+//!   product. Compiling them takes seconds on a GPU, and minutes on a software adapter, for which
+//!   the feature should be off.
 //! - `vulkan`: adds devices on Vulkan alone.
 
 mod device;

@@ -22,9 +22,9 @@ pub(super) fn convolve(
         let weight = KernelMask::apply(mask, weight);
         convolution::convolve(x, weight, field, padding(field.rows), height)
     } else {
-        // The mask is multiplied in the layout of the product's matrix: with fusion, a gradient that
-        // arrives as a permuted view and meets an elementwise product is read with wrong strides
-        // (docs/devices.md).
+        // The mask is multiplied in the layout of the product's matrix: with fusion, a gradient
+        // that arrives as a permuted view and meets an elementwise product is read with wrong
+        // strides (docs/devices.md).
         let mut matrix = tap_matrix(weight);
         if let Some(mask) = mask {
             matrix = matrix * mask.matrix.clone();
@@ -100,8 +100,8 @@ fn gather_taps(x: Tensor<4>, field: ReceptiveField) -> Tensor<4> {
     cut_taps(x, field, [height, width])
 }
 
-/// Pads images with zeros. Under autodiff, Burn's `pad` builds a tensor of the padded size on the host
-/// and uploads it at every call; this function fills one on the device.
+/// Pads images with zeros. Under autodiff, Burn's `pad` builds a tensor of the padded size on the
+/// host and uploads it at every call; this function fills one on the device.
 fn pad(x: Tensor<4>, (top, bottom): (usize, usize), (left, right): (usize, usize)) -> Tensor<4> {
     let [batch, height, width, features] = x.dims();
     let padded = [batch, top + height + bottom, left + width + right, features];

@@ -1,5 +1,5 @@
-//! The lowering of a causal convolution to the backend's own, with the kernel cropped to the receptive
-//! field.
+//! The lowering of a causal convolution to the backend's own, with the kernel cropped to the
+//! receptive field.
 
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;

@@ -1,14 +1,14 @@
 //! The lowering of the models: how causal convolutions, gates and the projection of tau become
 //! operations of a backend.
 //!
-//! Feature maps are `[batch, height, width, features]` inside the models. The inputs that a position
-//! reads can then be gathered side by side, and a convolution is one product of the matrix `[batch *
-//! height * width, taps * features]` with the weights. Every backend has a fast matrix product,
-//! forward and backward, and few have a fast convolution backward.
+//! Feature maps are `[batch, height, width, features]` inside the models. The inputs that a
+//! position reads can then be gathered side by side, and a convolution is one product of the matrix
+//! `[batch * height * width, taps * features]` with the weights. Every backend has a fast matrix
+//! product, forward and backward, and few have a fast convolution backward.
 //!
 //! `composed` has ordinary operations of Burn, for every backend, and `flex` has operations with
-//! hand-written gradients, for Burn's Flex backend. This module is the only place for the operations
-//! of a single backend.
+//! hand-written gradients, for Burn's Flex backend. This module is the only place for the
+//! operations of a single backend.
 
 mod composed;
 mod convolution;
@@ -25,8 +25,8 @@ use burn::tensor::Tensor;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Lowering {
-    /// The lowering that was measured to be the fastest on the backend: kernels of our own on Burn's
-    /// Flex backend, [`Product`](Self::Product) on all others.
+    /// The lowering that was measured to be the fastest on the backend: kernels of our own on
+    /// Burn's Flex backend, [`Product`](Self::Product) on all others.
     #[default]
     Fastest,
     /// A matrix product with the inputs of every position gathered side by side.
@@ -72,10 +72,11 @@ impl ReceptiveField {
 /// The mask of the used weights of a convolution, in both layouts that lowerings need.
 #[derive(Module, Debug)]
 pub(crate) struct KernelMask {
-    /// The mask as a kernel, `[features_out, features_in, rows, columns]`: 1 where the weight is used,
-    /// else 0.
+    /// The mask as a kernel, `[features_out, features_in, rows, columns]`: 1 where the weight is
+    /// used, else 0.
     kernel: Tensor<4>,
-    /// The mask in the layout of the product's matrix, `[rows * columns * features_in, features_out]`.
+    /// The mask in the layout of the product's matrix,
+    /// `[rows * columns * features_in, features_out]`.
     matrix: Tensor<2>,
 }
 
@@ -138,8 +139,8 @@ pub(crate) fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     composed::gate(x)
 }
 
-/// Adds to `base` the projection of the quantile embedding: for each channel group, the embedding of
-/// its tau times its weights.
+/// Adds to `base` the projection of the quantile embedding: for each channel group, the embedding
+/// of its tau times its weights.
 ///
 /// # Shapes
 ///
@@ -169,8 +170,8 @@ pub(crate) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
     composed::cosines(tau, n)
 }
 
-/// Computes the last row of a [`convolve`] from the rows that it reads, where the receptive field ends
-/// at the position's own row.
+/// Computes the last row of a [`convolve`] from the rows that it reads, where the receptive field
+/// ends at the position's own row.
 ///
 /// # Shapes
 ///
@@ -231,8 +232,8 @@ pub(crate) fn gates_by_group(x: Tensor<4>, groups: usize) -> Tensor<4> {
         .reshape([batch, width, groups, gates / groups])
 }
 
-/// Converts from `[batch, channels, height, width]`, the layout of images, to `[batch, height, width,
-/// channels]`, the layout inside the models.
+/// Converts from `[batch, channels, height, width]`, the layout of images, to
+/// `[batch, height, width, channels]`, the layout inside the models.
 pub(crate) fn to_channels_last(x: Tensor<4>) -> Tensor<4> {
     x.permute([0, 2, 3, 1])
 }

@@ -83,8 +83,8 @@ impl<'data> Case<'data> {
         })
     }
 
-    /// Samples with the naive and the incremental sampler, and returns the larger fraction of values
-    /// with another intensity level.
+    /// Samples with the naive and the incremental sampler, and returns the larger fraction of
+    /// values with another intensity level.
     fn unequal(&self, model: PixelIqn) -> Result<f64, ParityError> {
         let labels = self.labels.as_ref();
         let labels = labels.map(|labels| labels.iter().map(|&l| Some(l as usize)).collect());

@@ -1,9 +1,10 @@
 //! Verifies a model against test vectors of another implementation.
 //!
-//! A case is a config and a safetensors file. The file has the weights under `weight/<name>`, the
-//! inputs `x`, `tau`, `labels` and `levels`, and the results of the other implementation: `output`,
-//! `loss`, the gradients of the loss under `grad/<name>` and, for an output that predicts quantiles,
-//! `sample`, the image sampled at `tau`. The reference implementation writes such files.
+//! A case is a config and a safetensors file. The file has the weights under
+//! `weight/<name>`, the inputs `x`, `tau`, `labels` and
+//! `levels`, and the results of the other implementation: `output`,
+//! `loss`, the gradients of the loss under `grad/<name>` and, for an output that predicts
+//! quantiles, `sample`, the image sampled at `tau`. The reference implementation writes such files.
 
 mod case;
 mod vectors;
@@ -22,8 +23,8 @@ pub const MAX_REL_GRAD: f64 = 1e-3;
 /// The largest fraction of the values of sampled images that may have another intensity level.
 ///
 /// Where a prediction is near the border between two levels, backends that round differently choose
-/// different levels, and later values depend on the choice. Equal images cannot be required of them.
-/// The limit is our choice.
+/// different levels, and later values depend on the choice. Equal images cannot be required of
+/// them. The limit is our choice.
 pub const MAX_UNEQUAL: f64 = 0.01;
 
 /// The largest differences from the vectors of a case.
@@ -34,8 +35,8 @@ pub struct Differences {
     pub output: f64,
     /// The absolute difference of the loss.
     pub loss: f64,
-    /// The largest relative difference of a gradient: for each weight tensor, the largest difference
-    /// over the largest absolute value of its gradient.
+    /// The largest relative difference of a gradient: for each weight tensor, the largest
+    /// difference over the largest absolute value of its gradient.
     pub grad: f64,
     /// The fraction of values with another intensity level in the images of the naive or the
     /// incremental sampler, whichever is larger; `None` for a case without images.
@@ -68,7 +69,8 @@ pub enum ParityError {
     /// The inputs cannot be sampled at.
     #[error(transparent)]
     Sample(#[from] SampleError),
-    /// A tensor is missing, or has another shape or type than the config needs; the message names it.
+    /// A tensor is missing, or has another shape or type than the config needs; the message names
+    /// it.
     #[error("{0}")]
     Tensor(String),
 }

@@ -73,7 +73,8 @@ impl<'data> Vectors<'data> {
         )))
     }
 
-    /// Writes the tensors whose name starts with `prefix` as a file of their own, without the prefix.
+    /// Writes the tensors whose name starts with `prefix` as a file of their own, without the
+    /// prefix.
     pub(super) fn under(&self, prefix: &str) -> Result<Vec<u8>, ParityError> {
         let tensors: BTreeMap<Cow<'_, str>, TensorView<'_>> = self
             .0

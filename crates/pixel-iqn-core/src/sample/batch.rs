@@ -13,13 +13,13 @@ pub struct SampleBatch {
     pub dims: [usize; 4],
     /// The quantile level of each value, in (0, 1).
     pub tau: Vec<f32>,
-    /// The labels of the images, for a class-conditional model: each a class, or `None` for an image
-    /// without a class.
+    /// The labels of the images, for a class-conditional model: each a class, or `None` for an
+    /// image without a class.
     pub labels: Option<Vec<Option<usize>>>,
     /// The given values, for inpainting.
     pub known: Option<KnownValues>,
-    /// The number of intensity levels to round each value to before later values read it; without it,
-    /// values are not rounded.
+    /// The number of intensity levels to round each value to before later values read it; without
+    /// it, values are not rounded.
     pub levels: Option<usize>,
 }
 
@@ -110,8 +110,8 @@ impl SampleBatch {
         }
     }
 
-    /// Turns the prediction `value` of a model at `index` into the final value there: the given value,
-    /// else the prediction clamped to [0, 1] and rounded to an intensity level.
+    /// Turns the prediction `value` of a model at `index` into the final value there: the given
+    /// value, else the prediction clamped to [0, 1] and rounded to an intensity level.
     ///
     /// # Panics
     ///
@@ -123,7 +123,8 @@ impl SampleBatch {
         }
     }
 
-    /// Creates the tensor of the labels, `[batch]`, in which the number of classes stands for no class.
+    /// Creates the tensor of the labels, `[batch]`, in which the number of classes stands for no
+    /// class.
     pub(crate) fn label_tensor(&self, classes: usize, device: &Device) -> Option<Tensor<1, Int>> {
         let labels = self.labels.as_ref()?;
         let labels: Vec<i64> = labels
@@ -134,8 +135,8 @@ impl SampleBatch {
     }
 }
 
-/// Rounds `value`, in [0, 1], to the nearest of `levels` evenly spaced intensity levels, ties to even;
-/// without levels, returns it unchanged.
+/// Rounds `value`, in [0, 1], to the nearest of `levels` evenly spaced intensity levels, ties to
+/// even; without levels, returns it unchanged.
 fn round_to_level(value: f32, levels: Option<usize>) -> f32 {
     match levels {
         Some(levels) => {

@@ -18,11 +18,11 @@ pub trait Sampler: Send + Sync {
     /// The architecture of the model.
     fn config(&self) -> &ModelConfig;
 
-    /// Samples the images of a batch value by value: each is the model's inverse distribution function
-    /// at its tau, given the values before it.
+    /// Samples the images of a batch value by value: each is the model's inverse distribution
+    /// function at its tau, given the values before it.
     ///
-    /// Returns `[batch, channels, height, width]` in [0, 1]. A unit of the progress is one row of one
-    /// image.
+    /// Returns `[batch, channels, height, width]` in [0, 1]. A unit of the progress is one row of
+    /// one image.
     ///
     /// # Errors
     ///

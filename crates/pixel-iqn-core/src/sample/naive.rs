@@ -5,8 +5,8 @@ use crate::model::PixelModel;
 use crate::progress::{Progress, RowProgress};
 use crate::sample::{SampleBatch, SampleError, Sampler};
 
-/// A sampler that runs a whole forward pass for each value. It is slow and simple, and the reference
-/// that every faster sampler is verified against.
+/// A sampler that runs a whole forward pass for each value. It is slow and simple, and the
+/// reference that every faster sampler is verified against.
 #[derive(Debug)]
 pub struct NaiveSampler<M> {
     model: M,

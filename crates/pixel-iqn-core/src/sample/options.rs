@@ -36,8 +36,8 @@ pub enum Labels {
 
 /// The options of sampling: how many images of which size, at which quantile levels and labels.
 ///
-/// Image `i` of a seed depends on the seed and `i` alone, and not on the batch that it is sampled in:
-/// a seed has one long sequence of images, of which `first` and `count` select a part.
+/// Image `i` of a seed depends on the seed and `i` alone, and not on the batch that it is sampled
+/// in: a seed has one long sequence of images, of which `first` and `count` select a part.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SampleOptions {
@@ -112,8 +112,8 @@ impl SampleOptions {
     ///
     /// # Panics
     ///
-    /// Panics if the range is not within the images, or if tau, given values or labels are too short
-    /// for it.
+    /// Panics if the range is not within the images, or if tau, given values or labels are too
+    /// short for it.
     pub fn part(&self, range: Range<usize>) -> Self {
         assert!(
             range.end <= self.count,

@@ -4,11 +4,12 @@ use super::plan::Layer;
 
 /// The cached features of a layer.
 pub(super) struct LayerState {
-    /// The input rows that the vertical stack still reads, `[rows, (radius + width + radius) * images,
-    /// input]`, with row `r` at `r` modulo their number, and zeros outside of the image.
+    /// The input rows that the vertical stack still reads,
+    /// `[rows, (radius + width + radius) * images, input]`, with row `r` at `r` modulo their
+    /// number, and zeros outside of the image.
     pub vertical: Vec<f32>,
-    /// The current row of the input of the horizontal stack, `[(radius + width) * images, input]`, with
-    /// zeros outside of the image.
+    /// The current row of the input of the horizontal stack, `[(radius + width) * images, input]`,
+    /// with zeros outside of the image.
     pub horizontal: Vec<f32>,
     /// The inputs of the gates of the current row, `[width * images, 2 F]`.
     pub gates: Vec<f32>,
@@ -36,7 +37,8 @@ impl LayerState {
 }
 
 impl Layer {
-    /// The length of a row of the vertical stack's inputs, including the zeros outside of the image.
+    /// The length of a row of the vertical stack's inputs, including the zeros outside of the
+    /// image.
     fn row_len(&self, width: usize, images: usize) -> usize {
         (width + 2 * self.radius) * images * self.input
     }
@@ -46,8 +48,8 @@ impl Layer {
         row % (self.radius + 1) * self.row_len(width, images) + self.radius * images * self.input
     }
 
-    /// The indices of the taps of a row's first pixel in the vertical stack's inputs. Rows above the
-    /// image are not yet written, and so are zeros.
+    /// The indices of the taps of a row's first pixel in the vertical stack's inputs. Rows above
+    /// the image are not yet written, and so are zeros.
     pub(super) fn vertical_taps(&self, row: usize, width: usize, images: usize) -> Vec<usize> {
         let rows = self.radius + 1;
         // Modulo the number of rows, the row `up` above is the row `rows - up` below.

@@ -16,9 +16,9 @@ use run::Run;
 /// A sampler on the CPU that computes every feature once: a batch costs about the arithmetic of one
 /// forward pass.
 ///
-/// Creating it compiles the model into packed weights. Images are distributed over the threads. Each
-/// layer keeps the rows that the vertical stack still reads, and the current row of the horizontal
-/// stack.
+/// Creating it compiles the model into packed weights. Images are distributed over the threads.
+/// Each layer keeps the rows that the vertical stack still reads, and the current row of the
+/// horizontal stack.
 ///
 /// Values equal those of the forward pass up to the rounding of floats, and do not depend on the
 /// other images of a batch or on the number of threads.
@@ -93,8 +93,8 @@ impl CpuSampler {
         batch * numbers * size_of::<f32>()
     }
 
-    /// Samples the images of a batch, and returns the model's predictions and the images, both `[batch,
-    /// channels, height, width]`.
+    /// Samples the images of a batch, and returns the model's predictions and the images, both
+    /// `[batch, channels, height, width]`.
     ///
     /// The predictions are the values before clamping, rounding and given values. With all values
     /// given, they are the output of the model's forward pass.

@@ -1,7 +1,7 @@
 //! The weights of a model, packed in the order of their use.
 //!
-//! The inputs of the gates are ordered by channel group, with the two gate halves of a group side by
-//! side, so that a group is one contiguous range of columns.
+//! The inputs of the gates are ordered by channel group, with the two gate halves of a group side
+//! by side, so that a group is one contiguous range of columns.
 
 use burn::tensor::Tensor;
 use pixel_iqn_core::{
@@ -33,8 +33,8 @@ pub(super) struct Layer {
     pub input: usize,
     /// Half the kernel size, rounded down.
     pub radius: usize,
-    /// The weights of the vertical convolution, `[taps * input, 2 F]`, with taps of `radius + 1` rows
-    /// and `2 * radius + 1` columns.
+    /// The weights of the vertical convolution, `[taps * input, 2 F]`, with taps of `radius + 1`
+    /// rows and `2 * radius + 1` columns.
     pub vertical: Panels,
     pub vertical_bias: Vec<f32>,
     pub vertical_to_horizontal: Panels,
@@ -51,7 +51,8 @@ pub(super) struct Layer {
     pub tau: Vec<Panels>,
     /// The class biases of the vertical stack, `[classes, 2 F]`; empty for an unconditional model.
     pub label_vertical: Vec<f32>,
-    /// The class biases of the horizontal stack, `[classes, 2 F]`; empty for an unconditional model.
+    /// The class biases of the horizontal stack, `[classes, 2 F]`; empty for an unconditional
+    /// model.
     pub label_horizontal: Vec<f32>,
 }
 
@@ -87,8 +88,8 @@ pub(super) enum OutputWeights {
     Gates(Vec<GroupLinear>),
     /// A quantile, from the features of the channel's own group after the blocks.
     Head(Vec<GroupLinear>),
-    /// The logits of all intensity levels, from the hidden features of the groups up to the channel's
-    /// own.
+    /// The logits of all intensity levels, from the hidden features of the groups up to the
+    /// channel's own.
     Categorical(Vec<GroupLinear>),
 }
 
@@ -216,8 +217,8 @@ impl Layer {
     }
 }
 
-/// Lists for each column of a gate's inputs, in the order of `(group, half, feature)`, its index in the
-/// model's order, `(half, group, feature)`.
+/// Lists for each column of a gate's inputs, in the order of `(group, half, feature)`, its index in
+/// the model's order, `(half, group, feature)`.
 fn gate_order(features: usize, groups: usize) -> Vec<usize> {
     let group = features / groups;
     (0..groups)

@@ -1,7 +1,7 @@
 //! The run of a plan over some images of a batch.
 //!
-//! Rows of features are ordered by column, then by image, so that all images of a pixel are contiguous
-//! rows.
+//! Rows of features are ordered by column, then by image, so that all images of a pixel are
+//! contiguous rows.
 
 use pixel_iqn_core::{RowProgress, SampleBatch, SampleError};
 use pixel_iqn_kernels::{Init, OutputMatrix, Rows, cosines, gate};
@@ -324,8 +324,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs the vertical stack over a finished row, and adds its output to the inputs of the next row's
-    /// gates.
+    /// Runs the vertical stack over a finished row, and adds its output to the inputs of the next
+    /// row's gates.
     fn vertical(&mut self, row: usize) {
         let (images, features) = (self.images, self.plan.config.features);
         let width = self.batch.dims[3];

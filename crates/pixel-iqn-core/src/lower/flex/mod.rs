@@ -1,8 +1,8 @@
 //! The lowering to the kernels of `pixel-iqn-kernels`, with hand-written gradients, on Burn's Flex
 //! backend.
 //!
-//! The operations dispatch on the kind of a tensor, through Burn's feature `extension`, and not with
-//! its macro `backend_extension`. The macro routes among the backends that one crate lists and
+//! The operations dispatch on the kind of a tensor, through Burn's feature `extension`, and not
+//! with its macro `backend_extension`. The macro routes among the backends that one crate lists and
 //! implements, and panics for a tensor of any other; here every other backend, including those of
 //! other crates, takes the composed operations.
 

@@ -21,17 +21,17 @@ use weights::{BlockWeights, ByGroup, LayerWeights};
 /// A sampler that computes every feature once, on the device of the model: a batch costs the
 /// arithmetic of one forward pass.
 ///
-/// The vertical stack runs one row at a time, as one product over the row. The horizontal stack runs
-/// one pixel and channel group at a time, and computes only the outputs of that group. Features that
-/// depend on tau, labels or earlier rows alone are computed one row at a time.
+/// The vertical stack runs one row at a time, as one product over the row. The horizontal stack
+/// runs one pixel and channel group at a time, and computes only the outputs of that group.
+/// Features that depend on tau, labels or earlier rows alone are computed one row at a time.
 ///
 /// # Memory
 ///
-/// For a batch of `B` images of width `W`, `F` features, and layers with kernel `K` and `I` inputs
-/// (the image channels in the first, `F` in the others), the caches hold
+/// For a batch of `B` images of width `W`, `F` features, and layers with kernel `K` and
+/// `I` inputs (the image channels in the first, `F` in the others), the caches hold
 /// `B * (sum over layers of ((K / 2 + 1) W I + K / 2 I + 2 W F) + blocks * 2 W F)` numbers, where
-/// `blocks` is the number of blocks of [`Output::Head`](crate::Output::Head). The height of the images
-/// does not matter. [`cache_bytes`](Self::cache_bytes) computes it.
+/// `blocks` is the number of blocks of [`Output::Head`](crate::Output::Head). The height of the
+/// images does not matter. [`cache_bytes`](Self::cache_bytes) computes it.
 #[derive(Debug)]
 pub struct IncrementalSampler {
     trunk: Trunk,
@@ -51,15 +51,15 @@ enum OutputWeights {
         embedding: TauEmbedding,
         out: ByGroup,
     },
-    /// The weights of [`Output::Head`](crate::Output::Head), where a channel reads the hidden features
-    /// of its own group.
+    /// The weights of [`Output::Head`](crate::Output::Head), where a channel reads the hidden
+    /// features of its own group.
     Head {
         embedding: TauEmbedding,
         blocks: Vec<BlockWeights>,
         out: ByGroup,
     },
-    /// The weights of [`Output::Categorical`](crate::Output::Categorical), where a channel reads the
-    /// hidden features of the groups up to its own.
+    /// The weights of [`Output::Categorical`](crate::Output::Categorical), where a channel reads
+    /// the hidden features of the groups up to its own.
     Categorical { out: ByGroup },
 }
 
@@ -131,8 +131,8 @@ impl IncrementalSampler {
         batch * (layers.sum::<usize>() + blocks * gates) * size_of::<f32>()
     }
 
-    /// Samples the images of a batch, and returns the model's predictions and the images, both `[batch,
-    /// channels, height, width]`.
+    /// Samples the images of a batch, and returns the model's predictions and the images, both
+    /// `[batch, channels, height, width]`.
     ///
     /// The predictions are the values before clamping, rounding and given values. With all values
     /// given, they are the output of the model's forward pass.

@@ -27,11 +27,11 @@ pub(super) struct Run<'a> {
 
 /// The cached features of a layer.
 struct LayerCache {
-    /// The input rows that the vertical stack still reads, `[batch, 1, width, input]` each, the oldest
-    /// first. Rows above the image are zeros.
+    /// The input rows that the vertical stack still reads, `[batch, 1, width, input]` each, the
+    /// oldest first. Rows above the image are zeros.
     rows: VecDeque<Tensor<4>>,
-    /// The inputs that the gates of this row get from everything but the row itself, `[batch, width, C,
-    /// 2 F / C]`.
+    /// The inputs that the gates of this row get from everything but the row itself,
+    /// `[batch, width, C, 2 F / C]`.
     gates: Tensor<4>,
     /// The inputs of the horizontal stack left of this pixel, `[batch, input]` each, the farthest
     /// first. Pixels outside of the image are zeros.
@@ -41,7 +41,8 @@ struct LayerCache {
 /// The features of one pixel, for each channel group that is sampled so far: `[batch, features]`.
 struct Pixel {
     column: usize,
-    /// The inputs of the gates of each layer without those of the pixel itself, `[batch, C, 2 F / C]`.
+    /// The inputs of the gates of each layer without those of the pixel itself,
+    /// `[batch, C, 2 F / C]`.
     gates: Vec<Tensor<3>>,
     /// The inputs of each layer.
     inputs: Vec<Vec<Tensor<2>>>,

@@ -1,5 +1,5 @@
-//! The weights of the horizontal stack and of the layers after the trunk, split by channel group, so
-//! that the outputs of a group can be computed alone, from the inputs that they may read.
+//! The weights of the horizontal stack and of the layers after the trunk, split by channel group,
+//! so that the outputs of a group can be computed alone, from the inputs that they may read.
 
 use burn::tensor::Tensor;
 
@@ -10,8 +10,8 @@ use crate::pointwise::{GroupedPointwise, MaskedPointwise};
 use crate::tau::TauProjection;
 use crate::tau_head::TauHeadBlock;
 
-/// A 1x1 convolution split by channel group: for each group, the weights from the inputs that it may
-/// read to its outputs.
+/// A 1x1 convolution split by channel group: for each group, the weights from the inputs that it
+/// may read to its outputs.
 #[derive(Debug)]
 pub(super) struct ByGroup {
     /// The weights of each group, `[inputs, outputs]`.
@@ -36,8 +36,8 @@ impl ByGroup {
         }
     }
 
-    /// Splits grouped convolutions, in which a group reads its own inputs, and joins the outputs of all
-    /// of them.
+    /// Splits grouped convolutions, in which a group reads its own inputs, and joins the outputs of
+    /// all of them.
     pub(super) fn grouped(layers: &[&GroupedPointwise]) -> Self {
         let (weights, biases): (Vec<_>, Vec<_>) =
             layers.iter().map(|layer| layer.matrices()).unzip();
@@ -68,11 +68,11 @@ impl ByGroup {
 /// The weights of the horizontal stack of a layer.
 #[derive(Debug)]
 pub(super) struct LayerWeights {
-    /// The weights of the taps left of the pixel, the farthest first, `[K / 2 * input, 2 F]`, with the
-    /// outputs in the order of [`gates_by_group`]; `None` for a kernel of one pixel.
+    /// The weights of the taps left of the pixel, the farthest first, `[K / 2 * input, 2 F]`, with
+    /// the outputs in the order of [`gates_by_group`]; `None` for a kernel of one pixel.
     pub left: Option<Tensor<2>>,
-    /// The weights of the pixel itself, `[inputs, 2 F / C]` for each group, from the groups that it may
-    /// read; `None` for the first group under mask A, which reads nothing.
+    /// The weights of the pixel itself, `[inputs, 2 F / C]` for each group, from the groups that it
+    /// may read; `None` for the first group under mask A, which reads nothing.
     pub centre: Vec<Option<Tensor<2>>>,
     /// The biases of the convolution, `[1, 1, C, 2 F / C]`.
     pub bias: Tensor<4>,
