@@ -1,5 +1,7 @@
 //! Conversions of a set to fewer pixels or channels.
 
+use image::{DynamicImage, Rgb, RgbImage};
+
 use crate::{
     dataset::ImageDataset,
     error::{DataError, Result},
@@ -48,7 +50,7 @@ impl ImageDataset {
     }
 
     /// Converts colour images to grey ones, by the luma of each pixel with the weights of Rec. 709,
-    /// rounded down; grey images stay as they are.
+    /// rounded; grey images stay as they are.
     ///
     /// Images that were not scaled come out as if their files had been read in grey.
     ///
@@ -66,15 +68,17 @@ impl ImageDataset {
             )));
         }
         let plane = height * width;
-        let luma = |image: &[u8], pixel: usize| {
-            let [red, green, blue] =
-                [0, 1, 2].map(|channel| u32::from(image[channel * plane + pixel]));
-            ((2126 * red + 7152 * green + 722 * blue) / 10_000) as u8
-        };
-        let images = self.images.chunks_exact(3 * plane);
-        let images = images.flat_map(|image| (0..plane).map(move |pixel| luma(image, pixel)));
+        let mut images = Vec::with_capacity(self.len() * plane);
+        for image in self.images.chunks_exact(3 * plane) {
+            // The conversion of the image crate, so that files read in grey agree.
+            let colour = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+                let pixel = y as usize * width + x as usize;
+                Rgb([0, 1, 2].map(|channel| image[channel * plane + pixel]))
+            });
+            images.extend(DynamicImage::from(colour).to_luma8().into_raw());
+        }
         Ok(Self {
-            images: images.collect(),
+            images,
             shape: [1, height, width],
             ..self
         })
@@ -112,7 +116,7 @@ mod tests {
             .unwrap();
         let grey = set.into_grey().unwrap();
         assert_eq!(grey.shape(), [1, 1, 2]);
-        assert_eq!(grey.images(), [54, 255, 18, 18]);
+        assert_eq!(grey.images(), [54, 255, 19, 19]);
         assert_eq!(grey.labels(), Some(&[1, 0][..]));
         assert!(six().into_grey().is_err());
     }

@@ -93,7 +93,7 @@ pub fn coverage<const D: usize>(
 ///
 /// let one = |value| Tensor::<1>::from_floats([value], &Device::flex());
 /// let score = pixel_iqn_loss::interval_score(one(0.2), one(0.6), one(0.7), 0.2);
-/// assert!((score.into_scalar::<f32>() - 1.4).abs() < 1e-6);
+/// assert!((score.into_scalar::<f32>() - 1.4).abs() < 1e-5);
 /// ```
 pub fn interval_score<const D: usize>(
     lower: Tensor<D>,
@@ -142,8 +142,8 @@ mod tests {
 
             let score = interval_score::<1>(tensor([lower]), tensor([upper]), tensor([y]), alpha);
 
-            assert_close(&values(score), &[expected], 1e-13);
-            prop_assert!((expected - 2.0 / alpha * losses).abs() < 1e-11);
+            assert_close(&values(score), &[expected], 1e-11);
+            prop_assert!((expected - 2.0 / alpha * losses).abs() < 1e-10);
         }
 
         #[test]
