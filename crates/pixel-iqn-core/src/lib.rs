@@ -40,6 +40,7 @@
 
 mod any_model;
 mod config;
+mod config_error;
 mod conv;
 mod flops;
 mod gated_layer;
@@ -62,7 +63,8 @@ mod trunk;
 pub mod weights;
 
 pub use any_model::AnyModel;
-pub use config::{ConfigError, ModelConfig};
+pub use config::ModelConfig;
+pub use config_error::ConfigError;
 pub use conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
 pub use gated_layer::{Conditions, GatedLayer};
 pub use gated_pixel_cnn::{CategoricalOutput, GatedPixelCnn};

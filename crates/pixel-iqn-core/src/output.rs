@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 
 /// The output of a model: what it predicts for each value of an image, and through which layers.
 ///

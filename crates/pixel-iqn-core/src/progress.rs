@@ -1,8 +1,6 @@
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::sample::SampleBatch;
-
 /// Observes a long computation, and may cancel it.
 ///
 /// Sampling, scoring and the extraction of features all take a progress. A closure of two numbers
@@ -92,11 +90,12 @@ pub struct RowProgress<'a> {
 }
 
 impl<'a> RowProgress<'a> {
-    /// Creates the counter of a batch. A unit of the progress is one row of one image.
-    pub fn new(batch: &SampleBatch, progress: &'a dyn Progress) -> Self {
+    /// Creates the counter of a batch of images `[batch, channels, height, width]`. A unit of the
+    /// progress is one row of one image.
+    pub fn new(dims: [usize; 4], progress: &'a dyn Progress) -> Self {
         Self {
             progress,
-            dims: batch.dims,
+            dims,
             done: AtomicUsize::new(0),
         }
     }

@@ -40,7 +40,7 @@ impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
         };
         let tau = tensor(&batch.tau);
         let labels = batch.label_tensor(self.config().classes, &self.device);
-        let rows = RowProgress::new(batch, progress);
+        let rows = RowProgress::new(batch.dims, progress);
         let mut x = vec![0.0f32; batch.tau.len()];
         // Nothing reads a given value before its turn, so that all values can start as zeros.
         for row in 0..height {

@@ -109,7 +109,7 @@ impl CpuSampler {
         progress: &dyn Progress,
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.plan.config)?;
-        let rows = RowProgress::new(batch, progress);
+        let rows = RowProgress::new(batch.dims, progress);
         let [images, channels, height, width] = batch.dims;
         let values = channels * height * width;
         let chunk = images.div_ceil(rayon::current_num_threads());

@@ -147,7 +147,7 @@ impl IncrementalSampler {
         progress: &dyn Progress,
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.config)?;
-        Run::new(self, batch).sample(&RowProgress::new(batch, progress))
+        Run::new(self, batch).sample(&RowProgress::new(batch.dims, progress))
     }
 }
 
