@@ -2,11 +2,11 @@
 # Measures pixel-iqn on an NVIDIA GPU that has no Rust: docs/devices.md says how to bring it there.
 #
 # Usage: gpu.sh BIN DATA REPO OUT [STEP...]
-#   BIN   folder with the programs xtask, train_cifar, sample and evaluate, built with CUDA
+#   BIN   folder with the programs xtask and pixel-iqn, built with CUDA
 #   DATA  folder of CIFAR-10 (binary version)
 #   REPO  the repository, for the reference model and its vectors
 #   OUT   folder for what comes out: a log for each step, and the run
-#   STEP  in this order by default: device parity train-bench sample-bench profile train judge
+#   STEP  in this order by default: device parity train-bench sample-bench profile train evaluate
 #
 # Environment: PYTHON (python3) with PyTorch; DEVICE (cuda); MINUTES (8) of training; WEIGHTS,
 # those of Inception v3 if they are there; PEAK_BATCHES, the batches that
@@ -86,20 +86,20 @@ train() {
         fi
         # An interrupt writes a checkpoint.
         # 124: the time is over.
-        timeout --signal INT "$((minutes * 30))" "$bin/train_cifar" --device "$device_name" --plain "${flags[@]}" || [ $? -eq 124 ] || failed=1
+        timeout --signal INT "$((minutes * 30))" "$bin/pixel-iqn" train --device "$device_name" --plain "${flags[@]}" || [ $? -eq 124 ] || failed=1
     done
     return "${failed:-0}"
 }
 
 # Scores and samples of the runs that `train` finished or broke off.
-judge() {
+evaluate() {
     for run in plain classes; do
-        time "$bin/sample" --device "$device_name" --run "$out/$run" --count 10000 --batch 1024 \
+        time "$bin/pixel-iqn" sample --device "$device_name" --run "$out/$run" --count 10000 --batch 1024 \
             --out "$out/$run.npz"
-        "$bin/sample" --device "$device_name" --run "$out/$run" --count 100 --out "$out/$run.png"
-        "$bin/evaluate" --device "$device_name" --run "$out/$run" --data "$data" --images 1000 \
+        "$bin/pixel-iqn" sample --device "$device_name" --run "$out/$run" --count 100 --out "$out/$run.png"
+        "$bin/pixel-iqn" evaluate --device "$device_name" --run "$out/$run" --data "$data" --images 1000 \
             --out "$out/$run.json" || failed=1
-        "$bin/evaluate" --device "$device_name" --generated "$out/$run.npz" \
+        "$bin/pixel-iqn" evaluate --device "$device_name" --generated "$out/$run.npz" \
             --real "cifar10:$data:held-out" ${WEIGHTS:+--weights "$WEIGHTS"} \
             --out "$out/$run-samples.json" || failed=1
     done
@@ -107,13 +107,13 @@ judge() {
 }
 
 if [ $# -eq 0 ]; then
-    set -- device parity train-bench sample-bench profile train judge
+    set -- device parity train-bench sample-bench profile train evaluate
 fi
 for step in "$@"; do
     case $step in
-    device | parity | train-bench | sample-bench | profile | train | judge) ;;
+    device | parity | train-bench | sample-bench | profile | train | evaluate) ;;
     *)
-        echo "there is no step $step: device parity train-bench sample-bench profile train judge" >&2
+        echo "there is no step $step: device parity train-bench sample-bench profile train evaluate" >&2
         exit 2
         ;;
     esac
