@@ -8,7 +8,7 @@ use crate::{Classes, Error, Model, Training, TrainingImages};
 
 /// A training run: its folder, its config, and what came of it.
 ///
-/// [`train`](crate::train) makes one, [`open`](Self::open) finds one again.
+/// [`train`](crate::train()) makes one, [`open`](Self::open) finds one again.
 #[derive(Debug, Clone)]
 pub struct Run {
     pub(crate) dir: RunDir,
