@@ -97,8 +97,13 @@ impl ModelConfig {
     /// [`ConfigError::Json`] where the text is not a config, and [`ConfigError::Invalid`] where a
     /// field is out of range.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
-        let config: Self =
-            serde_json::from_str(json).map_err(|error| ConfigError::Json(error.to_string()))?;
+        let invalid = |error: serde_json::Error| ConfigError::Json(error.to_string());
+        let value: serde_json::Value = serde_json::from_str(json).map_err(invalid)?;
+        if value["output"]["kind"] == "monotone" {
+            let text = "the output `monotone`".to_owned();
+            return Err(ConfigError::NotImplemented(text));
+        }
+        let config: Self = serde_json::from_value(value).map_err(invalid)?;
         config.validate()?;
         Ok(config)
     }
@@ -136,20 +141,17 @@ impl ModelConfig {
         for (name, kernel) in [("input_kernel", self.input_kernel), ("kernel", self.kernel)] {
             check(kernel % 2 == 1, format!("{name} must be odd, not {kernel}"))?;
         }
-        check(
-            self.dilations == [1],
-            format!(
-                "dilations must be [1], not {:?}: others are not implemented yet",
-                self.dilations
-            ),
-        )?;
-        check(
-            self.orders == 1,
-            format!(
-                "orders must be 1, not {}: other orders of generation are not implemented yet",
-                self.orders
-            ),
-        )?;
+        let implemented = |ok: bool, text: String| match ok {
+            true => Ok(()),
+            false => Err(ConfigError::NotImplemented(text)),
+        };
+        let dilations = format!("dilations other than [1], such as {:?}", self.dilations);
+        implemented(self.dilations == [1], dilations)?;
+        let orders = format!(
+            "other orders of generation than one, such as {}",
+            self.orders
+        );
+        implemented(self.orders == 1, orders)?;
         match self.output.problem() {
             Some(problem) => Err(ConfigError::Invalid(problem)),
             None => Ok(()),

@@ -203,7 +203,7 @@ impl HorizontalConv {
             return weight;
         }
         let [output, input, _, taps] = weight.dims();
-        let last = Tensor::zeros([output, input, 1, 1], &weight.device());
+        let last = Tensor::zeros([output, input, 1, 1], (&weight.device(), weight.dtype()));
         match taps {
             1 => last,
             _ => Tensor::cat(vec![weight.narrow(3, 0, taps - 1), last], 3),

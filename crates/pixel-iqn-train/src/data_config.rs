@@ -17,24 +17,41 @@ pub struct DataConfig {
     pub description: String,
     /// Height and width of the images, in pixels.
     pub size: [usize; 2],
+    /// Channels of the images.
+    pub channels: usize,
     /// The MD5 of the MD5s of the training images, of their labels and of the held-out images, by
     /// which a resumed run knows them.
     pub digest: String,
     /// The name of each class, where the data set has names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_names: Option<Vec<String>>,
+    /// How many training images were drawn, and the seed; `None` for images from files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawn>,
+}
+
+/// What built-in pictures depend on besides their size.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Drawn {
+    /// The training images.
+    pub count: usize,
+    /// The seed.
+    pub seed: u64,
 }
 
 impl DataConfig {
     /// Describes images in memory that a data set of this name holds.
     pub fn new(dataset: &str, train: &ImageDataset, held_out: &ImageDataset) -> Self {
-        let [_, height, width] = train.shape();
+        let [channels, height, width] = train.shape();
         let (images, others) = (train.len(), held_out.len());
         Self {
             dataset: dataset.to_owned(),
             path: None,
             description: format!("{dataset}: {images} training and {others} held-out images"),
             size: [height, width],
+            channels,
+            drawn: None,
             digest: digest(train, held_out),
             class_names: train.class_names().map(<[String]>::to_vec),
         }
@@ -43,6 +60,11 @@ impl DataConfig {
     /// Sets the folder that the images were read from.
     pub fn with_path(self, path: Option<PathBuf>) -> Self {
         Self { path, ..self }
+    }
+
+    /// Sets how many training images a program drew, and the seed.
+    pub fn with_drawn(self, drawn: Option<Drawn>) -> Self {
+        Self { drawn, ..self }
     }
 
     /// Sets the line on the data set.

@@ -7,9 +7,10 @@ use crate::error::{SettingsError, TrainError};
 use crate::run_config::RunConfig;
 
 /// The keys that a config may leave out.
-const OPTIONAL: [(&str, &str); 3] = [
+const OPTIONAL: [(&str, &str); 4] = [
     ("data", "path"),
     ("data", "class_names"),
+    ("data", "drawn"),
     ("model", "preset"),
 ];
 

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pixel_iqn_data::{DataError, DatasetKind, ImageDataset, OpenOptions, Splits};
-use pixel_iqn_train::DataConfig;
+use pixel_iqn_train::{DataConfig, Drawn};
 
 use crate::Error;
 
@@ -39,6 +39,10 @@ impl TrainingImages {
         };
         let source = DataConfig::new(kind.name(), &splits.train, &splits.held_out)
             .with_path(path)
+            .with_drawn((kind == DatasetKind::Builtin).then_some(Drawn {
+                count: options.count,
+                seed: options.seed,
+            }))
             .with_description(splits.description);
         Ok(Self {
             train: Arc::new(splits.train),
@@ -123,7 +127,12 @@ impl TrainingImages {
             .parse()
             .map_err(|error| Error::Data(DataError::from(error)))?;
         let [height, width] = source.size;
-        let options = OpenOptions::default().with_size((height == width).then_some(height));
+        let mut options = OpenOptions::new()
+            .with_size((height == width).then_some(height))
+            .with_channels(source.channels);
+        if let Some(Drawn { count, seed }) = source.drawn {
+            options = options.with_count(count).with_seed(seed);
+        }
         let folder = folder.or(source.path.as_deref());
         let images = Self::open(kind, folder, &options)?;
         if images.source.digest != source.digest {

@@ -108,7 +108,7 @@ fn pad(x: Tensor<4>, (top, bottom): (usize, usize), (left, right): (usize, usize
     if padded == x.dims() {
         return x;
     }
-    Tensor::zeros(padded, &x.device()).slice_assign(
+    Tensor::zeros(padded, (&x.device(), x.dtype())).slice_assign(
         [0..batch, top..top + height, left..left + width, 0..features],
         x,
     )
