@@ -115,12 +115,12 @@ struct Readme;
 /// Those of the guide.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide.md")]
-struct Guide;
+struct GuideBook;
 
 /// Those of its chapter on long training.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/training.md")]
-struct Training;
+struct LongTraining;
 
 mod classes;
 mod device;
