@@ -77,6 +77,21 @@ impl ImageDataset {
         Ok(self)
     }
 
+    /// Keeps the images of a range, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if the range is empty or leaves the set.
+    pub fn slice(self, images: Range<usize>) -> Result<Self> {
+        if images.is_empty() || images.end > self.len() {
+            return Err(DataError::Inconsistent(format!(
+                "cannot take the images {images:?} of {}",
+                self.len()
+            )));
+        }
+        Ok(self.select(images))
+    }
+
     /// Keeps `count` images that a seed draws without replacement, in the order of the set.
     ///
     /// # Errors
@@ -134,5 +149,8 @@ mod tests {
             }
         }
         assert_eq!(six().take(2).unwrap().labels(), Some(&[0, 1][..]));
+        assert_eq!(six().slice(0..2).unwrap(), six().take(2).unwrap());
+        assert_eq!(six().slice(4..6).unwrap().labels(), Some(&[1, 2][..]));
+        assert!(six().slice(5..7).is_err() && six().slice(3..3).is_err());
     }
 }

@@ -44,6 +44,8 @@ pub struct RunOverrides {
     pub checkpoint_minutes: Option<f64>,
     /// [`ReportConfig::held_out_every`](crate::ReportConfig::held_out_every).
     pub held_out_every: Option<usize>,
+    /// [`ReportConfig::held_out_images`](crate::ReportConfig::held_out_images).
+    pub held_out_images: Option<usize>,
     /// [`ReportConfig::patience`](crate::ReportConfig::patience).
     pub patience: Option<usize>,
     /// [`ReportConfig::grid_minutes`](crate::ReportConfig::grid_minutes).
@@ -77,6 +79,7 @@ impl RunOverrides {
         set(&mut checkpoint.every_steps, self.checkpoint_steps);
         set(&mut checkpoint.every_minutes, self.checkpoint_minutes);
         set(&mut report.held_out_every, self.held_out_every);
+        set(&mut report.held_out_images, self.held_out_images);
         set(&mut report.patience, self.patience);
         set(&mut report.grid_minutes, self.grid_minutes);
         set(&mut report.eval_images, self.eval_images);
@@ -114,7 +117,8 @@ mod tests {
             .with_patience(Some(19))
             .with_grid_minutes(Some(20.0))
             .with_eval_images(Some(21))
-            .with_samples(Some(22));
+            .with_samples(Some(22))
+            .with_held_out_images(Some(23));
         let mut expected = config();
         expected.model.output = expected.model.output.to_kind("head").unwrap();
         expected.train = expected
@@ -131,6 +135,7 @@ mod tests {
         expected.report.grid_minutes = 20.0;
         expected.report.eval_images = 21;
         expected.report.samples = 22;
+        expected.report.held_out_images = 23;
         assert_eq!(overrides.apply(config()).unwrap(), expected);
         let unknown = RunOverrides::new().with_output(Some("hat".into()));
         assert!(unknown.apply(config()).is_err());

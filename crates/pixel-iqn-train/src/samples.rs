@@ -2,7 +2,7 @@ use core::ops::ControlFlow;
 use std::path::Path;
 
 use pixel_iqn_core::{FinishedRow, Labels, Progress, SampleOptions, Sampler};
-use pixel_iqn_data::{ImageGrid, levels_of};
+use pixel_iqn_data::{DataError, ImageGrid, levels_of};
 
 use crate::error::RunError;
 
@@ -22,6 +22,27 @@ pub fn sample_levels(
     progress: &dyn Progress,
 ) -> Result<Vec<u8>, RunError> {
     let mut levels = Vec::new();
+    let mut append = |batch: &[u8]| {
+        levels.extend(batch);
+        Ok(())
+    };
+    sample_batches(sampler, options, &mut append, progress)?;
+    Ok(levels)
+}
+
+/// Samples images and gives the levels of each batch, `[batch, channels, height, width]`, to `write`,
+/// in bounded memory.
+///
+/// # Errors
+///
+/// The errors of [`sample_levels`], and the first one of `write`, after which nothing more is
+/// sampled.
+pub fn sample_batches(
+    sampler: &dyn Sampler,
+    options: &SampleOptions,
+    write: &mut dyn FnMut(&[u8]) -> Result<(), DataError>,
+    progress: &dyn Progress,
+) -> Result<(), RunError> {
     let [height, _] = options.size;
     let mut rows = 0;
     for batch in options.batches(sampler.config())? {
@@ -32,9 +53,9 @@ pub fn sample_levels(
         };
         let values = sampler.sample(&batch, &batch_progress)?;
         rows += batch.dims[0] * height;
-        levels.extend(levels_of(&values)?);
+        write(&levels_of(&values)?)?;
     }
-    Ok(levels)
+    Ok(())
 }
 
 /// Passes the progress of one batch on as the progress of all.

@@ -23,7 +23,7 @@ pub enum Error {
     Data(#[from] DataError),
     /// A run folder cannot be read or written, or its training failed.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(RunError),
     /// The config of a run cannot be read or changed as asked.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -38,6 +38,9 @@ pub enum Error {
         /// What is wrong.
         source: WeightsError,
     },
+    /// Weights cannot be read back from their device.
+    #[error(transparent)]
+    Read(WeightsError),
     /// A folder holds neither a run nor weights with their config.
     #[error(
         "{} is neither the folder of a run (config.toml) nor of trained weights (config.json and \
@@ -67,6 +70,17 @@ pub enum Error {
     Cancelled(#[from] Cancelled),
 }
 
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Data(error) => error.into(),
+            RunError::Sample(error) => error.into(),
+            RunError::Score(error) => error.into(),
+            error => Self::Run(error),
+        }
+    }
+}
+
 impl From<SampleError> for Error {
     fn from(error: SampleError) -> Self {
         match error {
@@ -88,5 +102,24 @@ impl From<ScoreError> for Error {
 impl From<TrainError> for Error {
     fn from(error: TrainError) -> Self {
         Self::Run(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancellation_is_one_wherever_it_comes_from() {
+        let sample = || SampleError::from(Cancelled);
+        let score = || ScoreError::from(Cancelled);
+        for error in [
+            Error::from(sample()),
+            Error::from(score()),
+            Error::from(RunError::from(sample())),
+            Error::from(RunError::from(score())),
+        ] {
+            assert!(matches!(error, Error::Cancelled(Cancelled)), "{error:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use pixel_iqn_data::{ImageDataset, ImageGrid};
+use pixel_iqn_data::{ImageDataset, ImageGrid, NpzWriter, md5};
 
 use crate::Error;
 
@@ -67,6 +67,23 @@ impl Images {
             .with_columns(self.columns)
             .with_scale(Self::SCALE)
             .save(path)?)
+    }
+
+    /// Writes the images as an `.npz` file, whose array `arr_0` is uint8 `[N, H, W, C]` as the
+    /// evaluation tools of this field read it. For more images than memory holds there is
+    /// [`Sampling::save_npz`](crate::Sampling::save_npz).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] where the file cannot be written.
+    pub fn save_npz(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let job = format!("images {}", md5(&self.levels));
+        let mut npz = NpzWriter::open(path.as_ref(), self.shape, &job)?;
+        // A process that was killed here may have left the first ones.
+        let [_, image @ ..] = self.shape;
+        let done = npz.done() * image.iter().product::<usize>();
+        npz.append(&self.levels[done..])?;
+        Ok(npz.finish()?)
     }
 
     /// The images as a data set, to be scored or trained on.

@@ -129,6 +129,7 @@ mod images;
 mod inpainting;
 mod model;
 mod run;
+mod sample_files;
 mod sampler;
 mod sampling;
 #[cfg(feature = "terminal")]

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use burn::tensor::Device;
-use pixel_iqn_core::weights::load_safetensors;
+use pixel_iqn_core::weights::{load_safetensors, to_safetensors};
 use pixel_iqn_core::{AnyModel, ModelConfig, PixelModel, Sampler};
 use pixel_iqn_data::{ImageDataset, Mask};
 use pixel_iqn_train::{RunDir, Weights};
@@ -150,6 +150,17 @@ impl Model {
     /// The classes, none for an unconditional model.
     pub fn classes(&self) -> &Classes {
         &self.classes
+    }
+
+    /// Tells this model from all others: an MD5 checksum of its config and its weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] where the weights cannot be read back from the device.
+    pub fn fingerprint(&self) -> Result<String, Error> {
+        let mut bytes = self.config().to_json().into_bytes();
+        bytes.extend(to_safetensors(&self.network).map_err(Error::Read)?);
+        Ok(pixel_iqn_data::md5(&bytes))
     }
 
     /// The fastest sampler for this model and device, which is made once.

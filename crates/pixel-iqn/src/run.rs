@@ -2,22 +2,40 @@ use std::path::Path;
 
 use pixel_iqn_core::AnyModel;
 use pixel_iqn_score::ConditionalScores;
-use pixel_iqn_train::{End, RunConfig, RunDir, Weights};
+use pixel_iqn_train::{End, History, RunConfig, RunDir, Weights};
 
 use crate::{Classes, Error, Model, Training, TrainingImages};
 
 /// A training run: its folder, its config, and what came of it.
 ///
-/// [`train`](crate::train) makes one, [`open`](Self::open) finds one again.
+/// [`train`](crate::train()) makes one, [`open`](Self::open) finds one again.
 #[derive(Debug, Clone)]
 pub struct Run {
     pub(crate) dir: RunDir,
     pub(crate) config: RunConfig,
-    pub(crate) end: Option<End>,
+    pub(crate) trained: Option<Trained>,
     pub(crate) scores: Option<ConditionalScores>,
 }
 
+/// What became of the steps.
+#[derive(Debug, Clone)]
+pub(crate) struct Trained {
+    pub end: End,
+    pub steps: usize,
+    pub seconds: f64,
+    pub history: History,
+}
+
 impl Run {
+    pub(crate) fn new(dir: RunDir, config: RunConfig) -> Self {
+        Self {
+            dir,
+            config,
+            trained: None,
+            scores: None,
+        }
+    }
+
     /// Opens a run folder.
     ///
     /// # Errors
@@ -25,12 +43,7 @@ impl Run {
     /// [`Error::Run`] where it is none, or its config cannot be used.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let (dir, config) = RunDir::open(folder.as_ref())?;
-        Ok(Self {
-            dir,
-            config,
-            end: None,
-            scores: None,
-        })
+        Ok(Self::new(dir, config))
     }
 
     /// The folder.
@@ -61,10 +74,27 @@ impl Run {
 
     /// How the training ended; none for a run that was only opened.
     pub fn end(&self) -> Option<End> {
-        self.end
+        self.trained.as_ref().map(|trained| trained.end)
     }
 
-    /// The scores of the averaged weights on held-out images, once the training is complete.
+    /// How many steps were done when the training ended; none for a run that was only opened.
+    pub fn steps_done(&self) -> Option<usize> {
+        self.trained.as_ref().map(|trained| trained.steps)
+    }
+
+    /// The seconds of wall-clock time that all processes together took for the steps; none for a run
+    /// that was only opened.
+    pub fn seconds(&self) -> Option<f64> {
+        self.trained.as_ref().map(|trained| trained.seconds)
+    }
+
+    /// The losses of all steps and the scores measured on the way; none for a run that was only
+    /// opened.
+    pub fn history(&self) -> Option<&History> {
+        self.trained.as_ref().map(|trained| &trained.history)
+    }
+
+    /// The scores of the averaged weights on held-out images, which are computed after the last step.
     pub fn scores(&self) -> Option<&ConditionalScores> {
         self.scores.as_ref()
     }

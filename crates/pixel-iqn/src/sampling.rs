@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use pixel_iqn_core::{Labels, NoProgress, Progress, SampleOptions, TauSource};
 
 use crate::{Error, Images, Model};
@@ -7,15 +9,17 @@ use crate::{Error, Images, Model};
 /// Image `i` of a seed is always the same, in any batch and in any company.
 #[derive(Clone)]
 pub struct Sampling<'a> {
-    model: &'a Model,
+    pub(crate) model: &'a Model,
     count: usize,
     first: usize,
+    /// One of how many parts to sample, counted from 1.
+    shard: (usize, usize),
     seed: u64,
     size: Option<[usize; 2]>,
     tau: TauSource,
     labels: Option<String>,
     batch: usize,
-    progress: &'a dyn Progress,
+    pub(crate) progress: &'a dyn Progress,
 }
 
 impl<'a> Sampling<'a> {
@@ -24,6 +28,7 @@ impl<'a> Sampling<'a> {
             model,
             count,
             first: 0,
+            shard: (1, 1),
             seed: 0,
             size: None,
             tau: TauSource::Uniform,
@@ -41,6 +46,20 @@ impl<'a> Sampling<'a> {
     /// Begins with another image of the seed's sequence than the first.
     pub fn first(self, first: usize) -> Self {
         Self { first, ..self }
+    }
+
+    /// Samples one of `parts` parts of the images alone, counted from 1: together the parts equal the
+    /// whole, so that machines can divide a large job.
+    ///
+    /// ```no_run
+    /// # let model = pixel_iqn::Model::open("runs/photos", "cpu")?;
+    /// // On the second of four machines:
+    /// model.sample(50_000).shard(2, 4).save_folder("samples")?;
+    /// # Ok::<(), pixel_iqn::Error>(())
+    /// ```
+    pub fn shard(self, part: usize, parts: usize) -> Self {
+        let shard = (part, parts);
+        Self { shard, ..self }
     }
 
     /// Sets the height and width in pixels; without it they are those of the training images.
@@ -84,8 +103,36 @@ impl<'a> Sampling<'a> {
     /// # Errors
     ///
     /// [`Error::Request`] for labels that the model does not have, where the size of the images is
-    /// not known, and for no image at all.
+    /// not known, for a part that has no image, and for no image at all; [`Error::Sample`] for a tau
+    /// out of range and an empty batch.
     pub fn options(&self) -> Result<SampleOptions, Error> {
+        let (options, range) = self.request()?;
+        Ok(options.part(range))
+    }
+
+    /// The options of all parts together, and the images of this part.
+    pub(crate) fn request(&self) -> Result<(SampleOptions, Range<usize>), Error> {
+        let options = self.all_options()?;
+        // Before anything is sampled or written.
+        options.validate(self.model.config())?;
+        let (part, parts) = self.shard;
+        if !(1..=parts).contains(&part) {
+            return Err(Error::Request(format!(
+                "there is no part {part} of {parts}"
+            )));
+        }
+        let end = |part: usize| (self.count as u128 * part as u128 / parts as u128) as usize;
+        let range = end(part - 1)..end(part);
+        if range.is_empty() {
+            return Err(Error::Request(format!(
+                "part {part} of {parts} has none of {} images",
+                self.count
+            )));
+        }
+        Ok((options, range))
+    }
+
+    fn all_options(&self) -> Result<SampleOptions, Error> {
         if self.count == 0 {
             return Err(Error::Request("at least one image is to be sampled".into()));
         }
@@ -114,21 +161,21 @@ impl<'a> Sampling<'a> {
     ///
     /// # Errors
     ///
-    /// As [`options`](Self::options); also [`Error::Sample`] for a tau out of range, and
-    /// [`Error::Cancelled`] where the progress broke off.
+    /// The errors of [`options`](Self::options), [`Error::Data`] where a value is infinite or not a
+    /// number, and [`Error::Cancelled`] where the progress broke off.
     pub fn run(self) -> Result<Images, Error> {
         let options = self.options()?;
         let sampler = self.model.sampler();
         let levels = pixel_iqn_train::sample_levels(sampler, &options, self.progress)?;
         let [height, width] = options.size;
         let columns = match options.labels {
-            Labels::Spread => self.model.classes().len().min(self.count),
-            _ => self.count.isqrt().max(1),
+            Labels::Spread => self.model.classes().len().min(options.count),
+            _ => options.count.isqrt().max(1),
         };
         let channels = self.model.config().channels;
         Ok(Images::new(
             levels,
-            [self.count, channels, height, width],
+            [options.count, channels, height, width],
             columns,
         ))
     }

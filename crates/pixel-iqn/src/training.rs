@@ -3,12 +3,13 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use pixel_iqn_core::{AnyModel, Cancelled, ModelConfig, NoProgress, Progress};
 use pixel_iqn_data::{ImageDataset, Mask};
-use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, ScoreError, conditional_scores};
+use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 use pixel_iqn_train::{
     ConfigFile, Display, End, Finished, Interrupter, Metrics, ReportConfig, ResumeFrom, RunConfig,
     RunDir, RunOverrides, Session, TrainConfig,
 };
 
+use crate::run::Trained;
 use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Model, Run, TrainingImages};
 
 /// Quantile levels of the scores at the end of a training.
@@ -49,6 +50,8 @@ pub struct Training {
     resumed: Option<(Run, ResumeFrom)>,
     devices: Vec<String>,
     run_dir: Option<PathBuf>,
+    resume_existing: bool,
+    only_steps: bool,
     class_conditional: bool,
     overrides: RunOverrides,
     file: ConfigFile,
@@ -98,6 +101,8 @@ impl Training {
             resumed: None,
             devices: vec![DEFAULT_DEVICE.to_owned()],
             run_dir: None,
+            resume_existing: false,
+            only_steps: false,
             class_conditional: false,
             overrides: RunOverrides::new(),
             file: ConfigFile::default(),
@@ -166,6 +171,21 @@ impl Training {
         Self { run_dir, ..self }
     }
 
+    /// Resumes the run that is in the folder, where there is one of this architecture and training, in
+    /// place of refusing a folder that is not empty: the same request then goes on after it was
+    /// stopped, and trains nothing twice.
+    pub fn resume_existing(self, resume_existing: bool) -> Self {
+        Self {
+            resume_existing,
+            ..self
+        }
+    }
+
+    /// Ends after the last step, without scores and pictures.
+    pub fn only_steps(self, only_steps: bool) -> Self {
+        Self { only_steps, ..self }
+    }
+
     /// Sets everything that a program's flags change, in the place of the single methods.
     pub fn overrides(self, overrides: RunOverrides) -> Self {
         Self { overrides, ..self }
@@ -196,6 +216,19 @@ impl Training {
         Self { watcher, ..self }
     }
 
+    /// The config that [`start`](Self::start) trains a new run under.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`start`](Self::start) before the first step.
+    pub fn config(&self) -> Result<RunConfig, Error> {
+        let images = match &self.images {
+            Ok(images) => images,
+            Err(_) => return Err(Error::Request("the images cannot be split".into())),
+        };
+        self.new_config(images, &self.device_defaults()?[0])
+    }
+
     /// Trains to the end, scores held-out images (`scores.json`), and draws `samples.png` and
     /// `inpainting.png`. A stopped training returns early with a checkpoint: see [`Run::end`].
     ///
@@ -209,42 +242,59 @@ impl Training {
             &mut self.images,
             Err(Error::Request("the training was started".into())),
         )?;
-        let defaults = self
-            .devices
-            .iter()
-            .map(|name| crate::device_defaults(name))
-            .collect::<Result<Vec<_>, _>>()?;
+        let defaults = self.device_defaults()?;
         let devices: Vec<Device> = defaults.iter().map(|d| d.device.clone()).collect();
         let (mut run, session) = match self.resumed.take() {
             Some((run, from)) => self.resumed_session(run, from, &images, &devices)?,
-            None => self.new_session(&images, &defaults[0], &devices)?,
+            None => {
+                let config = self.new_config(&images, &defaults[0])?;
+                self.new_session(config, &images, &devices)?
+            }
         };
         let watcher = &mut self.watcher;
         watcher.begin(&run, session.steps_done(), &devices);
-        let Finished { end, trainer, .. } = session
+        let Finished {
+            end,
+            seconds,
+            history,
+            trainer,
+            ..
+        } = session
             .with_display(watcher.display())
             .with_interrupter(watcher.interrupter())
             .with_sampler(|model, device| crate::sampler(model, device))
             .on_step(watcher.on_step())
             .on_notice(watcher.on_notice())
             .train()?;
-        run.end = Some(end);
-        if end != End::Interrupted {
+        let mut trained = Trained {
+            end,
+            steps: trainer.steps_done(),
+            seconds,
+            history,
+        };
+        if end != End::Interrupted && !self.only_steps {
             let model = trainer.averaged().clone();
             match self.finish(&mut run, model, &images, &devices[0]) {
-                Err(Error::Cancelled(Cancelled)) => run.end = Some(End::Interrupted),
+                Err(Error::Cancelled(Cancelled)) => trained.end = End::Interrupted,
                 finished => finished?,
             }
         }
+        run.trained = Some(trained);
         Ok(run)
     }
 
-    fn new_session(
+    fn device_defaults(&self) -> Result<Vec<DeviceDefaults>, Error> {
+        let names = self.devices.iter();
+        let defaults = names.map(|name| crate::device_defaults(name));
+        Ok(defaults.collect::<Result<_, _>>()?)
+    }
+
+    /// The config of a new run.
+    fn new_config(
         &self,
         images: &TrainingImages,
         defaults: &DeviceDefaults,
-        devices: &[Device],
-    ) -> Result<(Run, Session<AnyModel>), Error> {
+    ) -> Result<RunConfig, Error> {
         let source = images.source();
         let [channels, ..] = images.train.shape();
         let classes = match (self.class_conditional, images.train.classes()) {
@@ -267,13 +317,37 @@ impl Training {
             .with_samples(defaults.samples);
         let config = base.resolve(&self.file, &self.overrides, &self.settings)?;
         check(&config, images)?;
+        Ok(config)
+    }
+
+    fn new_session(
+        &self,
+        config: RunConfig,
+        images: &TrainingImages,
+        devices: &[Device],
+    ) -> Result<(Run, Session<AnyModel>), Error> {
+        let (train, held_out) = (images.train.clone(), images.held_out.clone());
+        if let (true, Some(path)) = (self.resume_existing, &self.run_dir)
+            && path.join("config.toml").exists()
+        {
+            let (dir, before) = RunDir::open(path)?;
+            if (&before.model, &before.train) != (&config.model, &config.train) {
+                return Err(Error::Request(format!(
+                    "{} has a run of another config (its config.toml): choose another folder",
+                    path.display()
+                )));
+            }
+            let from = ResumeFrom::Last;
+            let session =
+                Session::resume(dir.clone(), config.clone(), train, held_out, devices, from)?;
+            return Ok((Run::new(dir, config), session));
+        }
         let dir = match &self.run_dir {
             Some(path) => RunDir::create(path)?,
-            None => RunDir::create_next("runs", &source.dataset)?,
+            None => RunDir::create_next("runs", &config.data.dataset)?,
         };
-        let (train, held_out) = (images.train.clone(), images.held_out.clone());
         let session = Session::start(dir.clone(), config.clone(), train, held_out, devices)?;
-        Ok((run(dir, config), session))
+        Ok((Run::new(dir, config), session))
     }
 
     fn resumed_session(
@@ -292,7 +366,7 @@ impl Training {
         let config = config.resolve(&self.file, &self.overrides, &self.settings)?;
         let (train, held_out) = (images.train.clone(), images.held_out.clone());
         let session = Session::resume(dir.clone(), config.clone(), train, held_out, devices, from)?;
-        Ok((run(dir, config), session))
+        Ok((Run::new(dir, config), session))
     }
 
     /// Scores the averaged weights, and draws.
@@ -312,13 +386,10 @@ impl Training {
         let marginal = MarginalForecaster::of(&images.train);
         let progress = self.watcher.progress("scoring");
         let scores =
-            conditional_scores(&network, held_out, &marginal, &options, device, &*progress);
-        let scores = match scores {
-            Err(ScoreError::Cancelled(cancelled)) => return Err(cancelled.into()),
-            scores => scores?,
-        };
+            conditional_scores(&network, held_out, &marginal, &options, device, &*progress)?;
         drop(progress);
         run.dir.save_json("scores.json", &scores)?;
+        run.scores = Some(scores);
 
         let model = Model::new(network, device.clone())
             .with_size(config.data.size)
@@ -342,17 +413,7 @@ impl Training {
         let completed = inpainting.progress(&*progress).run()?;
         drop(progress);
         completed.save_grid(run.dir.file("inpainting.png"))?;
-        run.scores = Some(scores);
         Ok(())
-    }
-}
-
-fn run(dir: RunDir, config: RunConfig) -> Run {
-    Run {
-        dir,
-        config,
-        end: None,
-        scores: None,
     }
 }
 

@@ -1,0 +1,175 @@
+//! Samples written to files batch by batch: for more images than memory holds.
+
+use std::ops::Range;
+use std::path::Path;
+
+use pixel_iqn_core::SampleOptions;
+use pixel_iqn_data::{NpzWriter, PngFolder};
+use pixel_iqn_train::sample_batches;
+
+use crate::{Error, Sampling};
+
+impl Sampling<'_> {
+    /// Samples the images into an `.npz` file, whose array `arr_0` is uint8 `[N, H, W, C]` as the
+    /// evaluation tools of this field read it.
+    ///
+    /// The images gather in a file beside it that ends in `.part`. A job that was cancelled or killed
+    /// continues there when the same request is made again.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`run`](Self::run); also [`Error::Data`] where the file cannot be written, or
+    /// another request left its images there.
+    pub fn save_npz(self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let (options, range) = self.request()?;
+        // The order of the images is that of the file, so which they are is part of the job.
+        let job = format!("images {range:?}, {}", self.job(&options)?);
+        let [height, width] = options.size;
+        let channels = self.model.config().channels;
+        let shape = [range.len(), channels, height, width];
+        let mut npz = NpzWriter::open(path.as_ref(), shape, &job)?;
+        let left = range.start + npz.done()..range.end;
+        self.stream(&options, left, &mut |_, levels| npz.append(levels))?;
+        Ok(npz.finish()?)
+    }
+
+    /// Samples the images into a folder of PNG files, which are named after their indices
+    /// (`000000.png`).
+    ///
+    /// Requests for other images of the same seed may fill the same folder, on several machines at
+    /// once: see [`shard`](Self::shard). A request continues where it was cancelled or killed.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`run`](Self::run); also [`Error::Data`] where a file cannot be written, or the
+    /// folder has the samples of another model, seed, tau or labels.
+    pub fn save_folder(self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let (options, range) = self.request()?;
+        let [height, width] = options.size;
+        let shape = [self.model.config().channels, height, width];
+        let folder = PngFolder::open(path.as_ref(), shape, &self.job(&options)?)?;
+        let first = options.first;
+        let is_done = |&image: &usize| folder.contains(first + image);
+        let done = range.clone().take_while(is_done).count();
+        let left = range.start + done..range.end;
+        self.stream(&options, left, &mut |image, levels| {
+            folder.save(first + image, levels)
+        })
+    }
+
+    /// All that an image depends on, but its index.
+    fn job(&self, options: &SampleOptions) -> Result<String, Error> {
+        let SampleOptions {
+            seed, tau, labels, ..
+        } = options;
+        let model = self.model.fingerprint()?;
+        Ok(format!(
+            "seed {seed}, tau {tau:?}, labels {labels:?}, model {model}"
+        ))
+    }
+
+    /// Samples the images of `range`, and gives each batch to `write` with the index of its first
+    /// image.
+    fn stream(
+        &self,
+        options: &SampleOptions,
+        range: Range<usize>,
+        write: &mut dyn FnMut(usize, &[u8]) -> pixel_iqn_data::Result<()>,
+    ) -> Result<(), Error> {
+        let [height, width] = options.size;
+        let image = self.model.config().channels * height * width;
+        let mut first = range.start;
+        let mut write_batch = |levels: &[u8]| {
+            write(first, levels)?;
+            first += levels.len() / image;
+            Ok(())
+        };
+        let options = options.part(range);
+        let sampler = self.model.sampler();
+        Ok(sample_batches(
+            sampler,
+            &options,
+            &mut write_batch,
+            self.progress,
+        )?)
+    }
+}
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use pixel_iqn_data::ImageDataset;
+
+    use super::*;
+    use crate::{Model, ModelConfig};
+
+    fn model() -> Model {
+        let device = crate::device("cpu").unwrap();
+        let network = ModelConfig::tiny().init_pixel_iqn(&device);
+        Model::new(network, device).with_size([4, 4])
+    }
+
+    fn cancelled_after(rows: usize) -> impl Fn(usize, usize) -> ControlFlow<()> {
+        move |done, _| match done < rows {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    }
+
+    #[test]
+    fn a_file_continues_where_it_was_cancelled() {
+        let (model, folder) = (model(), tempfile::tempdir().unwrap());
+        let path = folder.path().join("samples.npz");
+        let request = || model.sample(5).seed(3).batch(2);
+        let whole = request().run().unwrap();
+        // In the second batch of two images of four rows.
+        let cancel = cancelled_after(12);
+        let error = request().progress(&cancel).save_npz(&path).unwrap_err();
+        assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
+        let other = request().seed(4).save_npz(&path).unwrap_err();
+        assert!(other.to_string().contains("another job"), "{other}");
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        let rows = |_: usize, total: usize| {
+            count.store(total, std::sync::atomic::Ordering::Relaxed);
+            ControlFlow::Continue(())
+        };
+        request().progress(&rows).save_npz(&path).unwrap();
+        assert_eq!(count.into_inner(), 3 * 4);
+        let read = ImageDataset::from_npz(&path).unwrap();
+        assert_eq!(read.images(), whole.levels());
+
+        whole.save_npz(&path).unwrap();
+        assert_eq!(ImageDataset::from_npz(&path).unwrap(), read);
+    }
+
+    #[test]
+    fn parts_fill_one_folder() {
+        let (model, folder) = (model(), tempfile::tempdir().unwrap());
+        let request = || model.sample(5).first(10);
+        let cancel = cancelled_after(8);
+        let part = request().shard(2, 2).batch(1);
+        part.progress(&cancel)
+            .save_folder(folder.path())
+            .unwrap_err();
+        for part in [2, 1] {
+            request().shard(part, 2).save_folder(folder.path()).unwrap();
+        }
+        let files: Vec<_> = (10..15)
+            .map(|image| folder.path().join(format!("{image:06}.png")))
+            .collect();
+        let read = ImageDataset::from_files(files, 4).unwrap();
+        assert_eq!(read.images(), request().run().unwrap().levels());
+        for (part, parts) in [(0, 2), (3, 2), (1, 6)] {
+            let error = request().shard(part, parts).run().unwrap_err();
+            assert!(matches!(error, Error::Request(_)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_tells_weights_apart() {
+        let [a, b] = [model(), model()];
+        assert_eq!(a.fingerprint().unwrap(), a.fingerprint().unwrap());
+        assert_ne!(a.fingerprint().unwrap(), b.fingerprint().unwrap());
+    }
+}
