@@ -62,7 +62,10 @@ struct Job<'a> {
 
 impl EvaluateCommand {
     pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
-        Outcome::of(self.evaluate(terminal), "interrupted: nothing was written")
+        Outcome::of(
+            self.evaluate(terminal),
+            "interrupted before the scores were complete",
+        )
     }
 
     fn evaluate(&self, terminal: &Terminal) -> anyhow::Result<()> {
