@@ -27,11 +27,11 @@ enum Task {
     /// Measure speed and memory
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Hold the models against vectors of another implementation
+    /// Verify the models against vectors of another implementation
     Parity(parity::Args),
-    /// Hold features and scores of image sets against torch-fidelity and pytorch-fid
+    /// Verify features and scores of image sets against torch-fidelity and pytorch-fid
     ParityEval(parity_eval::Args),
-    /// End a training by force, again and again, and resume it
+    /// Kill a training again and again, and resume it
     Torture(torture::Args),
 }
 

@@ -160,6 +160,33 @@ fn a_stopped_training_resumes_to_the_same_weights() {
 }
 
 #[test]
+fn the_same_request_goes_on_with_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = || {
+        tiny(pictures(), folder.path())
+            .resume_existing(true)
+            .only_steps(true)
+    };
+    let watcher = StopAtOnce(Interrupter::new());
+    let run = request().watch(watcher).start().unwrap();
+    assert_eq!(run.end(), Some(End::Interrupted));
+    assert_eq!(run.steps_done(), Some(1));
+    for _ in 0..2 {
+        let run = request().start().unwrap();
+        assert_eq!(run.end(), Some(End::Complete));
+        assert_eq!(run.steps_done(), Some(3));
+        assert_eq!(run.history().unwrap().losses.len(), 3);
+        assert!(run.seconds().unwrap() > 0.0 && run.scores().is_none());
+        assert_eq!(run.config(), &request().config().unwrap());
+    }
+    assert!(!folder.path().join("samples.png").exists());
+    let error = request().batch(5).start().unwrap_err();
+    assert!(matches!(error, Error::Request(_)), "{error}");
+    let error = request().resume_existing(false).start().unwrap_err();
+    assert!(matches!(error, Error::Run(_)), "{error}");
+}
+
+#[test]
 fn what_cannot_be_trained_is_told_before_a_folder_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");

@@ -1,0 +1,44 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use pixel_iqn::data::OpenOptions;
+use pixel_iqn::{DatasetKind, TrainingImages};
+
+/// Flags that say where images come from.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Images")]
+pub struct DataFlags {
+    /// Folder of the data set, or the folder that contains it [default: data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Data set: cifar10, mnist, imagenet32, folder (image files, with a subfolder for each class) or
+    /// builtin (pictures that the program draws itself)
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<DatasetKind>,
+    /// Height and width of the images [default: those of the set; 32 for folder and builtin];
+    /// images of a set of one size are reduced to it by the means of boxes
+    #[arg(long, value_name = "PIXELS")]
+    pub size: Option<usize>,
+}
+
+impl DataFlags {
+    /// The folder of `--data`.
+    pub fn folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new("data"))
+    }
+
+    /// How to open a data set.
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions::new().with_size(self.size)
+    }
+}
+
+/// Opens a data set in a folder.
+pub fn open(
+    kind: DatasetKind,
+    folder: &Path,
+    options: &OpenOptions,
+) -> anyhow::Result<TrainingImages> {
+    TrainingImages::open(kind, Some(folder), options)
+        .with_context(|| format!("cannot open the data set `{kind}`: give its folder with --data"))
+}

@@ -1,0 +1,17 @@
+//! Flags that several commands share, and the types of their values.
+
+mod data;
+mod device;
+mod model;
+mod out;
+mod shard;
+mod size;
+mod tau_range;
+
+pub use data::{DataFlags, open};
+pub use device::DeviceFlags;
+pub use model::ModelFlags;
+pub use out::check_folder_of;
+pub use shard::Shard;
+pub use size::ImageSize;
+pub use tau_range::TauRange;

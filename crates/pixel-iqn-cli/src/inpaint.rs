@@ -1,0 +1,197 @@
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use pixel_iqn::data::folder::{self, Fit};
+use pixel_iqn::data::{ImageDataset, Mask, OpenOptions};
+use pixel_iqn::terminal::Terminal;
+use pixel_iqn::{DatasetKind, Model, Run};
+
+use crate::flags::{self, DataFlags, ModelFlags};
+use crate::outcome::Outcome;
+
+/// Complete images of which a part is missing
+///
+/// The images are held-out ones of the data set of the run, or those of --images. The picture has a
+/// row for each image: the image with its missing pixels grey, its completions, and the original.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct InpaintCommand {
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    data: DataFlags,
+    /// Images to complete, cut and scaled to the size of the model: a folder, or files separated by
+    /// commas [default: held-out images of the data set]
+    #[arg(long, value_name = "PATH", value_delimiter = ',', conflicts_with_all = ["data", "dataset"])]
+    images: Vec<PathBuf>,
+    /// Classes of the images, for a class-conditional model: a name or a number such as #2 for all
+    /// of them, or one for each separated by commas [default: the labels of the data set, and the
+    /// names of the subfolders of --images]
+    #[arg(long, help_heading = "Images")]
+    labels: Option<String>,
+    /// Index of the first image
+    #[arg(
+        long,
+        value_name = "INDEX",
+        default_value_t = 0,
+        help_heading = "Images"
+    )]
+    first: usize,
+    /// Images to complete [default: 6, or all if there are fewer]
+    #[arg(long, help_heading = "Images")]
+    count: Option<usize>,
+    /// Picture in black and white, of the size of the model's images, in which what is missing is
+    /// white [default: the lower half is missing]
+    #[arg(
+        long,
+        value_name = "FILE.png",
+        conflicts_with = "known_rows",
+        help_heading = "Images"
+    )]
+    mask: Option<PathBuf>,
+    /// Rows of pixels that are known, from the top [default: half of them]
+    #[arg(long, value_name = "ROWS", help_heading = "Images")]
+    known_rows: Option<usize>,
+    /// Completions of each image
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 4,
+        help_heading = "Results"
+    )]
+    completions: usize,
+    /// Seed of the completions
+    #[arg(long, default_value_t = 0, help_heading = "Results")]
+    seed: u64,
+    /// Leave the originals out, for images that are broken themselves
+    #[arg(long, help_heading = "Results")]
+    no_originals: bool,
+    /// Picture to write
+    #[arg(
+        long,
+        value_name = "FILE.png",
+        default_value = "inpainting.png",
+        help_heading = "Results"
+    )]
+    out: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pixel-iqn inpaint --run runs/first --count 8 --out filled.png
+  pixel-iqn inpaint --run runs/first --known-rows 8
+  pixel-iqn inpaint --run runs/first --images a.png,b.png --mask mask.png --no-originals";
+
+impl InpaintCommand {
+    pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
+        Outcome::of(self.inpaint(terminal), "interrupted: nothing was written")
+    }
+
+    fn inpaint(&self, terminal: &Terminal) -> anyhow::Result<()> {
+        flags::check_folder_of(&self.out)?;
+        let model = self.model.open()?;
+        let images = self.chosen(self.all_images(&model)?)?;
+        let [_, height, width] = images.shape();
+        let mask = self.mask([height, width])?;
+        let bar = terminal.bar("inpainting");
+        let mut request = model
+            .inpaint(&images, &mask)
+            .completions(self.completions)
+            .seed(self.seed)
+            .originals(!self.no_originals)
+            .progress(&bar);
+        if let Some(labels) = &self.labels {
+            request = request.labels(labels);
+        }
+        let completions = request.run()?;
+        drop(bar);
+        completions.save_grid(&self.out)?;
+        println!("wrote {}", self.out.display());
+        Ok(())
+    }
+
+    /// The images of `--images`, or held-out images.
+    fn all_images(&self, model: &Model) -> anyhow::Result<ImageDataset> {
+        if !self.images.is_empty() {
+            return self.image_files(model);
+        }
+        let held_out = match self.data.dataset {
+            Some(kind) => self.held_out(kind, model)?,
+            None => {
+                ensure!(
+                    self.data.size.is_none(),
+                    "held-out images of the run have the size of the model: --size goes with --images \
+                     and --dataset"
+                );
+                let run = Run::open(&self.model.run).context(
+                    "without a run there are no held-out images: give --images, or --dataset",
+                )?;
+                let images = run.images(self.data.data.as_deref()).with_context(|| {
+                    let dataset = &run.config().data.dataset;
+                    format!("the run was trained on `{dataset}`: give its folder with --data")
+                })?;
+                images.held_out.as_ref().clone()
+            }
+        };
+        Ok(held_out)
+    }
+
+    fn held_out(&self, kind: DatasetKind, model: &Model) -> anyhow::Result<ImageDataset> {
+        let size = match (self.data.size, model.size()) {
+            (None, Some([height, width])) if height == width => Some(height),
+            (size, _) => size,
+        };
+        let options = OpenOptions::new().with_size(size);
+        let images = flags::open(kind, self.data.folder(), &options)?;
+        Ok(images.held_out.as_ref().clone())
+    }
+
+    fn image_files(&self, model: &Model) -> anyhow::Result<ImageDataset> {
+        let size = match (self.data.size, model.size()) {
+            (Some(size), _) => size,
+            (None, Some([height, _])) => height,
+            (None, None) => {
+                anyhow::bail!("the model does not say how large its images are: give --size")
+            }
+        };
+        let channels = model.config().channels;
+        match &self.images[..] {
+            [folder] if folder.is_dir() => {
+                Ok(folder::load(folder, size, channels, Fit::CropAndScale)?)
+            }
+            files => {
+                let images = ImageDataset::from_files(files, size)?;
+                match channels {
+                    1 => Ok(images.into_grey()?),
+                    _ => Ok(images),
+                }
+            }
+        }
+    }
+
+    /// The images of `--first` and `--count`.
+    fn chosen(&self, images: ImageDataset) -> anyhow::Result<ImageDataset> {
+        let available = images.len().saturating_sub(self.first);
+        let count = self.count.unwrap_or(available.min(6));
+        ensure!(
+            (1..=available).contains(&count),
+            "there are {} images: choose some of them with --first and --count",
+            images.len()
+        );
+        Ok(images.slice(self.first..self.first + count)?)
+    }
+
+    fn mask(&self, size @ [height, _]: [usize; 2]) -> anyhow::Result<Mask> {
+        match (&self.mask, self.known_rows) {
+            (Some(path), _) => Ok(Mask::from_png(path)?),
+            (None, Some(rows)) => {
+                ensure!(
+                    rows < height,
+                    "--known-rows {rows} leaves nothing to complete: the images have {height} rows"
+                );
+                Ok(Mask::rows_below(size, rows))
+            }
+            (None, None) => Ok(Mask::lower_half(size)),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The program `pixel-iqn`, which trains PixelIQN and Gated PixelCNN on images, draws from them,
+//! completes images, and evaluates and compares models.
+//!
+//! Each subcommand is a file or a folder of this crate, and maps its flags to requests of the crate
+//! [`pixel_iqn`], which does the work.
+
+mod cli;
+mod compare;
+mod estimates;
+mod evaluate;
+mod flags;
+mod inception;
+mod inpaint;
+mod manual;
+mod outcome;
+mod output_kind;
+mod sample;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pixel_iqn::terminal::Terminal;
+
+use cli::{Cli, Command};
+use outcome::Outcome;
+
+/// The exit code of a program that SIGINT ended, as shells report it.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::Interrupted(message)) => {
+            eprintln!("{message}");
+            ExitCode::from(INTERRUPTED)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    match cli.command {
+        Command::Train(command) => command.run(&Terminal::new()?),
+        Command::Sample(command) => command.run(&Terminal::new()?),
+        Command::Inpaint(command) => command.run(&Terminal::new()?),
+        Command::Evaluate(command) => command.run(&Terminal::new()?),
+        Command::Compare(command) => command.run(&Terminal::new()?),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+    }
+}

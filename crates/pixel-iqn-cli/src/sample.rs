@@ -1,0 +1,208 @@
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use pixel_iqn::terminal::Terminal;
+use pixel_iqn::{Run, Sampling};
+
+use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
+use crate::outcome::Outcome;
+
+/// Draw samples of a trained model
+///
+/// Image number i of a seed is always the same, in any batch and in any company, so that a large job
+/// can be divided over machines with --shard.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct SampleCommand {
+    #[command(flatten)]
+    model: ModelFlags,
+    /// Images to draw
+    #[arg(long, default_value_t = 16)]
+    count: usize,
+    /// Seed of the images
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Height and width of the images in pixels, as 32x48, or 32 for both [default: those of the
+    /// images that the run was trained on]
+    #[arg(long, value_name = "HxW")]
+    size: Option<ImageSize>,
+    /// Classes of the images: a name or a number such as #2 for all of them, one for each image
+    /// separated by commas, `spread` to go round the classes, or `none` after a training with label
+    /// dropout [default for a model with classes: spread]
+    #[arg(long)]
+    labels: Option<String>,
+    /// Print the classes of the model, and draw nothing
+    #[arg(long)]
+    classes: bool,
+    /// Take the same tau for every value, in (0, 1); 0.5 draws the image of medians
+    #[arg(long, conflicts_with = "tau_range")]
+    tau: Option<f32>,
+    /// Draw tau from a narrower interval than (0, 1), as 0.1,0.9, which keeps to the middle of every
+    /// distribution
+    #[arg(long, value_name = "LOW,HIGH")]
+    tau_range: Option<TauRange>,
+    /// Images sampled together: more are faster and take more memory
+    #[arg(long, value_name = "IMAGES", default_value_t = 64)]
+    batch: usize,
+    /// Draw part K of N of the images alone, K from 1; together the parts equal the whole
+    #[arg(long, value_name = "K/N", default_value = "1/1")]
+    shard: Shard,
+    /// Where to write: FILE.png is a picture of all images side by side; FILE.npz is an array uint8
+    /// [N, H, W, C], as evaluation tools read it; a name without an ending is a folder of single
+    /// PNGs. The last two are written as the images come, and the same command continues after it was
+    /// stopped
+    #[arg(long, value_name = "PATH", default_value = "samples.png")]
+    out: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pixel-iqn sample --run runs/first --count 64 --out samples.png
+  pixel-iqn sample --run runs/first --labels cat --count 9
+  pixel-iqn sample --run runs/first --count 50000 --out samples.npz
+  pixel-iqn sample --run runs/first --count 50000 --shard 1/4 --out samples/";
+
+/// What `--out` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Grid,
+    Npz,
+    Folder,
+}
+
+impl SampleCommand {
+    pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
+        let left = match self.format()? {
+            Format::Grid => "interrupted: nothing was written",
+            Format::Npz | Format::Folder => {
+                "interrupted: what is written stays, and the same command continues there"
+            }
+        };
+        Outcome::of(self.sample(terminal), left)
+    }
+
+    fn sample(&self, terminal: &Terminal) -> anyhow::Result<()> {
+        let format = self.format()?;
+        let model = self.model.open()?;
+        if self.classes {
+            println!("{}", model.classes());
+            return Ok(());
+        }
+        let bar = terminal.bar("sampling");
+        let request = self.request(model.sample(self.count).progress(&bar));
+        // Before anything is sampled or written.
+        request.options()?;
+        if format != Format::Folder {
+            flags::check_folder_of(&self.out)?;
+        }
+        self.warn_without_label_dropout();
+        match format {
+            Format::Grid => request.run().and_then(|images| images.save_grid(&self.out)),
+            Format::Npz => request.save_npz(&self.out),
+            Format::Folder => request.save_folder(&self.out),
+        }
+        .with_context(|| format!("cannot sample to {}", self.out.display()))?;
+        drop(bar);
+        println!("wrote {}", self.out.display());
+        Ok(())
+    }
+
+    fn request<'a>(&self, mut request: Sampling<'a>) -> Sampling<'a> {
+        request = request
+            .seed(self.seed)
+            .batch(self.batch)
+            .shard(self.shard.part, self.shard.parts);
+        if let Some(ImageSize { height, width }) = self.size {
+            request = request.size(height, width);
+        }
+        if let Some(labels) = &self.labels {
+            request = request.labels(labels);
+        }
+        if let Some(tau) = self.tau {
+            request = request.tau(tau);
+        }
+        if let Some(TauRange { low, high }) = self.tau_range {
+            request = request.tau_range(low, high);
+        }
+        request
+    }
+
+    fn format(&self) -> anyhow::Result<Format> {
+        let extension = self.out.extension().unwrap_or_default();
+        match extension.to_string_lossy().to_lowercase().as_str() {
+            "png" => Ok(Format::Grid),
+            "npz" => Ok(Format::Npz),
+            "" => Ok(Format::Folder),
+            _ => bail!(
+                "--out {}: give FILE.png, FILE.npz, or the name of a folder without an ending",
+                self.out.display()
+            ),
+        }
+    }
+
+    fn warn_without_label_dropout(&self) {
+        let without = |run: Run| run.config().train.label_dropout == 0.0;
+        if self.labels.as_deref() == Some("none") && Run::open(&self.model.run).is_ok_and(without) {
+            eprintln!(
+                "WARNING: the model was trained without label dropout: it never saw an image"
+            );
+            eprintln!("WARNING: without a class, and what it draws for none means little");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(flags: &[&str]) -> Result<SampleCommand, clap::Error> {
+        let arguments = ["pixel-iqn", "sample", "--run", "run"].iter().chain(flags);
+        match Cli::try_parse_from(arguments)?.command {
+            Command::Sample(command) => Ok(command),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_have_their_types() {
+        let command = parse(&[
+            "--shard",
+            "2/4",
+            "--size",
+            "8x16",
+            "--labels",
+            "cat, small",
+            "--tau-range",
+            "0.1,0.9",
+        ]);
+        let command = command.unwrap();
+        assert_eq!(command.shard, Shard { part: 2, parts: 4 });
+        assert_eq!(
+            command.size.map(|size| [size.height, size.width]),
+            Some([8, 16])
+        );
+        assert_eq!(command.labels.as_deref(), Some("cat, small"));
+        assert_eq!(command.tau_range.map(|tau| tau.high), Some(0.9));
+        for wrong in [
+            &["--shard", "5/4"][..],
+            &["--size", "8x"],
+            &["--tau", "0.5", "--tau-range", "0.1,0.9"],
+            &["--count", "-1"],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_ending_says_what_to_write() {
+        let format = |out: &str| parse(&["--out", out]).unwrap().format();
+        assert_eq!(format("a/b.PNG").unwrap(), Format::Grid);
+        assert_eq!(format("b.npz").unwrap(), Format::Npz);
+        assert_eq!(format("a.b/samples").unwrap(), Format::Folder);
+        assert_eq!(format("samples/").unwrap(), Format::Folder);
+        assert!(format("samples.jpg").is_err());
+    }
+}

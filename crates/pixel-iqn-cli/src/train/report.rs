@@ -1,0 +1,48 @@
+use std::fs;
+
+use anyhow::Context;
+use pixel_iqn::Run;
+use pixel_iqn::train::End;
+
+use super::TrainCommand;
+use crate::outcome::Outcome;
+
+impl TrainCommand {
+    /// Says what came of the training.
+    pub(super) fn report(&self, run: &Run) -> anyhow::Result<Outcome> {
+        let folder = run.path().display();
+        let resume = format!("pixel-iqn train --resume {folder}");
+        let steps = run.config().train.steps;
+        let done = run.steps_done().unwrap_or(steps);
+        let interrupted = run.end() == Some(End::Interrupted);
+        if interrupted && done < steps {
+            return Ok(Outcome::Interrupted(format!(
+                "interrupted after {done} of {steps} steps; go on with `{resume}`"
+            )));
+        }
+        println!(
+            "wrote  weights.safetensors, averaged.safetensors and curve.png after {done} steps"
+        );
+        if let Some(scores) = run.scores() {
+            println!("wrote  scores.json");
+            println!(
+                "scores of {} held-out images: mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
+                scores.images,
+                scores.mean.pinball,
+                scores.skill,
+                100.0 * scores.mean.crossing_rate
+            );
+        }
+        if interrupted {
+            return Ok(Outcome::Interrupted(format!(
+                "interrupted: the rest of its scores and pictures come with `{resume}`"
+            )));
+        }
+        println!("wrote  samples.png and inpainting.png");
+        if let Some(out) = &self.out {
+            fs::copy(run.dir().file("samples.png"), out)
+                .with_context(|| format!("cannot write {}", out.display()))?;
+        }
+        Ok(Outcome::Complete)
+    }
+}

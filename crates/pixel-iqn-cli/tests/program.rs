@@ -1,0 +1,202 @@
+//! Runs the program from training to evaluation on the built-in pictures, in a temporary folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A folder that the program runs in.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pixel-iqn"));
+        command
+            .current_dir(self.0.path())
+            .args(arguments.split_whitespace());
+        command
+    }
+
+    /// Runs the program, which must succeed, and returns what it printed.
+    fn run(&self, arguments: &str) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments}: {}", errors(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs the program, which must fail with exit code 1, and returns its message.
+    fn fail(&self, arguments: &str) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}");
+        errors(&output)
+    }
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A training of a second.
+const TRAIN: &str = "train --plain --dataset builtin --size 16 --preset tiny --batch 4 \
+                     --eval-images 2 --samples 2 --set report.held_out_images=2";
+
+#[test]
+fn a_run_from_training_to_evaluation() {
+    let folder = Folder::new();
+    let printed = folder.run(&format!(
+        "{TRAIN} --class-conditional --steps 4 --checkpoint-steps 2 --run run --out first.png"
+    ));
+    for line in [
+        "after 4 steps",
+        "scores of 2 held-out images",
+        "wrote  samples.png",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    assert_eq!(folder.read("first.png"), folder.read("run/samples.png"));
+
+    let weights = folder.read("run/averaged.safetensors");
+    let printed = folder.run("train --plain --resume run --resume-step 2");
+    assert!(printed.contains("resume after 2 steps"), "{printed}");
+    assert!(folder.read("run/averaged.safetensors") == weights);
+
+    let classes = folder.run("sample --run run --classes");
+    assert!(classes.contains("(#0)"), "{classes}");
+    for out in ["samples.png", "samples.npz", "samples"] {
+        folder.run(&format!(
+            "sample --run run --count 3 --labels #1 --out {out}"
+        ));
+        assert!(folder.file(out).exists());
+    }
+    for part in ["2/2", "1/2"] {
+        folder.run(&format!(
+            "sample --run run --count 3 --labels #1 --shard {part} --out parts"
+        ));
+    }
+    for image in ["000000.png", "000002.png"] {
+        let [parts, whole] = ["parts", "samples"].map(|f| folder.read(&format!("{f}/{image}")));
+        assert_eq!(parts, whole);
+    }
+    let raw = "--weights run/weights.safetensors --size 8x12 --tau 0.5";
+    folder.run(&format!("sample --run run --count 1 {raw} --out raw.png"));
+
+    folder.run("inpaint --run run --first 1 --count 2 --completions 1 --known-rows 12");
+    folder.run(
+        "inpaint --run run --images samples/000000.png,samples/000001.png --labels #0,none \
+         --no-originals --completions 1 --out own.png",
+    );
+    folder.run("evaluate --run run --images 2 --taus 2 --maps maps.png --out scores.json");
+    folder.run("evaluate --generated samples.npz --real samples --out sets.json");
+    for file in ["inpainting.png", "own.png", "maps.png"] {
+        assert!(folder.read(file).starts_with(b"\x89PNG"), "{file}");
+    }
+    let scores: serde_json::Value = serde_json::from_slice(&folder.read("scores.json")).unwrap();
+    assert!(scores["run"]["crps"]["mean"].is_f64(), "{scores}");
+    let sets: serde_json::Value = serde_json::from_slice(&folder.read("sets.json")).unwrap();
+    // The folder has the images of the file.
+    assert_eq!(sets["sliced_wasserstein_16"], 0.0);
+}
+
+#[test]
+fn a_comparison_trains_nothing_twice() {
+    let folder = Folder::new();
+    let compare = "compare --dataset builtin --size 16 --preset tiny --steps 2 --batch 4 \
+                   --images 2 --taus 2 --samples 2 --models gates,categorical --out compare";
+    let printed = folder.run(compare);
+    assert!(
+        printed.contains("| CRPS less that of gates | - |"),
+        "{printed}"
+    );
+    let metrics = folder.read("compare/categorical-0/metrics.jsonl");
+    folder.run(compare);
+    assert_eq!(folder.read("compare/categorical-0/metrics.jsonl"), metrics);
+    for file in [
+        "comparison.md",
+        "comparison.json",
+        "curves.png",
+        "samples.png",
+    ] {
+        assert!(!folder.read(&format!("compare/{file}")).is_empty());
+    }
+    let error = folder.fail(&compare.replace("--batch 4", "--batch 5"));
+    assert!(error.contains("another config"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_done_is_an_error_with_its_causes() {
+    let folder = Folder::new();
+    let error = folder.fail("sample --run nowhere");
+    assert!(error.contains("neither the folder of a run"), "{error}");
+    let error = folder.fail(&format!("{TRAIN} --set train.stebs=3"));
+    assert!(error.contains("cannot set `train.stebs=3`: ") && error.contains("`train.steps`"));
+    let error = folder.fail("train --device tpu");
+    assert!(error.contains("unknown device"), "{error}");
+    let error = folder.fail("train --dataset mnist --data missing");
+    assert!(
+        error.contains("--data") && error.contains("missing"),
+        "{error}"
+    );
+    assert!(!folder.file("runs").exists());
+    // A mistake in the flags, as clap reports it.
+    let output = folder.command("train --steps many").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn the_manual_names_every_command() {
+    let folder = Folder::new();
+    let completions = folder.run("completions bash");
+    folder.run("man pages");
+    for command in ["train", "sample", "inpaint", "evaluate", "compare"] {
+        assert!(completions.contains(command));
+        let page = folder.read(&format!("pages/pixel-iqn-{command}.1"));
+        assert!(!page.is_empty());
+        let help = folder.run(&format!("{command} --help"));
+        assert!(help.contains("Examples:"), "{help}");
+    }
+    assert!(folder.run("man").contains("pixel"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_with_a_checkpoint_and_exit_code_130() {
+    let folder = Folder::new();
+    let mut child = folder
+        .command(&format!("{TRAIN} --steps 100000 --run run"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let metrics = folder.file("run/metrics.jsonl");
+    let has_a_line = |path: &Path| fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
+    while !has_a_line(&metrics) {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it trained"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &id]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
+    let message = errors(&output);
+    assert!(
+        message.contains("`pixel-iqn train --resume run`"),
+        "{message}"
+    );
+    assert!(folder.file("run/checkpoints").exists());
+    assert!(folder.file("run/averaged.safetensors").exists());
+}
