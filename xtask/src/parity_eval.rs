@@ -138,10 +138,7 @@ fn compare(args: &Args, folder: &Path) -> anyhow::Result<()> {
         isc.std,
         their("inception_score_std")?,
     );
-    let options = KidOptions {
-        subset_size: args.images / 2,
-        ..KidOptions::default()
-    };
+    let options = KidOptions::new().with_subset_size(args.images / 2);
     let kid = kernel_inception_distance(a, b, options)?;
     for (name, ours) in [
         ("kernel_inception_distance_mean", kid.mean),

@@ -1,3 +1,4 @@
+use burn::config::Config;
 use pixel_iqn_core::{Progress, report};
 use pixel_iqn_data::ImageDataset;
 use serde::{Deserialize, Serialize};
@@ -11,26 +12,26 @@ use crate::kid::{KidOptions, kernel_inception_distance};
 use crate::precision_recall::precision_recall;
 
 /// Which scores to compute, and how. The defaults are torch-fidelity's.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+#[derive(Config, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ImageSetOptions {
     /// Whether to compute FID.
+    #[config(default = true)]
     pub fid: bool,
     /// Options of the Inception score, which is of the generated images alone; `None` leaves it out.
+    #[config(default = "Some(InceptionScoreOptions::new())")]
     pub isc: Option<InceptionScoreOptions>,
     /// Options of KID; `None` leaves it out.
+    #[config(default = "Some(KidOptions::new())")]
     pub kid: Option<KidOptions>,
     /// The number of neighbours of precision and recall; `None` leaves them out.
+    #[config(default = "Some(3)")]
     pub prc: Option<usize>,
 }
 
 impl Default for ImageSetOptions {
     fn default() -> Self {
-        Self {
-            fid: true,
-            isc: Some(InceptionScoreOptions::default()),
-            kid: Some(KidOptions::default()),
-            prc: Some(3),
-        }
+        Self::new()
     }
 }
 

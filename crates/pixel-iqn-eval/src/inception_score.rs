@@ -1,3 +1,4 @@
+use burn::config::Config;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EvalError;
@@ -5,23 +6,23 @@ use crate::features::Features;
 use crate::shuffle::Permutations;
 
 /// How an [`inception_score`] is computed. The defaults are torch-fidelity's.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InceptionScoreOptions {
     /// The number of splits of the set whose scores are averaged, at least 1.
+    #[config(default = 10)]
     pub splits: usize,
     /// Whether the images are shuffled before they are split.
+    #[config(default = true)]
     pub shuffle: bool,
     /// Seed of the shuffling, which is NumPy's.
+    #[config(default = 2020)]
     pub seed: u32,
 }
 
 impl Default for InceptionScoreOptions {
     fn default() -> Self {
-        Self {
-            splits: 10,
-            shuffle: true,
-            seed: 2020,
-        }
+        Self::new()
     }
 }
 

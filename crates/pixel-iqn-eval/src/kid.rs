@@ -1,7 +1,7 @@
+use burn::config::Config;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::error::EvalError;
 use crate::features::Features;
@@ -9,23 +9,23 @@ use crate::inception_score::MeanAndStd;
 use crate::shuffle::Permutations;
 
 /// How a [`kernel_inception_distance`] is computed. The defaults are torch-fidelity's.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KidOptions {
     /// Pairs of subsets whose distances are averaged, at least 1.
+    #[config(default = 100)]
     pub subsets: usize,
     /// Images in a subset, at least 2.
+    #[config(default = 1000)]
     pub subset_size: usize,
     /// Seed of the subsets, which are NumPy's.
+    #[config(default = 2020)]
     pub seed: u32,
 }
 
 impl Default for KidOptions {
     fn default() -> Self {
-        Self {
-            subsets: 100,
-            subset_size: 1000,
-            seed: 2020,
-        }
+        Self::new()
     }
 }
 

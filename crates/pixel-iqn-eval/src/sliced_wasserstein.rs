@@ -2,6 +2,7 @@
 //! Growing of GANs for Improved Quality, Stability, and Variation", ICLR 2018, section 5,
 //! <https://arxiv.org/abs/1710.10196>. It needs no network.
 
+use burn::config::Config;
 use pixel_iqn_core::Noise;
 use pixel_iqn_data::ImageDataset;
 use rayon::prelude::*;
@@ -17,23 +18,23 @@ const SMALLEST: usize = 16;
 const FILTER: [f32; 5] = [1.0, 4.0, 6.0, 4.0, 1.0];
 
 /// How [`sliced_wasserstein`] distances are computed. The defaults are those of Karras et al.
-#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Config, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SlicedWassersteinOptions {
     /// Patches from each image and level, at least 1.
+    #[config(default = 128)]
     pub patches: usize,
     /// Directions on which the patches are projected, at least 1.
+    #[config(default = 512)]
     pub directions: usize,
     /// Seed of patches and directions.
+    #[config(default = 0)]
     pub seed: u64,
 }
 
 impl Default for SlicedWassersteinOptions {
     fn default() -> Self {
-        Self {
-            patches: 128,
-            directions: 512,
-            seed: 0,
-        }
+        Self::new()
     }
 }
 

@@ -58,10 +58,7 @@ fn inception_scores_agree() {
 #[test]
 fn kernel_distances_agree() {
     let (a, b) = both();
-    let options = KidOptions {
-        subset_size: 20,
-        ..Default::default()
-    };
+    let options = KidOptions::new().with_subset_size(20);
     let distance = kernel_inception_distance(&a, &b, options).unwrap();
     assert_close(distance.mean, 2.9746589091325277, 1e-9);
     assert_close(distance.std, 10.14244132024499, 1e-9);

@@ -50,6 +50,9 @@ pub struct HeldOutScores {
     /// The mean pinball loss over all values and [`QUANTILE_LEVELS`] quantiles of each.
     #[serde(deserialize_with = "number_or_null")]
     pub mean_pinball: f64,
+    /// The continuous ranked probability score: see [`pixel_iqn_score::Scores::crps`].
+    #[serde(deserialize_with = "number_or_null")]
+    pub crps: f64,
     /// The skill score: 1 less the fraction of the CRPS of the marginal distribution that is left.
     #[serde(deserialize_with = "number_or_null")]
     pub skill: f64,
@@ -91,6 +94,7 @@ pub(crate) mod tests {
         let bad = HeldOutScores {
             loss: f32::NAN,
             mean_pinball: f64::INFINITY,
+            crps: f64::NAN,
             skill: 0.5,
             crossing_rate: 0.25,
         };

@@ -66,6 +66,7 @@ impl TensorBoard {
             scalars.extend([
                 ("held out/loss", f64::from(held_out.loss)),
                 ("held out/mean pinball", held_out.mean_pinball),
+                ("held out/CRPS", held_out.crps),
                 ("held out/skill", held_out.skill),
                 ("held out/crossing rate", held_out.crossing_rate),
             ]);
@@ -161,6 +162,7 @@ mod tests {
             held_out: Some(HeldOutScores {
                 loss: 0.75,
                 mean_pinball: 0.1,
+                crps: 0.2,
                 skill: 0.2,
                 crossing_rate: 0.3,
             }),
@@ -184,7 +186,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let scalars = values(&events[2]);
-        assert_eq!(scalars.len(), 8);
+        assert_eq!(scalars.len(), 9);
         assert_eq!(scalars[0].tag, "train/loss");
         assert_eq!(scalars[0].value, Some(value::Value::SimpleValue(0.5)));
         let Some(value::Value::Image(image)) = &values(&events[3])[0].value else {

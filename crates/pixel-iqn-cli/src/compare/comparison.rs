@@ -133,12 +133,7 @@ impl<'a> Comparison<'a> {
 
 /// How sets of so many images are compared.
 fn image_set_options(images: usize) -> ImageSetOptions {
-    let kid = KidOptions::default();
-    ImageSetOptions {
-        kid: Some(KidOptions {
-            subset_size: kid.subset_size.min(images),
-            ..kid
-        }),
-        ..Default::default()
-    }
+    let kid = KidOptions::new();
+    let subset_size = kid.subset_size.min(images);
+    ImageSetOptions::new().with_kid(Some(kid.with_subset_size(subset_size)))
 }

@@ -20,7 +20,7 @@ pub fn draw_curves(path: &Path, all: &[Evaluated]) -> anyhow::Result<()> {
         let measured = model.history.held_out.iter();
         let points = measured.map(|(step, scores)| {
             // The CRPS is twice the mean pinball loss.
-            (*step as f64 + 1.0, 2.0 * scores.mean_pinball)
+            (*step as f64 + 1.0, scores.crps)
         });
         Series::new(Mark::Line(2), points.collect())
             .with_label(label)

@@ -113,10 +113,7 @@ impl ImageSetFlags {
         }
         let draw = |set: &ImageDataset| set.clone().draw(count, seed);
         let (generated, real) = (draw(generated)?, draw(real)?);
-        let options = SlicedWassersteinOptions {
-            seed,
-            ..Default::default()
-        };
+        let options = SlicedWassersteinOptions::new().with_seed(seed);
         for level in sliced_wasserstein(&generated, &real, options)? {
             let name = format!("sliced_wasserstein_{}", level.height);
             scores.insert(name, json!(level.distance));
@@ -141,10 +138,7 @@ impl ImageSetFlags {
             Real::Images(real) => real.len().min(generated.len()),
             _ => generated.len(),
         };
-        let options = ImageSetOptions {
-            kid: self.kid(fewest),
-            ..Default::default()
-        };
+        let options = ImageSetOptions::new().with_kid(self.kid(fewest));
         let features = |set: &ImageDataset, keep: KeptFeatures, task: &str| {
             extract(&network, set, keep, job.batch, &job.terminal.bar(task))
         };
@@ -180,9 +174,6 @@ impl ImageSetFlags {
             );
             return None;
         }
-        Some(KidOptions {
-            subset_size,
-            ..Default::default()
-        })
+        Some(KidOptions::new().with_subset_size(subset_size))
     }
 }

@@ -197,6 +197,7 @@ mod tests {
             metrics.held_out = Some(HeldOutScores {
                 loss: 1.0,
                 mean_pinball: 0.5,
+                crps: 1.0,
                 skill: 0.1,
                 crossing_rate: 0.0,
             });

@@ -37,15 +37,21 @@ impl<'a> Measurement<'a> {
         let (set, marginal, options) = (self.held_out, &self.marginal, &self.options);
         let (model, device) = (trainer.averaged(), trainer.device());
         let scores = conditional_scores(model, set, marginal, options, &device, &NoProgress);
-        let [mean_pinball, skill, crossing_rate] = match scores {
-            Ok(scores) => [scores.mean.pinball, scores.skill, scores.mean.crossing_rate],
+        let [mean_pinball, crps, skill, crossing_rate] = match scores {
+            Ok(scores) => [
+                scores.mean.pinball,
+                scores.mean.crps,
+                scores.skill,
+                scores.mean.crossing_rate,
+            ],
             // The run goes on, and its log says that there is no number.
-            Err(ScoreError::NotFinite) => [f64::NAN; 3],
+            Err(ScoreError::NotFinite) => [f64::NAN; 4],
             Err(error) => return Err(error.into()),
         };
         Ok(HeldOutScores {
             loss: self.loss(trainer)?,
             mean_pinball,
+            crps,
             skill,
             crossing_rate,
         })
