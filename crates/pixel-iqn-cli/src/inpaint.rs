@@ -126,10 +126,7 @@ impl InpaintCommand {
                 let run = Run::open(&self.model.run).context(
                     "without a run there are no held-out images: give --images, or --dataset",
                 )?;
-                let images = run.images(self.data.data.as_deref()).with_context(|| {
-                    let dataset = &run.config().data.dataset;
-                    format!("the run was trained on `{dataset}`: give its folder with --data")
-                })?;
+                let images = flags::images_of(&run, self.data.data.as_deref())?;
                 images.held_out.as_ref().clone()
             }
         };
@@ -141,7 +138,10 @@ impl InpaintCommand {
             (None, Some([height, width])) if height == width => Some(height),
             (size, _) => size,
         };
-        let options = OpenOptions::new().with_size(size);
+        // Those of a set with channels of its own stay as they are.
+        let options = OpenOptions::new()
+            .with_size(size)
+            .with_channels(model.config().channels);
         let images = flags::open(kind, self.data.folder(), &options)?;
         Ok(images.held_out.as_ref().clone())
     }

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use pixel_iqn::score::{
     ConditionalOptions, ConditionalScores, ForecastOptions, MarginalForecaster, conditional_scores,
 };
@@ -8,7 +8,7 @@ use pixel_iqn::{Run, TrainingImages};
 use serde_json::Value;
 
 use super::{Job, maps, table};
-use crate::estimates;
+use crate::{estimates, flags};
 
 /// Flags on the models to evaluate.
 #[derive(clap::Args, Debug)]
@@ -44,7 +44,10 @@ impl ModelsFlags {
             let digest = &run.config().data.digest;
             let (first, images) = match &opened {
                 Some(opened) => opened,
-                None => opened.insert((digest.clone(), self.open_images(&run)?)),
+                None => opened.insert((
+                    digest.clone(),
+                    flags::images_of(&run, self.data.as_deref())?,
+                )),
             };
             ensure!(
                 first == digest,
@@ -59,13 +62,6 @@ impl ModelsFlags {
         let json = |(name, scores)| Ok((name, estimates::to_json(&scores, job.seed)?));
         let scores: serde_json::Result<_> = evaluated.into_iter().map(json).collect();
         Ok(Value::Object(scores?))
-    }
-
-    fn open_images(&self, run: &Run) -> anyhow::Result<TrainingImages> {
-        run.images(self.data.as_deref()).with_context(|| {
-            let dataset = &run.config().data.dataset;
-            format!("cannot open the data set `{dataset}` of the run: give its folder with --data")
-        })
     }
 
     fn evaluate_run(

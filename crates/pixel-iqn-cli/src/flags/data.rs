@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use pixel_iqn::data::OpenOptions;
-use pixel_iqn::{DatasetKind, TrainingImages};
+use pixel_iqn::{DatasetKind, Run, TrainingImages};
 
 /// Flags that say where images come from.
 #[derive(clap::Args, Debug)]
@@ -39,6 +39,19 @@ pub fn open(
     folder: &Path,
     options: &OpenOptions,
 ) -> anyhow::Result<TrainingImages> {
-    TrainingImages::open(kind, Some(folder), options)
-        .with_context(|| format!("cannot open the data set `{kind}`: give its folder with --data"))
+    TrainingImages::open(kind, Some(folder), options).with_context(|| match kind {
+        DatasetKind::Builtin => format!("cannot draw the data set `{kind}`"),
+        _ => format!(
+            "cannot open the data set `{kind}` in {}: --data gives its folder",
+            folder.display()
+        ),
+    })
+}
+
+/// Opens the images of a run, in another folder where one is given.
+pub fn images_of(run: &Run, folder: Option<&Path>) -> anyhow::Result<TrainingImages> {
+    run.images(folder).with_context(|| {
+        let dataset = &run.config().data.dataset;
+        format!("cannot open the data set `{dataset}` of the run: give its folder with --data")
+    })
 }

@@ -8,7 +8,7 @@ mod shard;
 mod size;
 mod tau_range;
 
-pub use data::{DataFlags, open};
+pub use data::{DataFlags, images_of, open};
 pub use device::DeviceFlags;
 pub use model::ModelFlags;
 pub use out::check_folder_of;

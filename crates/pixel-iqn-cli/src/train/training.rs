@@ -1,6 +1,5 @@
 use std::path::Path;
 
-use anyhow::Context;
 use pixel_iqn::train::{ConfigFile, ResumeFrom};
 use pixel_iqn::{DatasetKind, Run, RunOverrides, Training, TrainingImages, train_on};
 
@@ -22,10 +21,7 @@ impl TrainCommand {
 
     fn resumed(&self, folder: &Path) -> anyhow::Result<Training> {
         let run = Run::open(folder)?;
-        let images = run.images(self.data.data.as_deref()).with_context(|| {
-            let dataset = &run.config().data.dataset;
-            format!("cannot open the data set `{dataset}` of the run: give its folder with --data")
-        })?;
+        let images = flags::images_of(&run, self.data.data.as_deref())?;
         let from = self.resume_step.map_or(ResumeFrom::Last, ResumeFrom::Step);
         Ok(run.resume(images).from_checkpoint(from))
     }
