@@ -19,7 +19,12 @@ pub struct ModelsFlags {
           required_unless_present = "generated")]
     runs: Vec<PathBuf>,
     /// Folder of the data set, where it is not where the runs found it
-    #[arg(long, value_name = "DIR", requires = "runs")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "runs",
+        conflicts_with = "generated"
+    )]
     data: Option<PathBuf>,
     /// Held-out images to evaluate on, the first ones
     #[arg(long, value_name = "COUNT", default_value_t = 256)]
@@ -29,7 +34,12 @@ pub struct ModelsFlags {
     taus: usize,
     /// Picture of held-out images, with the widths of the first run's intervals and the PIT of each
     /// value below them
-    #[arg(long, value_name = "FILE.png", requires = "runs")]
+    #[arg(
+        long,
+        value_name = "FILE.png",
+        requires = "runs",
+        conflicts_with = "generated"
+    )]
     pub maps: Option<PathBuf>,
 }
 
