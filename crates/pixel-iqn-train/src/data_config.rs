@@ -33,11 +33,19 @@ pub struct DataConfig {
 /// What built-in pictures depend on besides their size.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Drawn {
     /// The training images.
     pub count: usize,
     /// The seed.
     pub seed: u64,
+}
+
+impl Drawn {
+    /// Describes pictures of a seed.
+    pub fn new(count: usize, seed: u64) -> Self {
+        Self { count, seed }
+    }
 }
 
 impl DataConfig {

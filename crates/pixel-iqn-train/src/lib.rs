@@ -106,7 +106,7 @@ pub use counters::Counters;
 pub use data_config::{DataConfig, Drawn};
 pub use display::Display;
 pub use ema::Ema;
-pub use error::{RunError, SettingsError, TrainError};
+pub use error::{RunError, SettingsError, TrainError, with_causes};
 pub use history::History;
 pub use manifest::Manifest;
 pub use metrics::{HeldOutScores, Metrics, QUANTILE_LEVELS, StepReport};

@@ -75,6 +75,13 @@ impl RunConfig {
                 "valid UTF-8",
             ),
             (
+                self.model.classes == 0
+                    || (self.data.class_names.as_ref())
+                        .is_none_or(|names| names.len() == self.model.classes),
+                "data.class_names",
+                "as many as `model.classes`, where that is not 0",
+            ),
+            (
                 self.train.label_dropout == 0.0 || self.model.classes > 0,
                 "train.label_dropout",
                 "0 for a model without classes",

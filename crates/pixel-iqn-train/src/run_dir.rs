@@ -102,7 +102,9 @@ impl RunDir {
         let run = Self { path: path.into() };
         let path = run.file("config.toml");
         let old = run.file("config.json");
-        if old.exists() && !path.exists() {
+        // Beside weights it is the config of trained weights, which are no run.
+        let is_old = old.exists() && !run.file("weights.safetensors").exists();
+        if is_old && !path.exists() {
             let (found, expected) = (Some(1), RunConfig::VERSION);
             let source = SettingsError::Version { found, expected };
             return Err(RunError::Config { path: old, source });
@@ -231,15 +233,6 @@ impl RunDir {
             Ok(()) => Ok(model),
             Err(source) => Err(RunError::Weights { path, source }),
         }
-    }
-
-    /// Tells the weights of a run from all others: the MD5 of their file.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Missing`] where the run saved no weights, and [`RunError::Io`].
-    pub fn fingerprint(&self, which: Weights) -> Result<String, RunError> {
-        Ok(pixel_iqn_data::md5(&read(&self.file(which.file_name()))?))
     }
 }
 

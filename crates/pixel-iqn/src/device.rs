@@ -4,7 +4,7 @@ use burn::tensor::Device;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeviceDefaults {
-    /// Where tensors live.
+    /// The device that holds the tensors.
     pub device: Device,
     /// Name of the model preset: see [`ModelConfig::preset`](crate::ModelConfig::preset).
     pub preset: &'static str,
@@ -67,19 +67,25 @@ pub fn device_defaults(name: &str) -> Result<DeviceDefaults, DeviceError> {
     }
 }
 
-/// Defines a function that builds a [`DeviceDefaults`] where its feature is on and names the feature of the
-/// device where it is off.
+/// Returns whether a device is one of the CPU's backends.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    let is = |name| self::device(name).is_ok_and(|cpu| cpu == *device);
+    is("cpu") || is("ndarray")
+}
+
+/// Defines a function that builds [`DeviceDefaults`] where its feature is on, and names the feature of
+/// the device where it is off.
 macro_rules! backend {
-    ($name:ident($($argument:ident: $type:ty),*), $feature:literal, $runner:ident, $device:expr) => {
+    ($name:ident($($argument:ident: $type:ty),*), $feature:literal, $backend:ident, $device:expr) => {
         #[cfg(feature = $feature)]
         fn $name($($argument: $type),*) -> Result<DeviceDefaults, DeviceError> {
             Ok(DeviceDefaults {
                 device: $device,
-                preset: $runner::PRESET,
-                batch: $runner::BATCH,
-                steps: $runner::STEPS,
-                eval_images: $runner::EVAL_IMAGES,
-                samples: $runner::SAMPLES,
+                preset: $backend::PRESET,
+                batch: $backend::BATCH,
+                steps: $backend::STEPS,
+                eval_images: $backend::EVAL_IMAGES,
+                samples: $backend::SAMPLES,
             })
         }
 

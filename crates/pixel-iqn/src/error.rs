@@ -27,9 +27,17 @@ pub enum Error {
     /// The config of a run cannot be read or changed as asked.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The config of a model cannot be used.
+    /// The preset of a model does not exist.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The config of trained weights cannot be used.
+    #[error("the model config {} cannot be used", path.display())]
+    ModelConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ConfigError,
+    },
     /// Weights cannot be loaded.
     #[error("the weights {} cannot be used", path.display())]
     Weights {

@@ -8,6 +8,7 @@ const MISSING: u8 = 128;
 
 /// A request for completions of images with missing pixels, which [`run`](Self::run) carries out.
 #[derive(Clone)]
+#[must_use = "a request does nothing until `run` is called"]
 pub struct Inpainting<'a> {
     model: &'a Model,
     images: &'a ImageDataset,
@@ -15,12 +16,14 @@ pub struct Inpainting<'a> {
     completions: usize,
     seed: u64,
     labels: Option<String>,
+    batch: usize,
     originals: bool,
     progress: &'a dyn Progress,
 }
 
 /// Images that were completed: see [`Inpainting::run`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Completions {
     /// The completions alone, those of the first image first.
     pub images: Images,
@@ -34,14 +37,21 @@ impl Completions {
     ///
     /// # Errors
     ///
-    /// As [`Images::save_grid`].
+    /// Returns the errors of [`Images::save_grid`].
     pub fn save_grid(&self, path: impl AsRef<std::path::Path>) -> Result<(), Error> {
         self.figure.save_grid(path)
     }
 }
 
+impl Model {
+    /// Asks for completions of images: for each, the pixels that are missing in the mask.
+    pub fn inpaint<'a>(&'a self, images: &'a ImageDataset, mask: &'a Mask) -> Inpainting<'a> {
+        Inpainting::new(self, images, mask)
+    }
+}
+
 impl<'a> Inpainting<'a> {
-    pub(crate) fn new(model: &'a Model, images: &'a ImageDataset, mask: &'a Mask) -> Self {
+    fn new(model: &'a Model, images: &'a ImageDataset, mask: &'a Mask) -> Self {
         Self {
             model,
             images,
@@ -49,6 +59,7 @@ impl<'a> Inpainting<'a> {
             completions: 4,
             seed: 0,
             labels: None,
+            batch: 64,
             originals: false,
             progress: &NoProgress,
         }
@@ -75,6 +86,11 @@ impl<'a> Inpainting<'a> {
         Self { labels, ..self }
     }
 
+    /// Sets how many images are sampled together, 64 without it: a matter of memory and speed.
+    pub fn batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
+    }
+
     /// Puts the original at the end of each row of the figure, for images of which it is known.
     pub fn originals(self, originals: bool) -> Self {
         Self { originals, ..self }
@@ -91,7 +107,8 @@ impl<'a> Inpainting<'a> {
     /// # Errors
     ///
     /// [`Error::Request`] where the images, the mask or the labels do not fit the model, or nothing is
-    /// asked for; [`Error::Cancelled`] where the progress broke off.
+    /// asked for; [`Error::Sample`] for a batch of no image, [`Error::Data`] where the model predicts
+    /// what is no number, and [`Error::Cancelled`] where the progress broke off.
     pub fn run(self) -> Result<Completions, Error> {
         let shape @ [channels, height, width] = self.images.shape();
         self.check(shape)?;
@@ -106,6 +123,7 @@ impl<'a> Inpainting<'a> {
             .collect();
         let options = SampleOptions::new(count, [height, width], self.seed)
             .with_labels(self.each_label()?)
+            .with_batch(self.batch)
             .with_known(Some(KnownValues {
                 mask: (0..values.len()).map(|value| !is_missing(value)).collect(),
                 values,

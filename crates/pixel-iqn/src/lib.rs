@@ -112,12 +112,12 @@ pub use pixel_iqn_train as train;
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-/// Those of the guide.
+/// The examples of the guide, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide.md")]
 struct GuideBook;
 
-/// Those of its chapter on long training.
+/// The examples of the chapter on long training, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/training.md")]
 struct LongTraining;

@@ -5,10 +5,9 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use pixel_iqn_core::weights::{load_safetensors, to_safetensors};
 use pixel_iqn_core::{AnyModel, ModelConfig, PixelModel, Sampler};
-use pixel_iqn_data::{ImageDataset, Mask};
 use pixel_iqn_train::{RunDir, Weights};
 
-use crate::{Classes, Error, Inpainting, Sampling, sampler};
+use crate::{Classes, Error, sampler};
 
 /// A trained model on a device, with what it knows of its images: it samples and completes.
 ///
@@ -40,8 +39,8 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::Device`] where there is no such device, [`Error::NoModel`] where the folder is of
-    /// neither kind, and [`Error::Run`], [`Error::Config`], [`Error::Weights`] and [`Error::Io`]
-    /// where its files cannot be read.
+    /// neither kind, and [`Error::Run`], [`Error::ModelConfig`], [`Error::Weights`] and
+    /// [`Error::Io`] where its files cannot be read.
     pub fn open(folder: impl AsRef<Path>, device: &str) -> Result<Self, Error> {
         Self::open_with(folder.as_ref(), None, device)
     }
@@ -50,7 +49,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// Returns the errors of [`open`](Self::open).
     pub fn open_weights(
         folder: impl AsRef<Path>,
         weights: impl AsRef<Path>,
@@ -83,7 +82,10 @@ impl Model {
             return Err(Error::NoModel(folder.to_owned()));
         }
         let text = fs::read_to_string(&config).map_err(at(&config))?;
-        let config = ModelConfig::from_json(&text)?;
+        let config = ModelConfig::from_json(&text).map_err(|source| Error::ModelConfig {
+            path: config,
+            source,
+        })?;
         let network = load(&config, weights.unwrap_or(&own), &device)?;
         Ok(Self::new(network, device))
     }
@@ -117,17 +119,7 @@ impl Model {
         Self { classes, ..self }
     }
 
-    /// Asks for `count` samples.
-    pub fn sample(&self, count: usize) -> Sampling<'_> {
-        Sampling::new(self, count)
-    }
-
-    /// Asks for completions of images: of each, the pixels that are missing in the mask.
-    pub fn inpaint<'a>(&'a self, images: &'a ImageDataset, mask: &'a Mask) -> Inpainting<'a> {
-        Inpainting::new(self, images, mask)
-    }
-
-    /// The architecture.
+    /// Returns the architecture of the model.
     pub fn config(&self) -> &ModelConfig {
         self.network.config()
     }
@@ -137,7 +129,7 @@ impl Model {
         &self.network
     }
 
-    /// Where its weights are.
+    /// Returns the device that holds the weights.
     pub fn device(&self) -> &Device {
         &self.device
     }

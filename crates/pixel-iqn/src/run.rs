@@ -4,7 +4,7 @@ use pixel_iqn_core::AnyModel;
 use pixel_iqn_score::ConditionalScores;
 use pixel_iqn_train::{End, History, RunConfig, RunDir, Weights};
 
-use crate::{Classes, Error, Model, Training, TrainingImages};
+use crate::{Classes, Error, Model, TrainingImages};
 
 /// A training run: its folder, its config, and what came of it.
 ///
@@ -46,22 +46,22 @@ impl Run {
         Ok(Self::new(dir, config))
     }
 
-    /// The folder.
+    /// Returns the path of the run folder.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// The folder, for the layer below.
+    /// Returns the run folder, for the layer below.
     pub fn dir(&self) -> &RunDir {
         &self.dir
     }
 
-    /// The config.
+    /// Returns the config of the run.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }
 
-    /// The classes of its model.
+    /// Returns the classes of the model.
     pub fn classes(&self) -> Classes {
         match self.config.model.classes {
             0 => Classes::default(),
@@ -94,16 +94,17 @@ impl Run {
         self.trained.as_ref().map(|trained| &trained.history)
     }
 
-    /// The scores of the averaged weights on held-out images, which are computed after the last step.
+    /// The scores of the averaged weights on held-out images, which are computed after the last step;
+    /// none for a run that was only opened (its `scores.json` has them).
     pub fn scores(&self) -> Option<&ConditionalScores> {
         self.scores.as_ref()
     }
 
-    /// The model with its averaged weights, on the [device](crate::device()) of this name.
+    /// Loads the model with its averaged weights, on the [device](crate::device()) of this name.
     ///
     /// # Errors
     ///
-    /// As [`Model::open`].
+    /// Returns the errors of [`Model::open`].
     pub fn model(&self, device: &str) -> Result<Model, Error> {
         let device = crate::device(device)?;
         let network: AnyModel = self
@@ -114,18 +115,13 @@ impl Run {
             .with_class_names(self.classes().names().to_vec()))
     }
 
-    /// The images that it was trained on and is evaluated on, opened again; `folder` where they are
-    /// no longer where the run found them.
+    /// Opens the images again that the run was trained and is evaluated on; `folder` says where they
+    /// are, if they are no longer where the run found them.
     ///
     /// # Errors
     ///
-    /// As [`TrainingImages::of_run`].
+    /// Returns the errors of [`TrainingImages::of_run`].
     pub fn images(&self, folder: Option<&Path>) -> Result<TrainingImages, Error> {
         TrainingImages::of_run(&self.config.data, folder)
-    }
-
-    /// Goes on with the training from its last checkpoint, on its own images; `start` does it.
-    pub fn resume(self, images: TrainingImages) -> Training {
-        Training::resume(self, images)
     }
 }

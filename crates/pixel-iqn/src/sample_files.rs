@@ -23,7 +23,9 @@ impl Sampling<'_> {
     pub fn save_npz(self, path: impl AsRef<Path>) -> Result<(), Error> {
         let (options, range) = self.request()?;
         // The order of the images is that of the file, so which they are is part of the job.
-        let job = format!("images {range:?}, {}", self.job(&options)?);
+        let first = options.first;
+        let images = first + range.start..first + range.end;
+        let job = format!("images {images:?}, {}", self.job(&options)?);
         let [height, width] = options.size;
         let channels = self.model.config().channels;
         let shape = [range.len(), channels, height, width];
@@ -127,8 +129,10 @@ mod tests {
         let cancel = cancelled_after(12);
         let error = request().progress(&cancel).save_npz(&path).unwrap_err();
         assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
-        let other = request().seed(4).save_npz(&path).unwrap_err();
-        assert!(other.to_string().contains("another job"), "{other}");
+        for other in [request().seed(4), request().first(1)] {
+            let error = other.save_npz(&path).unwrap_err();
+            assert!(error.to_string().contains("another job"), "{error}");
+        }
         let count = std::sync::atomic::AtomicUsize::new(0);
         let rows = |_: usize, total: usize| {
             count.store(total, std::sync::atomic::Ordering::Relaxed);

@@ -10,16 +10,9 @@ use pixel_iqn_cpu::CpuSampler;
 pub fn sampler(model: impl Into<AnyModel>, device: &Device) -> Box<dyn Sampler> {
     let model = model.into();
     #[cfg(feature = "cpu")]
-    if on_cpu(device) {
+    if crate::device::is_cpu(device) {
         return Box::new(CpuSampler::from(&model));
     }
     let _ = device;
     Box::new(IncrementalSampler::from(&model))
-}
-
-/// Whether the device is a backend of `pixel-iqn-cpu`.
-#[cfg(feature = "cpu")]
-fn on_cpu(device: &Device) -> bool {
-    let is = |name| crate::device(name).is_ok_and(|cpu| cpu == *device);
-    is("cpu") || is("ndarray")
 }

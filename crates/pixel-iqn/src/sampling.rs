@@ -6,8 +6,9 @@ use crate::{Error, Images, Model};
 
 /// A request for samples of a [`Model`], which [`run`](Self::run) carries out.
 ///
-/// Image `i` of a seed is always the same, in any batch and in any company.
+/// Image `i` of a seed is always the same, in whatever batch and beside whichever images.
 #[derive(Clone)]
+#[must_use = "a request does nothing until `run`, `save_npz` or `save_folder` is called"]
 pub struct Sampling<'a> {
     pub(crate) model: &'a Model,
     count: usize,
@@ -22,8 +23,15 @@ pub struct Sampling<'a> {
     pub(crate) progress: &'a dyn Progress,
 }
 
+impl Model {
+    /// Asks for `count` samples.
+    pub fn sample(&self, count: usize) -> Sampling<'_> {
+        Sampling::new(self, count)
+    }
+}
+
 impl<'a> Sampling<'a> {
-    pub(crate) fn new(model: &'a Model, count: usize) -> Self {
+    fn new(model: &'a Model, count: usize) -> Self {
         Self {
             model,
             count,

@@ -6,7 +6,7 @@ use pixel_iqn_data::{ImageDataset, Mask};
 use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 use pixel_iqn_train::{
     ConfigFile, Display, End, Finished, Interrupter, Metrics, ReportConfig, ResumeFrom, RunConfig,
-    RunDir, RunOverrides, Session, TrainConfig,
+    RunDir, RunOverrides, Session, TrainConfig, with_causes,
 };
 
 use crate::run::Trained;
@@ -39,15 +39,31 @@ pub fn train_on(images: TrainingImages) -> Training {
     Training::new(Ok(images))
 }
 
+impl Run {
+    /// Begins to go on with the training from its last checkpoint, on its own images;
+    /// [`start`](Training::start) does it.
+    pub fn resume(self, images: TrainingImages) -> Training {
+        Training {
+            resumed: Some(self),
+            ..Training::new(Ok(images))
+        }
+    }
+}
+
 /// A request for a training, which [`start`](Self::start) carries out: a run folder with config,
 /// metrics, checkpoints, weights, scores and pictures.
 ///
 /// What is not asked for suits the device: see [`DeviceDefaults`]. The precedence of what is asked
 /// for is that of [`RunConfig::resolve`]: the device's defaults, the preset, the config file, the
 /// methods of this type, then [`set`](Self::set).
+///
+/// It prints nothing unless something [watches](Self::watch) it, as
+/// [`Terminal::watcher`](crate::terminal::Terminal::watcher) does.
+#[must_use = "a request does nothing until `start` is called"]
 pub struct Training {
     images: Result<TrainingImages, Error>,
-    resumed: Option<(Run, ResumeFrom)>,
+    resumed: Option<Run>,
+    from: Option<ResumeFrom>,
     devices: Vec<String>,
     run_dir: Option<PathBuf>,
     resume_existing: bool,
@@ -99,6 +115,7 @@ impl Training {
         Self {
             images,
             resumed: None,
+            from: None,
             devices: vec![DEFAULT_DEVICE.to_owned()],
             run_dir: None,
             resume_existing: false,
@@ -108,13 +125,6 @@ impl Training {
             file: ConfigFile::default(),
             settings: Vec::new(),
             watcher: Box::new(()),
-        }
-    }
-
-    pub(crate) fn resume(run: Run, images: TrainingImages) -> Self {
-        Self {
-            resumed: Some((run, ResumeFrom::Last)),
-            ..Self::new(Ok(images))
         }
     }
 
@@ -186,7 +196,8 @@ impl Training {
         Self { only_steps, ..self }
     }
 
-    /// Sets everything that a program's flags change, in the place of the single methods.
+    /// Sets everything that a program's flags change. It replaces what single methods set before it;
+    /// those that come after it change single fields.
     pub fn overrides(self, overrides: RunOverrides) -> Self {
         Self { overrides, ..self }
     }
@@ -202,12 +213,10 @@ impl Training {
         self
     }
 
-    /// Resumes from another checkpoint than the last; for a run that is resumed.
-    pub fn from_checkpoint(mut self, from: ResumeFrom) -> Self {
-        if let Some((_, resume_from)) = &mut self.resumed {
-            *resume_from = from;
-        }
-        self
+    /// Resumes from another checkpoint than the last; for a run that is [resumed](Run::resume).
+    pub fn from_checkpoint(self, from: ResumeFrom) -> Self {
+        let from = Some(from);
+        Self { from, ..self }
     }
 
     /// Lets a program see the training and stop it.
@@ -216,17 +225,20 @@ impl Training {
         Self { watcher, ..self }
     }
 
-    /// The config that [`start`](Self::start) trains a new run under.
+    /// Resolves the config that [`start`](Self::start) trains under.
     ///
     /// # Errors
     ///
-    /// The errors of [`start`](Self::start) before the first step.
+    /// Returns the errors of [`start`](Self::start) before the first step.
     pub fn config(&self) -> Result<RunConfig, Error> {
         let images = match &self.images {
             Ok(images) => images,
-            Err(_) => return Err(Error::Request("the images cannot be split".into())),
+            Err(error) => return Err(Error::Request(with_causes(error))),
         };
-        self.new_config(images, &self.device_defaults()?[0])
+        match &self.resumed {
+            Some(run) => self.resumed_config(run, images),
+            None => self.new_config(images, &self.device_defaults()?[0]),
+        }
     }
 
     /// Trains to the end, scores held-out images (`scores.json`), and draws `samples.png` and
@@ -234,10 +246,13 @@ impl Training {
     ///
     /// # Errors
     ///
-    /// [`Error::Request`] where the images do not fit the config, [`Error::Device`] where a device is
-    /// not there, and [`Error::Run`] where the config is out of range, the folder cannot be used or
-    /// the training fails.
+    /// [`Error::Request`] where the images do not fit the config, or the request contradicts itself,
+    /// [`Error::Device`] where a device is not there, [`Error::Data`] where there are too few images to
+    /// hold some out or a picture cannot be written, [`Error::Run`] where the config is out of range,
+    /// the folder cannot be used or the training fails, and [`Error::Score`] where the scores are no
+    /// numbers.
     pub fn start(mut self) -> Result<Run, Error> {
+        self.check_request()?;
         let images = core::mem::replace(
             &mut self.images,
             Err(Error::Request("the training was started".into())),
@@ -245,7 +260,10 @@ impl Training {
         let defaults = self.device_defaults()?;
         let devices: Vec<Device> = defaults.iter().map(|d| d.device.clone()).collect();
         let (mut run, session) = match self.resumed.take() {
-            Some((run, from)) => self.resumed_session(run, from, &images, &devices)?,
+            Some(run) => {
+                let from = self.from.unwrap_or(ResumeFrom::Last);
+                self.resumed_session(run, from, &images, &devices)?
+            }
             None => {
                 let config = self.new_config(&images, &defaults[0])?;
                 self.new_session(config, &images, &devices)?
@@ -350,6 +368,33 @@ impl Training {
         Ok((Run::new(dir, config), session))
     }
 
+    /// The config of a run that goes on.
+    fn resumed_config(&self, run: &Run, images: &TrainingImages) -> Result<RunConfig, Error> {
+        let mut config = run.config.clone();
+        if let Some(path) = &images.source().path {
+            config.data.path = Some(path.clone());
+        }
+        Ok(config.resolve(&self.file, &self.overrides, &self.settings)?)
+    }
+
+    /// Refuses what would be passed over without a word.
+    fn check_request(&self) -> Result<(), Error> {
+        let new_only = self.run_dir.is_some() || self.class_conditional || self.resume_existing;
+        let problem = match &self.resumed {
+            Some(_) if new_only => {
+                "a run that is resumed has its folder and its classes: leave them out"
+            }
+            None if self.from.is_some() => {
+                "a new run has no checkpoint to begin from: resume a run"
+            }
+            None if self.resume_existing && self.run_dir.is_none() => {
+                "name the folder of the run that may be resumed"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Request(problem.into()))
+    }
+
     fn resumed_session(
         &self,
         resumed: Run,
@@ -357,13 +402,8 @@ impl Training {
         images: &TrainingImages,
         devices: &[Device],
     ) -> Result<(Run, Session<AnyModel>), Error> {
-        let Run {
-            dir, mut config, ..
-        } = resumed;
-        if let Some(path) = &images.source().path {
-            config.data.path = Some(path.clone());
-        }
-        let config = config.resolve(&self.file, &self.overrides, &self.settings)?;
+        let config = self.resumed_config(&resumed, images)?;
+        let dir = resumed.dir;
         let (train, held_out) = (images.train.clone(), images.held_out.clone());
         let session = Session::resume(dir.clone(), config.clone(), train, held_out, devices, from)?;
         Ok((Run::new(dir, config), session))

@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pixel_iqn_data::{DataError, DatasetKind, ImageDataset, OpenOptions, Splits};
+#[cfg(feature = "download")]
+use pixel_iqn_train::with_causes;
 use pixel_iqn_train::{DataConfig, Drawn};
 
 use crate::Error;
@@ -39,10 +41,9 @@ impl TrainingImages {
         };
         let source = DataConfig::new(kind.name(), &splits.train, &splits.held_out)
             .with_path(path)
-            .with_drawn((kind == DatasetKind::Builtin).then_some(Drawn {
-                count: options.count,
-                seed: options.seed,
-            }))
+            .with_drawn(
+                (kind == DatasetKind::Builtin).then(|| Drawn::new(options.count, options.seed)),
+            )
             .with_description(splits.description);
         Ok(Self {
             train: Arc::new(splits.train),
@@ -59,7 +60,7 @@ impl TrainingImages {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), where CIFAR-10 is there and cannot be read.
+    /// Returns the errors of [`open`](Self::open), where CIFAR-10 is there and cannot be read.
     pub fn open_default(
         folder: &Path,
         options: &OpenOptions,
@@ -77,7 +78,7 @@ impl TrainingImages {
             ));
             match pixel_iqn_data::download(DatasetKind::Cifar10, folder) {
                 Ok(()) => return Self::open(DatasetKind::Cifar10, Some(folder), options),
-                Err(error) => notice(&format!("WARNING: {error}")),
+                Err(error) => notice(&format!("WARNING: {}", with_causes(&error))),
             }
         }
         notice(
@@ -130,7 +131,7 @@ impl TrainingImages {
         let mut options = OpenOptions::new()
             .with_size((height == width).then_some(height))
             .with_channels(source.channels);
-        if let Some(Drawn { count, seed }) = source.drawn {
+        if let Some(Drawn { count, seed, .. }) = source.drawn {
             options = options.with_count(count).with_seed(seed);
         }
         let folder = folder.or(source.path.as_deref());
@@ -144,7 +145,7 @@ impl TrainingImages {
         Ok(images)
     }
 
-    /// Where they come from, as a run keeps it.
+    /// Returns where the images come from, as a run keeps it.
     pub fn source(&self) -> &DataConfig {
         &self.source
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pixel_iqn::core::weights::to_safetensors;
 use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, builtin};
-use pixel_iqn::train::{Display, End, Interrupter, Metrics};
+use pixel_iqn::train::{Display, End, Interrupter, Metrics, ResumeFrom};
 use pixel_iqn::{
     DatasetKind, Error, Model, Run, Training, TrainingImages, Watcher, train, train_on,
 };
@@ -198,6 +198,13 @@ fn what_cannot_be_trained_is_told_before_a_folder_is_made() {
     assert!(error.contains("18 training images"), "{error}");
     let error = training().device("gpu").start().unwrap_err();
     assert!(matches!(error, Error::Device(_)), "{error}");
+    assert!(!path.exists());
+    let error = training()
+        .batch(2)
+        .resume_existing(true)
+        .from_checkpoint(ResumeFrom::Last);
+    let error = error.start().unwrap_err().to_string();
+    assert!(error.contains("no checkpoint"), "{error}");
     assert!(!path.exists());
     // Images from memory have to be given again.
     let run = training().batch(2).set("report.samples=1").start().unwrap();

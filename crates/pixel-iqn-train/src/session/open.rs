@@ -10,7 +10,7 @@ use super::{Context, Notices, Outputs, Session};
 use crate::checkpoint::Checkpoint;
 use crate::data_config::digest;
 use crate::display::Display;
-use crate::error::RunError;
+use crate::error::{RunError, with_causes};
 use crate::metrics_log::MetricsLog;
 use crate::objective::TrainModel;
 use crate::run_config::RunConfig;
@@ -84,7 +84,7 @@ impl<M: TrainModel> Session<M> {
             ResumeFrom::Last => checkpoints.load_last()?,
         };
         if checkpoint.is_none() && !bad.is_empty() {
-            let reasons = bad.iter().map(ToString::to_string);
+            let reasons = bad.iter().map(|error| with_causes(error));
             return Err(RunError::NoGoodCheckpoint(reasons.collect()));
         }
         if let Some(Checkpoint { manifest, .. }) = &checkpoint {
@@ -106,7 +106,10 @@ impl<M: TrainModel> Session<M> {
             session.context.notices.push(notice);
         }
         for error in bad {
-            session.context.notices.push(format!("WARNING: {error}"));
+            session
+                .context
+                .notices
+                .push(format!("WARNING: {}", with_causes(&error)));
         }
         session.context.run.save_config(&session.context.config)?;
         Ok(session)

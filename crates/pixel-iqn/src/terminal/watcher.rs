@@ -62,12 +62,8 @@ impl Watcher for TerminalWatcher {
             if steps_done > 0 {
                 println!("resume after {steps_done} steps");
             }
-            let on_cpu = |device: &Device| {
-                let is = |name| crate::device(name).is_ok_and(|cpu| cpu == *device);
-                is("cpu") || is("ndarray")
-            };
             if let [device] = devices
-                && !on_cpu(device)
+                && !crate::device::is_cpu(device)
             {
                 let arithmetic = Arithmetic::measure(config, device);
                 println!("device {}", arithmetic.device());
