@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release --example inpaint -- --run runs/cifar10-1 --data data
-//! cargo run --release --example inpaint -- --run runs/photos --images a.png,b.png --mask mask.png
+//! cargo run --release --example inpaint -- --run runs/photos --images a.png,b.png --labels cat
 //! ```
 
 use std::path::PathBuf;
@@ -25,6 +25,9 @@ struct Args {
     /// Image files to complete, cut and scaled to the size of the model [default: held-out images]
     #[arg(long, value_delimiter = ',', conflicts_with = "data")]
     images: Vec<PathBuf>,
+    /// Classes of the images, for a class-conditional model: a name, #2, or names between commas
+    #[arg(long)]
+    labels: Option<String>,
     /// Mask of the size of the model's images: white is missing [default: the lower half]
     #[arg(long, value_name = "FILE.png")]
     mask: Option<PathBuf>,
@@ -54,6 +57,9 @@ fn main() -> anyhow::Result<()> {
             let count = held_out.len().min(6);
             held_out.as_ref().clone().take(count)?
         }
+        files if model.config().channels == 1 => {
+            ImageDataset::from_files(files, height)?.into_grey()?
+        }
         files => ImageDataset::from_files(files, height)?,
     };
     let mask = match &args.mask {
@@ -62,7 +68,10 @@ fn main() -> anyhow::Result<()> {
     };
     let bar = terminal.bar("inpainting");
     let inpainting = model.inpaint(&images, &mask).completions(args.completions);
-    let inpainting = inpainting.seed(args.seed).originals(args.images.is_empty());
+    let mut inpainting = inpainting.seed(args.seed).originals(args.images.is_empty());
+    if let Some(labels) = args.labels {
+        inpainting = inpainting.labels(labels);
+    }
     inpainting.progress(&bar).run()?.save_grid(&args.out)?;
     println!("wrote {}", args.out.display());
     Ok(())

@@ -1,6 +1,5 @@
-//! Quantile regression in one dimension, the introduction of Ostrovski et al. 2018: delivery time
-//! against distance, with noise that grows with the distance. Of this project it needs
-//! `pixel-iqn-loss` alone; the rest is noise and a chart.
+//! Quantile regression of one value, the introduction of Ostrovski et al. 2018, with the loss and the
+//! scores of `pixel-iqn-loss`: delivery time against distance, with noise that grows with it.
 //!
 //! ```text
 //! cargo run --release --example quantile_regression -- --out quantiles.png
@@ -49,13 +48,12 @@ fn main() -> anyhow::Result<()> {
     device.seed(0);
     let mut model: Linear = LinearConfig::new(1, LEVELS.len()).init(&device);
     let mut optimizer = AdamConfig::new().init();
-    let levels = Tensor::<1>::from_data(LEVELS, &device).unsqueeze::<2>();
-    let loss = PinballLoss::new();
+    let taus = Tensor::<1>::from_data(LEVELS, &device).unsqueeze::<2>();
     let [distance, time] = deliveries(0, &device);
     for _ in 0..args.steps {
         // Each time is compared with all its quantiles: axes of size 1 broadcast.
-        let quantiles = model.forward(distance.clone());
-        let loss = loss.forward(quantiles, time.clone(), levels.clone(), Reduction::Mean);
+        let fitted = model.forward(distance.clone());
+        let loss = PinballLoss::new().forward(fitted, time.clone(), taus.clone(), Reduction::Mean);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(5e-3, model, gradients);
     }
@@ -63,28 +61,17 @@ fn main() -> anyhow::Result<()> {
     let [distance, time] = deliveries(1, &inner);
     let quantiles = model.valid().forward(distance.clone());
     let [low, high] = [0, 2].map(|i| quantiles.clone().narrow(1, i, 1));
-    let inside: f32 = coverage(low, high, time.clone()).try_into_scalar()?;
-    let crossing: f32 = crossing_rate(quantiles.clone(), 1).try_into_scalar()?;
-    println!(
-        "{:.1}% of fresh deliveries lie between the outer two",
-        100.0 * inside
-    );
-    println!("{:.1}% of neighbouring quantiles cross", 100.0 * crossing);
-
+    let inside: f32 = (coverage(low, high, time.clone()) * 100.0).try_into_scalar()?;
+    let crossing: f32 = (crossing_rate(quantiles.clone(), 1) * 100.0).try_into_scalar()?;
+    println!("{inside:.1}% of fresh deliveries lie between the outer two");
+    println!("{crossing:.1}% of neighbouring quantiles cross");
     let column = |x: Tensor<2>| -> Vec<f64> { x.into_data().iter().collect() };
     let x = column(distance);
-    let points = |y| x.iter().copied().zip(column(y)).collect::<Vec<_>>();
-    let mut series = vec![
-        Series::new(Mark::Dots(1), points(time))
-            .with_color(color::GRAY)
-            .with_label("deliveries"),
-    ];
-    for (i, label) in ["0.1, 0.5 and 0.9 quantile", "", ""]
-        .into_iter()
-        .enumerate()
-    {
-        let quantile = points(quantiles.clone().narrow(1, i, 1));
-        series.push(Series::new(Mark::Dots(1), quantile).with_label(label));
+    let points = |y| x.iter().copied().zip(column(y)).collect();
+    let dots = |y, label: &'static str| Series::new(Mark::Dots(1), points(y)).with_label(label);
+    let mut series = vec![dots(time, "deliveries").with_color(color::GRAY)];
+    for (i, &label) in ["0.1, 0.5 and 0.9 quantile", "", ""].iter().enumerate() {
+        series.push(dots(quantiles.clone().narrow(1, i, 1), label));
     }
     let chart = Chart::new("Delivery time by distance", "distance", "time").with_series(series);
     chart.save(&args.out)?;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use pixel_iqn::data::OpenOptions;
 use pixel_iqn::terminal::Terminal;
+use pixel_iqn::train::End;
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind, Run, Training, TrainingImages, train_on};
 
 /// Train a PixelIQN on images and draw from it
@@ -49,12 +50,9 @@ fn main() -> anyhow::Result<()> {
         .watch(terminal.watcher())
         .start()?;
     let folder = run.path().display();
-    match run.scores() {
-        Some(scores) => println!(
-            "wrote  {folder}/samples.png and inpainting.png; skill {:.3} on {} held-out images",
-            scores.skill, scores.images
-        ),
-        None => println!("interrupted; go on with --resume {folder}"),
+    match run.end() {
+        Some(End::Interrupted) => println!("interrupted; go on with --resume {folder}"),
+        _ => println!("wrote  {folder}/samples.png, inpainting.png and scores.json"),
     }
     Ok(())
 }

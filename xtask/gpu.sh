@@ -39,7 +39,7 @@ parity() {
     return "${failed:-0}"
 }
 
-# Finds the best batch of each model first, and holds that against PyTorch.
+# Finds the best batch of each model first, and compares it with PyTorch.
 train-bench() {
     for preset in paper_small paper_large; do
         best=$(for batch in ${PEAK_BATCHES:-32 64 128 256}; do

@@ -14,9 +14,9 @@ const DEVICES: [(&str, &[&str]); 3] = [
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Instead of the gate: hold the models on Flex, NdArray, and WGPU with a software adapter against
-    /// the reference, and run the tests of the WGPU crate. Needs Mesa's lavapipe (Debian: mesa-vulkan-drivers, libvulkan1), and about 20
-    /// minutes on 2 cores to build
+    /// Verify the models on Flex, NdArray, and WGPU with a software adapter against the reference, and
+    /// run the tests of the WGPU crate, instead of the gate. Needs Mesa's lavapipe (Debian:
+    /// mesa-vulkan-drivers, libvulkan1), and about 20 minutes on 2 cores to build
     #[arg(long)]
     wgpu: bool,
 }

@@ -123,7 +123,7 @@ def parity():
         a, b, prc_neighborhood=3, prc_batch_size=10000, save_cpu_ram=False, verbose=False
     )
     # Both take the root of a product that is singular where there are fewer images than features,
-    # and lose digits; so they judge the first features, fewer than the images.
+    # and lose digits; so they compare the first features, fewer than the images.
     few = len(a) // 4
     statistics = [fid_features_to_statistics(x[:, :few]) for x in [a, b]]
     scores["fid_of_few_features"] = fid_statistics_to_metric(*statistics, False)[

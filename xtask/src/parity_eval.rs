@@ -22,7 +22,7 @@ pub struct Args {
     /// A Python with torch-fidelity 0.4.0 and pytorch-fid 0.3.0
     #[arg(long, value_name = "PATH")]
     python: PathBuf,
-    /// Folder of CIFAR-10: its first training images are held against its first held-out images
+    /// Folder of CIFAR-10: its first training images are compared with its first held-out images
     #[arg(long, value_name = "DIR", default_value = "data")]
     data: PathBuf,
     /// Images of each, at least 16

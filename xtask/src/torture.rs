@@ -14,7 +14,7 @@ use pixel_iqn::data::{ImageGrid, builtin};
 /// Train, kill the program at random moments, resume, and compare with an undisturbed run
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Times to end the program: four of five by SIGKILL, one by SIGTERM
+    /// Times to kill the program: four of five by SIGKILL, one by SIGTERM
     #[arg(long, default_value_t = 100)]
     ends: usize,
     /// Steps of the run
@@ -240,7 +240,8 @@ fn damage_last(run: &Path) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// The same numbers in every line but those of the clock, the same state, the same pictures.
+/// Checks that both runs have the same numbers in every line but those of the clock, the same state
+/// and the same pictures.
 fn compare(alone: &Path, disturbed: &Path, steps: usize) -> anyhow::Result<()> {
     let metrics = |run: &Path| -> anyhow::Result<Vec<serde_json::Value>> {
         let path = run.join("metrics.jsonl");

@@ -1,5 +1,5 @@
-//! The command as it is run. As a test it is built with the features of all others, so that Burn
-//! is not built once more for it.
+//! Runs the command `parity` as a user does. A test of the workspace is built with the features of all
+//! others, so that Burn is not built once more for it.
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use pixel_iqn::data::folder::{self, Fit};
 use pixel_iqn::data::{ImageDataset, Mask, OpenOptions};
 use pixel_iqn::terminal::Terminal;
@@ -22,7 +22,8 @@ pub struct InpaintCommand {
     data: DataFlags,
     /// Images to complete, cut and scaled to the size of the model: a folder, or files separated by
     /// commas [default: held-out images of the data set]
-    #[arg(long, value_name = "PATH", value_delimiter = ',', conflicts_with_all = ["data", "dataset"])]
+    #[arg(long, value_name = "PATH", value_delimiter = ',', help_heading = "Images",
+          conflicts_with_all = ["data", "dataset"])]
     images: Vec<PathBuf>,
     /// Classes of the images, for a class-conditional model: a name or a number such as #2 for all
     /// of them, or one for each separated by commas [default: the labels of the data set, and the
@@ -88,7 +89,7 @@ impl InpaintCommand {
     }
 
     fn inpaint(&self, terminal: &Terminal) -> anyhow::Result<()> {
-        flags::check_folder_of(&self.out)?;
+        flags::check_picture(&self.out)?;
         let model = self.model.open()?;
         let images = self.chosen(self.all_images(&model)?)?;
         let [_, height, width] = images.shape();
@@ -123,9 +124,13 @@ impl InpaintCommand {
                     "held-out images of the run have the size of the model: --size goes with --images \
                      and --dataset"
                 );
-                let run = Run::open(&self.model.run).context(
-                    "without a run there are no held-out images: give --images, or --dataset",
-                )?;
+                ensure!(
+                    self.model.run.join("config.toml").exists(),
+                    "{} is no run, and without a run there are no held-out images: give --images, or \
+                     --dataset",
+                    self.model.run.display()
+                );
+                let run = Run::open(&self.model.run)?;
                 let images = flags::images_of(&run, self.data.data.as_deref())?;
                 images.held_out.as_ref().clone()
             }

@@ -19,7 +19,7 @@ mod train;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use pixel_iqn::terminal::Terminal;
 
 use cli::{Cli, Command};
@@ -49,7 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Inpaint(command) => command.run(&Terminal::new()?),
         Command::Evaluate(command) => command.run(&Terminal::new()?),
         Command::Compare(command) => command.run(&Terminal::new()?),
-        Command::Completions(command) => command.run(),
-        Command::Man(command) => command.run(),
+        Command::Completions(command) => command.run(Cli::command()),
+        Command::Man(command) => command.run(Cli::command()),
     }
 }

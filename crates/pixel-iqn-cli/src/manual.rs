@@ -3,11 +3,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::cli::Cli;
 use crate::outcome::Outcome;
 
 /// Print a script that completes the program's commands and flags in a shell
@@ -22,9 +20,10 @@ pub struct CompletionsCommand {
 }
 
 impl CompletionsCommand {
-    pub fn run(self) -> anyhow::Result<Outcome> {
+    /// Prints the script for a program.
+    pub fn run(self, mut program: clap::Command) -> anyhow::Result<Outcome> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "pixel-iqn", &mut script);
+        clap_complete::generate(self.shell, &mut program, "pixel-iqn", &mut script);
         std::io::stdout().write_all(&script)?;
         Ok(Outcome::Complete)
     }
@@ -44,16 +43,17 @@ pub struct ManCommand {
 }
 
 impl ManCommand {
-    pub fn run(self) -> anyhow::Result<Outcome> {
+    /// Prints or writes the manual of a program.
+    pub fn run(self, program: clap::Command) -> anyhow::Result<Outcome> {
         let Some(folder) = &self.folder else {
             let mut page = Vec::new();
-            Man::new(Cli::command()).render(&mut page)?;
+            Man::new(program).render(&mut page)?;
             std::io::stdout().write_all(&page)?;
             return Ok(Outcome::Complete);
         };
         let written = || format!("cannot write to {}", folder.display());
         fs::create_dir_all(folder).with_context(written)?;
-        clap_mangen::generate_to(Cli::command(), folder).with_context(written)?;
+        clap_mangen::generate_to(program, folder).with_context(written)?;
         println!("wrote {}", folder.join("pixel-iqn*.1").display());
         Ok(Outcome::Complete)
     }

@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -9,8 +10,8 @@ use crate::outcome::Outcome;
 
 /// Draw samples of a trained model
 ///
-/// Image number i of a seed is always the same, in any batch and in any company, so that a large job
-/// can be divided over machines with --shard.
+/// Image number i of a seed is always the same, in whatever batch and beside whichever images, so
+/// that a large job can be divided over machines with --shard.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SampleCommand {
@@ -85,7 +86,7 @@ impl SampleCommand {
         let format = self.format()?;
         let model = self.model.open()?;
         if self.classes {
-            println!("{}", model.classes());
+            writeln!(std::io::stdout(), "{}", model.classes())?;
             return Ok(());
         }
         let bar = terminal.bar("sampling");
@@ -141,7 +142,10 @@ impl SampleCommand {
     }
 
     fn warn_without_label_dropout(&self) {
-        let without = |run: Run| run.config().train.label_dropout == 0.0;
+        let without = |run: Run| {
+            let config = run.config();
+            config.model.classes > 0 && config.train.label_dropout == 0.0
+        };
         if self.labels.as_deref() == Some("none") && Run::open(&self.model.run).is_ok_and(without) {
             eprintln!(
                 "WARNING: the model was trained without label dropout: it never saw an image"

@@ -90,18 +90,30 @@ impl ModelConfig {
         }
     }
 
-    /// Reads and validates a config from JSON.
+    /// Reads and validates a config from JSON. `dilations` and `orders` may be left out.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Json`] where the text is not a config, and [`ConfigError::Invalid`] where a
-    /// field is out of range.
+    /// [`ConfigError::Json`] where the text is not a config or has an unknown field,
+    /// [`ConfigError::NotImplemented`] where a field has a value that is reserved, and
+    /// [`ConfigError::Invalid`] where a field is out of range.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         let invalid = |error: serde_json::Error| ConfigError::Json(error.to_string());
-        let value: serde_json::Value = serde_json::from_str(json).map_err(invalid)?;
-        if value["output"]["kind"] == "monotone" {
-            let text = "the output `monotone`".to_owned();
-            return Err(ConfigError::NotImplemented(text));
+        let mut value: serde_json::Value = serde_json::from_str(json).map_err(invalid)?;
+        if let Some(fields) = value.as_object_mut() {
+            let defaults = serde_json::to_value(Self::new()).map_err(invalid)?;
+            // The derived deserialiser ignores unknown fields, which hides a misspelt name.
+            if let Some(name) = fields.keys().find(|name| defaults.get(name).is_none()) {
+                return Err(ConfigError::Json(format!("unknown field `{name}`")));
+            }
+            // Configs of other implementations need not have the fields with one value only.
+            for name in ["dilations", "orders"] {
+                let field = fields.entry(name);
+                field.or_insert_with(|| defaults[name].clone());
+            }
+        }
+        if let Some(kind) = value["output"]["kind"].as_str() {
+            Output::check_implemented(kind)?;
         }
         let config: Self = serde_json::from_value(value).map_err(invalid)?;
         config.validate()?;
@@ -175,6 +187,36 @@ mod tests {
         let config = ModelConfig::quick().with_output(Output::categorical(16));
         assert!(config.to_json().contains(r#""kind": "categorical""#));
         assert_eq!(ModelConfig::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let json = ModelConfig::tiny().to_json();
+        let json = json.replacen("{", r#"{"kernal": 3,"#, 1);
+        let error = ModelConfig::from_json(&json).unwrap_err();
+        assert!(matches!(error, ConfigError::Json(_)), "{error}");
+        assert!(
+            error.to_string().contains("unknown field `kernal`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn dilations_and_orders_may_be_left_out() {
+        let config = ModelConfig::tiny();
+        let mut value = serde_json::to_value(&config).unwrap();
+        for name in ["dilations", "orders"] {
+            value.as_object_mut().unwrap().remove(name).unwrap();
+        }
+        assert_eq!(ModelConfig::from_json(&value.to_string()).unwrap(), config);
+    }
+
+    #[test]
+    fn reserved_output_is_not_implemented() {
+        let mut value = serde_json::to_value(ModelConfig::tiny()).unwrap();
+        value["output"] = serde_json::json!({"kind": "monotone"});
+        let error = ModelConfig::from_json(&value.to_string()).unwrap_err();
+        assert!(matches!(error, ConfigError::NotImplemented(_)), "{error}");
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub struct VerticalConvConfig {
 ///
 /// Should be created with [`VerticalConvConfig`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct VerticalConv {
     /// The weights, `[features_out, features_in, K / 2 + 1, K]`.
     pub weight: Param<Tensor<4>>,
@@ -143,6 +144,7 @@ pub struct HorizontalConvConfig {
 ///
 /// Should be created with [`HorizontalConvConfig`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct HorizontalConv {
     /// The weights, `[features_out, features_in, 1, K / 2 + 1]`. Weights that the mask removes are
     /// kept but not used, like in the reference implementation.

@@ -56,6 +56,7 @@ impl<'a> Conditions<'a> {
 ///
 /// Created by [`GatedLayer::new`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct GatedLayer {
     /// The convolution of the vertical stack, to both halves of its gates.
     pub vertical: VerticalConv,

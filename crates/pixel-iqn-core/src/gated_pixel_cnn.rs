@@ -18,6 +18,7 @@ use crate::trunk::Trunk;
 ///
 /// Created by [`ModelConfig::init_gated_pixel_cnn`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct GatedPixelCnn {
     /// The layers shared with [`PixelIqn`](crate::PixelIqn).
     pub trunk: Trunk,
@@ -29,6 +30,7 @@ pub struct GatedPixelCnn {
 
 /// The last layer of a [`GatedPixelCnn`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct CategoricalOutput {
     /// The 1x1 convolution to `channels * levels` logits. The logits of a channel read the feature
     /// groups up to their own.

@@ -1,4 +1,5 @@
-//! PixelIQN and Gated PixelCNN on [Burn](https://burn.dev), for any of its backends.
+//! This crate implements PixelIQN and Gated PixelCNN on [Burn](https://burn.dev), for any of its
+//! backends.
 //!
 //! An autoregressive implicit quantile network (Ostrovski, Dabney and Munos,
 //! [ICML 2018](https://arxiv.org/abs/1806.05575)) learns, for every value of an image, the

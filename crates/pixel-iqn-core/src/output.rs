@@ -96,6 +96,7 @@ impl Output {
     ///
     /// # Errors
     ///
+    /// [`ConfigError::NotImplemented`] where the kind is `monotone`, which is reserved, and
     /// [`ConfigError::UnknownOutput`] where the name is none of [`KINDS`](Self::KINDS).
     pub fn of_kind(kind: &str) -> Result<Self, ConfigError> {
         Self::gates(sixty_four(), sixty_four()).to_kind(kind)
@@ -106,8 +107,10 @@ impl Output {
     ///
     /// # Errors
     ///
+    /// [`ConfigError::NotImplemented`] where the kind is `monotone`, which is reserved, and
     /// [`ConfigError::UnknownOutput`] where the name is none of [`KINDS`](Self::KINDS).
     pub fn to_kind(&self, kind: &str) -> Result<Self, ConfigError> {
+        Self::check_implemented(kind)?;
         if kind == self.kind() {
             return Ok(self.clone());
         }
@@ -118,6 +121,15 @@ impl Output {
             "categorical" => Ok(Self::categorical(all_levels())),
             _ => Err(ConfigError::UnknownOutput(kind.to_owned())),
         }
+    }
+
+    /// Refuses the name of a kind that is reserved.
+    pub(crate) fn check_implemented(kind: &str) -> Result<(), ConfigError> {
+        if kind == "monotone" {
+            let text = "the output `monotone`".to_owned();
+            return Err(ConfigError::NotImplemented(text));
+        }
+        Ok(())
     }
 
     /// The name of the kind, which [`of_kind`](Self::of_kind) takes.
@@ -156,21 +168,16 @@ impl Output {
 
     /// Describes the field that is out of range, if there is one.
     pub(crate) fn problem(&self) -> Option<String> {
-        match self {
-            Self::Gates {
-                cosines,
-                tau_features,
-            }
-            | Self::Head {
-                cosines,
-                tau_features,
-                ..
-            } => (*cosines == 0 || *tau_features == 0).then(|| {
+        if let Some([cosines, tau_features]) = self.embedding() {
+            return (cosines == 0 || tau_features == 0).then(|| {
                 format!("cosines ({cosines}) and tau_features ({tau_features}) must be at least 1")
-            }),
-            Self::Categorical { levels } => {
-                (*levels < 2).then(|| format!("levels must be at least 2, not {levels}"))
+            });
+        }
+        match self {
+            Self::Categorical { levels } if *levels < 2 => {
+                Some(format!("levels must be at least 2, not {levels}"))
             }
+            _ => None,
         }
     }
 }
@@ -193,6 +200,17 @@ mod tests {
         }
         let error = Output::of_kind("softmax").unwrap_err().to_string();
         assert!(error.contains("`categorical`"), "{error}");
+    }
+
+    #[test]
+    fn the_reserved_kind_is_not_implemented() {
+        for result in [
+            Output::of_kind("monotone"),
+            Output::categorical(16).to_kind("monotone"),
+        ] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, ConfigError::NotImplemented(_)), "{error}");
+        }
     }
 
     #[test]

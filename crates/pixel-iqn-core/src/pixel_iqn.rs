@@ -24,6 +24,7 @@ use crate::trunk::Trunk;
 ///
 /// Created by [`ModelConfig::init_pixel_iqn`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct PixelIqn {
     /// The layers shared with [`GatedPixelCnn`](crate::GatedPixelCnn).
     pub trunk: Trunk,

@@ -18,6 +18,7 @@ pub struct PointwiseConfig {
 ///
 /// Should be created with [`PointwiseConfig::init`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct Pointwise {
     /// The weights, `[features_out, features_in, 1, 1]`.
     pub weight: Param<Tensor<4>>,
@@ -31,6 +32,7 @@ pub struct Pointwise {
 ///
 /// Should be created with [`PointwiseConfig::init_masked`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct MaskedPointwise {
     /// The weights, `[features_out, features_in, 1, 1]`. Weights that the mask removes are kept but
     /// not used.
@@ -165,6 +167,7 @@ pub struct GroupedPointwiseConfig {
 ///
 /// Should be created with [`GroupedPointwiseConfig`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct GroupedPointwise {
     /// The weights, `[features_out, features_in / groups, 1, 1]`.
     pub weight: Param<Tensor<4>>,

@@ -58,6 +58,8 @@ pub struct Cancelled;
 /// # Errors
 ///
 /// [`Cancelled`] where the progress cancels.
+// Public for the other crates of the workspace, whose long functions report too.
+#[doc(hidden)]
 pub fn report(progress: &dyn Progress, done: usize, total: usize) -> Result<(), Cancelled> {
     match progress.advance(done, total) {
         ControlFlow::Continue(()) => Ok(()),
@@ -83,6 +85,8 @@ pub struct FinishedRow<'a> {
 
 /// A counter of the finished rows of a batch, with which a sampler reports to a [`Progress`]. The
 /// threads of a sampler share one.
+// Public for the samplers in the crates of the backends.
+#[doc(hidden)]
 pub struct RowProgress<'a> {
     progress: &'a dyn Progress,
     dims: [usize; 4],

@@ -23,6 +23,7 @@ pub struct TauEmbeddingConfig {
 ///
 /// Should be created with [`TauEmbeddingConfig`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct TauEmbedding {
     /// The linear layer from the cosines to the features.
     pub linear: TauLinear,
@@ -115,6 +116,7 @@ pub struct TauProjectionConfig {
 ///
 /// Should be created with [`TauProjectionConfig`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct TauProjection {
     /// The weights, `[2, features, tau_features]`, for each gate half, feature and embedding
     /// feature.

@@ -12,6 +12,7 @@ use crate::pointwise::{MaskedPointwise, PointwiseConfig};
 ///
 /// Created by [`Trunk::new`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct Trunk {
     /// The gated layers, the input layer first.
     pub layers: Vec<GatedLayer>,

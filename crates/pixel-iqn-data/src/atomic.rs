@@ -69,6 +69,8 @@ pub(crate) fn replace(
 /// # Errors
 ///
 /// The error of the operating system that refuses to open or flush the folder.
+// Public for the other crates of the workspace, which write files too.
+#[doc(hidden)]
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     // Only Unix opens folders as files; elsewhere the rename has to do.
     if !cfg!(unix) {

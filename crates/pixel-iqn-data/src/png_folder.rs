@@ -79,16 +79,16 @@ mod tests {
     use super::*;
 
     /// Two images of 2 x 3 pixels.
-    const LEVELS: [u8; 12] = [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32];
+    const IMAGES: [u8; 12] = [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32];
 
     #[test]
     fn a_folder_takes_the_images_of_one_job() {
         let folder = tempfile::tempdir().unwrap();
         let pngs = PngFolder::open(folder.path(), [1, 2, 3], "a").unwrap();
-        pngs.save(7, &LEVELS).unwrap();
+        pngs.save(7, &IMAGES).unwrap();
         assert!(pngs.contains(7) && pngs.contains(8) && !pngs.contains(9));
         let image = image::open(folder.path().join("000008.png")).unwrap();
-        assert_eq!(image.to_luma8().into_raw(), LEVELS[6..]);
+        assert_eq!(image.to_luma8().into_raw(), IMAGES[6..]);
         PngFolder::open(folder.path(), [1, 2, 3], "a").unwrap();
         let error = PngFolder::open(folder.path(), [1, 2, 3], "b").unwrap_err();
         assert!(error.to_string().contains("another job"), "{error}");

@@ -59,6 +59,7 @@ pub struct FeatureSet {
 /// not asked for are `None` and not serialised.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Default)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ImageSetScores {
     /// The mean Inception score over the splits. Higher is better.
     #[serde(skip_serializing_if = "Option::is_none")]

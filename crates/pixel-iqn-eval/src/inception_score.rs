@@ -28,6 +28,7 @@ impl Default for InceptionScoreOptions {
 
 /// The mean and standard deviation of a score over splits of a set or over subsets.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct MeanAndStd {
     /// The mean.
     pub mean: f64,
@@ -102,7 +103,7 @@ pub fn inception_score(
     Ok(MeanAndStd::of(&scores))
 }
 
-/// Of the images at `indices`.
+/// The Inception score of the images at `indices`.
 fn score(logits: &Features, indices: &[usize]) -> f64 {
     // Σ p (log p - log q) over classes, then the mean over images; the part with q is linear in p,
     // so that one pass over the images does.

@@ -11,6 +11,7 @@ const BLOCK: usize = 256;
 
 /// The fractions of each of two sets that lie in the support of the other.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct PrecisionRecall {
     /// The fraction of the generated images that lie in the support of the real ones, in [0, 1].
     pub precision: f64,

@@ -40,6 +40,7 @@ impl Default for SlicedWassersteinOptions {
 
 /// The distance at one level of the pyramid.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct LevelDistance {
     /// Height of the level, in pixels.
     pub height: usize,

@@ -61,6 +61,7 @@ fn assert_kappa(kappa: f64) {
 
 /// The configuration of a [quantile Huber loss](QuantileHuberLoss).
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct QuantileHuberLossConfig {
     /// The residual, in the unit of the target, at which the loss turns from quadratic to linear;
     /// 0 is the pinball loss.

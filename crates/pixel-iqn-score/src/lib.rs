@@ -1,5 +1,5 @@
-//! Proper scores, calibration and sharpness of the distributions that a model predicts for the
-//! values of images, each given the values before it.
+//! This crate computes proper scores, calibration and sharpness of the distributions that a model
+//! predicts for the values of images, each given the values before it.
 //!
 //! An autoregressive model of images is a sequence of forecasts: it predicts a distribution for a
 //! value, is shown the value, and goes on to the next. This crate evaluates these forecasts as

@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 /// The scores of predicted distributions, each a mean over values.
 ///
-/// As `Scores` they are numbers, of one image or the means over images; as `Scores<Estimate>` they
-/// are means over images with their intervals. Losses and widths are in units of the full range of
+/// `Scores` holds numbers, of one image or the means over images; `Scores<Estimate>` holds means
+/// over images with their intervals. Losses and widths are in units of the full range of
 /// intensity.
 ///
 /// A score means the same for every model. What lies between the quantiles of a model that predicts

@@ -10,7 +10,7 @@ use pixel_iqn_score::{
     MarginalForecaster, PIT_BINS, ScoreError, conditional_scores, value_maps,
 };
 
-/// The same quantile function for every value.
+/// A forecaster with one quantile function for every value.
 struct Everywhere<F>(F);
 
 impl<F: Fn(f64) -> f64> Forecaster for Everywhere<F> {

@@ -15,7 +15,7 @@ use pixel_iqn_score::{
     conditional_scores,
 };
 
-const LEVELS: usize = 20;
+const QUANTILE_LEVELS: usize = 20;
 const SEED: u64 = 5;
 
 fn held_out() -> ImageDataset {
@@ -25,7 +25,7 @@ fn held_out() -> ImageDataset {
 fn options() -> ConditionalOptions {
     ConditionalOptions::new(3)
         .with_batch(2)
-        .with_quantile_levels(LEVELS)
+        .with_quantile_levels(QUANTILE_LEVELS)
         .with_seed(SEED)
 }
 
@@ -50,20 +50,20 @@ fn by_tensors<M: PixelModel>(model: &M) -> (f64, f64) {
     let device = Device::flex();
     let batch = set.batch(&[0, 1, 2], None, &device);
     let noise = Noise::new(SEED ^ u64::from_be_bytes(*b"placing "));
-    let placement = TauPlacement::new(&noise, &batch.indices, 108, LEVELS);
-    let mut quantiles = vec![0.0; placement.values() * LEVELS];
+    let placement = TauPlacement::new(&noise, &batch.indices, 108, QUANTILE_LEVELS);
+    let mut quantiles = vec![0.0; placement.values() * QUANTILE_LEVELS];
     let mut loss = 0.0;
-    for pass in 0..LEVELS {
+    for pass in 0..QUANTILE_LEVELS {
         let tau = placement.tau(pass, batch.images.dims(), &device);
         let labels = batch.labels_of(model.config().classes);
         let values = model.values(batch.images.clone(), tau.clone(), labels);
         let mean = pinball(values.clone(), batch.images.clone(), tau).mean();
-        loss += f64::from(mean.into_scalar::<f32>()) / LEVELS as f64;
+        loss += f64::from(mean.into_scalar::<f32>()) / QUANTILE_LEVELS as f64;
         placement.store(pass, values.into_data().iter::<f32>(), &mut quantiles);
     }
-    let rows = quantiles.chunks_exact(LEVELS);
+    let rows = quantiles.chunks_exact(QUANTILE_LEVELS);
     let crossings = rows.flat_map(|row| row.windows(2)).filter(|p| p[0] > p[1]);
-    let pairs = placement.values() * (LEVELS - 1);
+    let pairs = placement.values() * (QUANTILE_LEVELS - 1);
     (loss, crossings.count() as f64 / pairs as f64)
 }
 

@@ -116,7 +116,7 @@ pub use report_config::ReportConfig;
 pub use run_config::RunConfig;
 pub use run_dir::{RunDir, Weights};
 pub use run_overrides::RunOverrides;
-pub use samples::{sample_batches, sample_levels, save_samples};
+pub use samples::{grid_columns, sample_batches, sample_levels, save_samples};
 pub use schedule::learning_rate;
 pub use session::{End, Finished, ResumeFrom, Session};
 pub use signals::stop_on_signals;

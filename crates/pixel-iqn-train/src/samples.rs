@@ -58,6 +58,17 @@ pub fn sample_batches(
     Ok(())
 }
 
+/// Returns the columns in which a grid of `count` samples is about square, and has the images of a
+/// class below each other where the labels go round the classes.
+#[doc(hidden)]
+pub fn grid_columns(labels: &Labels, classes: usize, count: usize) -> usize {
+    let side = count.isqrt().max(1);
+    match labels {
+        Labels::Spread => (classes * (side / classes).max(1)).min(count),
+        _ => side,
+    }
+}
+
 /// Passes the progress of one batch on as the progress of all.
 struct BatchProgress<'a> {
     progress: &'a dyn Progress,
@@ -94,11 +105,11 @@ pub fn save_samples(
     progress: &dyn Progress,
 ) -> Result<(), RunError> {
     let config = sampler.config();
-    // Spread labels go round the classes.
-    let (labels, columns) = match config.classes {
-        0 => (Labels::None, count.isqrt().max(1)),
-        classes => (Labels::Spread, classes.min(count)),
+    let labels = match config.classes {
+        0 => Labels::None,
+        _ => Labels::Spread,
     };
+    let columns = grid_columns(&labels, config.classes, count);
     let options = SampleOptions::new(count, size, seed).with_labels(labels);
     let levels = sample_levels(sampler, &options, progress)?;
     let shape = [count, config.channels, size[0], size[1]];

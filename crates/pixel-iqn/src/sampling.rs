@@ -176,10 +176,8 @@ impl<'a> Sampling<'a> {
         let sampler = self.model.sampler();
         let levels = pixel_iqn_train::sample_levels(sampler, &options, self.progress)?;
         let [height, width] = options.size;
-        let columns = match options.labels {
-            Labels::Spread => self.model.classes().len().min(options.count),
-            _ => options.count.isqrt().max(1),
-        };
+        let classes = self.model.classes().len();
+        let columns = pixel_iqn_train::grid_columns(&options.labels, classes, options.count);
         let channels = self.model.config().channels;
         Ok(Images::new(
             levels,

@@ -119,7 +119,8 @@ impl TrainingImages {
     pub fn of_run(source: &DataConfig, folder: Option<&Path>) -> Result<Self, Error> {
         if source.dataset == IN_MEMORY {
             return Err(Error::Request(
-                "the run was trained on images that a program gave it: they have to be given again"
+                "the run was trained on images that a program held in memory, which no folder leads \
+                 to: the program has to give them again, or train on a data set that it opens by name"
                     .into(),
             ));
         }

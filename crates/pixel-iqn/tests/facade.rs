@@ -209,5 +209,5 @@ fn what_cannot_be_trained_is_told_before_a_folder_is_made() {
     // Images from memory have to be given again.
     let run = training().batch(2).set("report.samples=1").start().unwrap();
     let error = run.images(None).unwrap_err().to_string();
-    assert!(error.contains("given again"), "{error}");
+    assert!(error.contains("give them again"), "{error}");
 }

@@ -41,9 +41,9 @@ pub struct Args {
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum Which {
-    /// What the examples use
+    /// The sampler that a model chooses on the device
     Fastest,
-    /// The incremental one on tensors of the device
+    /// The incremental sampler on tensors of the device
     Incremental,
 }
 

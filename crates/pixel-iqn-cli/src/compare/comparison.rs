@@ -10,8 +10,8 @@ use pixel_iqn_eval::{
     SlicedWassersteinOptions, extract, image_set_scores, sliced_wasserstein,
 };
 
+use super::command::{CompareCommand, run_name};
 use super::evaluated::Evaluated;
-use super::{CompareCommand, run_name};
 use crate::inception;
 use crate::output_kind::OutputKind;
 

@@ -18,10 +18,7 @@ pub fn draw_curves(path: &Path, all: &[Evaluated]) -> anyhow::Result<()> {
             _ => "",
         };
         let measured = model.history.held_out.iter();
-        let points = measured.map(|(step, scores)| {
-            // The CRPS is twice the mean pinball loss.
-            (*step as f64 + 1.0, scores.crps)
-        });
+        let points = measured.map(|(step, scores)| (*step as f64 + 1.0, scores.crps));
         Series::new(Mark::Line(2), points.collect())
             .with_label(label)
             .with_color(model.kind.color)

@@ -1,3 +1,5 @@
+use std::io::{self, Write};
+
 use anyhow::{Context, Result};
 use pixel_iqn::data::write_atomically;
 use serde_json::{Value, json};
@@ -14,7 +16,6 @@ pub fn write(comparison: &Comparison<'_>, all: &[Evaluated]) -> Result<()> {
     let chance = comparison.distances_of_training_images()?;
     let about = &all.first().context("no model was compared")?.config;
     let table = table::table(comparison.command, about, all, &chance);
-    print!("{table}");
     write("comparison.md", &table)?;
     let models: Vec<Value> = all.iter().map(to_json).collect::<Result<_>>()?;
     let json = json!({
@@ -26,6 +27,7 @@ pub fn write(comparison: &Comparison<'_>, all: &[Evaluated]) -> Result<()> {
         "models": models,
     });
     write("comparison.json", &format!("{json:#}\n"))?;
+    write!(io::stdout(), "{table}")?;
     pictures::draw_curves(&out.join("curves.png"), all)?;
     pictures::draw_samples(&comparison.real, all, &out.join("samples.png"))?;
     println!(

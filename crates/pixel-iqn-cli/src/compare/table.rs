@@ -2,7 +2,7 @@ use pixel_iqn::RunConfig;
 use pixel_iqn::score::Estimate;
 use pixel_iqn_eval::{ImageSetScores, LevelDistance};
 
-use super::CompareCommand;
+use super::command::CompareCommand;
 use super::comparison::SCORE_SEED;
 use super::evaluated::Evaluated;
 use crate::estimates::ESTIMATES;
@@ -42,7 +42,13 @@ pub fn table(
         let name = format!("CRPS less that of {}", first.kind.name);
         rows.push(&name, |model| difference(model, first, all));
     }
-    for (level, LevelDistance { height, distance }) in chance.iter().enumerate() {
+    for (
+        level,
+        LevelDistance {
+            height, distance, ..
+        },
+    ) in chance.iter().enumerate()
+    {
         let name = format!("SWD at {height} pixels (training images: {distance:.2})");
         rows.push(&name, |model| {
             format!("{:.2}", model.sliced_wasserstein[level].distance)

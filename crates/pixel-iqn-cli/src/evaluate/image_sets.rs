@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
@@ -8,40 +9,77 @@ use pixel_iqn_eval::{
 };
 use serde_json::{Map, Value, json};
 
-use super::Job;
 use super::image_source::ImageSource;
+use super::job::Job;
 use crate::inception;
 
 /// Flags on the sets of images to compare.
 #[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Sets of images")]
 pub struct ImageSetFlags {
     /// Generated images: a folder, an npz file with uint8 images [N, H, W, C] as arr_0, or a data
     /// set, as cifar10:DIR for its training images and cifar10:DIR:held-out for the others
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Sets of images")]
     pub generated: Option<ImageSource>,
     /// Real images, in the same forms; or an npz file of statistics with mu and sigma
-    #[arg(long, value_name = "PATH", requires = "generated")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        help_heading = "Sets of images",
+        requires = "generated"
+    )]
     real: Option<ImageSource>,
     /// Height and width to which the images of folders are cut and scaled [default: they must be of
     /// one size, and stay as they are]
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        help_heading = "Sets of images",
+        conflicts_with = "runs"
+    )]
     size: Option<usize>,
     /// Images of each set for the sliced Wasserstein distance, drawn at random; 0 leaves it out
-    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 1000,
+        help_heading = "Sets of images",
+        conflicts_with = "runs"
+    )]
     swd_images: usize,
     /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, which is downloaded (96 MB) if it
     /// is not there, or safetensors
-    #[arg(long, value_name = "FILE", requires = "generated")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Sets of images",
+        requires = "generated"
+    )]
     weights: Option<PathBuf>,
     /// Resize and scale images as pytorch-fid does, not as torch-fidelity
-    #[arg(long, requires = "weights")]
+    #[arg(
+        long,
+        help_heading = "Sets of images",
+        requires = "weights",
+        conflicts_with = "runs"
+    )]
     pytorch_fid: bool,
     /// Images in a subset of KID
-    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 1000,
+        help_heading = "Sets of images",
+        conflicts_with = "runs"
+    )]
     kid_subset_size: usize,
     /// Write the statistics of the generated images, as pytorch-fid does
-    #[arg(long, value_name = "FILE.npz", requires = "weights")]
+    #[arg(
+        long,
+        value_name = "FILE.npz",
+        help_heading = "Sets of images",
+        requires = "weights",
+        conflicts_with = "runs"
+    )]
     pub save_statistics: Option<PathBuf>,
 }
 
@@ -68,7 +106,7 @@ impl ImageSetFlags {
             }
         }
         for (name, score) in &scores {
-            println!("{name}: {score}");
+            writeln!(std::io::stdout(), "{name}: {score}")?;
         }
         Ok(scores.into())
     }

@@ -1,5 +1,6 @@
 mod image_sets;
 mod image_source;
+mod job;
 mod maps;
 mod models;
 mod table;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::flags::{self, DeviceFlags};
 use crate::outcome::Outcome;
 use image_sets::ImageSetFlags;
+use job::Job;
 use models::ModelsFlags;
 
 /// Evaluate models on held-out images, or sets of images against each other
@@ -52,14 +54,6 @@ Examples:
   pixel-iqn evaluate --generated samples.npz --real cifar10:data \\
       --weights pt_inception-2015-12-05-6726825d.pth";
 
-/// What both kinds of scores share.
-struct Job<'a> {
-    terminal: &'a Terminal,
-    device: &'a str,
-    batch: usize,
-    seed: u64,
-}
-
 impl EvaluateCommand {
     pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
         Outcome::of(
@@ -69,9 +63,14 @@ impl EvaluateCommand {
     }
 
     fn evaluate(&self, terminal: &Terminal) -> anyhow::Result<()> {
-        let files = [&self.out, &self.models.maps, &self.sets.save_statistics];
-        for file in files.into_iter().flatten() {
+        for file in [&self.out, &self.sets.save_statistics]
+            .into_iter()
+            .flatten()
+        {
             flags::check_folder_of(file)?;
+        }
+        if let Some(maps) = &self.models.maps {
+            flags::check_picture(maps)?;
         }
         let job = Job {
             terminal,
@@ -79,10 +78,17 @@ impl EvaluateCommand {
             batch: self.batch,
             seed: self.seed,
         };
-        let scores: Value = match &self.sets.generated {
-            Some(generated) => self.sets.evaluate(&job, generated)?,
-            None => self.models.evaluate(&job)?,
-        };
+        if let Some(generated) = &self.sets.generated {
+            return self.write(&self.sets.evaluate(&job, generated)?);
+        }
+        let (scores, images) = self.models.evaluate(&job)?;
+        // Before the maps, which can fail or be interrupted.
+        self.write(&scores)?;
+        self.models.draw_maps(&job, &images.held_out)
+    }
+
+    /// Writes the scores to `--out`.
+    fn write(&self, scores: &Value) -> anyhow::Result<()> {
         if let Some(out) = &self.out {
             write_atomically(out, format!("{scores:#}\n").as_bytes())?;
             println!("wrote {}", out.display());
@@ -118,6 +124,13 @@ mod tests {
             &["--real", "b"],
             &["--generated", "a", "--maps", "maps.png"],
             &["--generated", "a", "--pytorch-fid"],
+            &["--generated", "a", "--images", "8"],
+            &["--generated", "a", "--taus", "8"],
+            &["--run", "a", "--size", "8"],
+            &["--run", "a", "--swd-images", "8"],
+            &["--run", "a", "--kid-subset-size", "8"],
+            &["--run", "a", "--pytorch-fid"],
+            &["--run", "a", "--save-statistics", "statistics.npz"],
         ] {
             assert!(!parses(wrong), "{wrong:?}");
         }

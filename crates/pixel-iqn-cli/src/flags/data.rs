@@ -6,18 +6,17 @@ use pixel_iqn::{DatasetKind, Run, TrainingImages};
 
 /// Flags that say where images come from.
 #[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Images")]
 pub struct DataFlags {
     /// Folder of the data set, or the folder that contains it [default: data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Images")]
     pub data: Option<PathBuf>,
     /// Data set: cifar10, mnist, imagenet32, folder (image files, with a subfolder for each class) or
     /// builtin (pictures that the program draws itself)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Images")]
     pub dataset: Option<DatasetKind>,
     /// Height and width of the images [default: those of the set; 32 for folder and builtin];
     /// images of a set of one size are reduced to it by the means of boxes
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", help_heading = "Images")]
     pub size: Option<usize>,
 }
 

@@ -11,7 +11,7 @@ mod tau_range;
 pub use data::{DataFlags, images_of, open};
 pub use device::DeviceFlags;
 pub use model::ModelFlags;
-pub use out::check_folder_of;
+pub use out::{check_folder_of, check_picture};
 pub use shard::Shard;
 pub use size::ImageSize;
 pub use tau_range::TauRange;

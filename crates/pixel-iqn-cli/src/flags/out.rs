@@ -14,3 +14,29 @@ pub fn check_folder_of(file: &Path) -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+/// Checks that a picture can be put where it is asked for, as PNG, before the work that it shows.
+pub fn check_picture(file: &Path) -> anyhow::Result<()> {
+    let ending = file.extension().unwrap_or_default();
+    ensure!(
+        ending.eq_ignore_ascii_case("png"),
+        "cannot write {}: pictures are PNG, give FILE.png",
+        file.display()
+    );
+    check_folder_of(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_a_png_in_a_folder_that_exists() {
+        let check = |file: &str| check_picture(Path::new(file));
+        assert!(check("a.png").is_ok());
+        assert!(check("a.PNG").is_ok());
+        for wrong in ["a.jpg", "a", "no/such/folder/a.png"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -30,8 +30,8 @@ pub struct TrainCommand {
     /// Folder of the run, new or empty [default: the first new one of runs/DATASET-1, -2, ...]
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     run: Option<PathBuf>,
-    /// Go on with the run in this folder, under its own config. Of the other flags it takes those
-    /// that no loss depends on: --data, --device, --set, --checkpoint-steps, --skip-bad-steps,
+    /// Go on with the run in this folder, under its own config. It takes the other flags that no
+    /// loss depends on: --data, --device, --set, --checkpoint-steps, --skip-bad-steps,
     /// --eval-images, --samples, --out and --plain
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "dataset", "size", "config", "preset", "output", "class_conditional", "steps", "batch",
@@ -106,7 +106,7 @@ impl TrainCommand {
             pixel_iqn::device(name.trim())?;
         }
         if let Some(out) = &self.out {
-            flags::check_folder_of(out)?;
+            flags::check_picture(out)?;
         }
         let watcher = terminal.watcher().with_plain(self.plain);
         let run = self.training()?.watch(watcher).start()?;

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use anyhow::ensure;
 use pixel_iqn::train::{ConfigFile, ResumeFrom};
 use pixel_iqn::{DatasetKind, Run, RunOverrides, Training, TrainingImages, train_on};
 
@@ -11,7 +12,14 @@ impl TrainCommand {
     pub(super) fn training(&self) -> anyhow::Result<Training> {
         let mut training = match &self.resume {
             Some(folder) => self.resumed(folder)?,
-            None => self.begun()?,
+            None => {
+                // Clap lets it pass beside flags that exclude --resume.
+                ensure!(
+                    self.resume_step.is_none(),
+                    "--resume-step goes with --resume"
+                );
+                self.begun()?
+            }
         };
         for setting in &self.settings {
             training = training.set(setting);

@@ -11,8 +11,9 @@ use crate::{
     SampleBatch, Sampler,
 };
 
+use super::differences::Differences;
+use super::error::ParityError;
 use super::vectors::Vectors;
-use super::{Differences, ParityError};
 
 /// The number of intensity levels of the sampled images.
 const INTENSITY_LEVELS: usize = 256;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::ParityError;
+use super::error::ParityError;
 
 /// A reader of the tensors in a safetensors file.
 pub(super) struct Vectors<'data>(SafeTensors<'data>);

@@ -37,7 +37,7 @@ fn valid(outputs: usize, kernel: usize, stride: usize) -> Conv {
     }
 }
 
-/// As many positions as before.
+/// A convolution that keeps the number of positions.
 fn same(outputs: usize, kernel: [usize; 2]) -> Conv {
     Conv {
         outputs,
@@ -49,7 +49,7 @@ fn same(outputs: usize, kernel: [usize; 2]) -> Conv {
     }
 }
 
-/// Of pools that halve the size.
+/// The window of the pools that halve the size.
 const HALVE: Window = Window {
     stride: 2,
     padding: [0, 0],

@@ -27,6 +27,7 @@ const CLASSES: usize = 1008;
 /// How images are resized to 299 x 299 and scaled. Scores under the two are not comparable.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Preprocessing {
     /// Does as torch-fidelity and the original TensorFlow code: bilinear without aligned corners or
     /// pixel centres, then `(x - 128) / 128`.
@@ -64,6 +65,7 @@ enum Hardware {
 
 /// The outputs of an [`InceptionV3`] for some images.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct InceptionFeatures {
     /// The features of the last pool, 2048 an image: for FID, KID, precision and recall.
     pub pool: Features,

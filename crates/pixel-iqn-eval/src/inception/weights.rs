@@ -16,7 +16,7 @@ const URL: &str = "https://github.com/toshas/torch-fidelity/releases/download/v0
 #[cfg(feature = "download")]
 const SHA256: &str = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
 
-/// Of the batch normalisation.
+/// The epsilon of the batch normalisation.
 const EPSILON: f64 = 1e-3;
 
 /// The weights of an [`InceptionV3`](crate::InceptionV3), with the batch normalisation folded into

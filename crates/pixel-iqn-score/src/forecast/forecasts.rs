@@ -17,8 +17,8 @@ pub enum Forecasts {
     Levels {
         /// How many levels there are, at least 2. Level `l` is the intensity `l / (levels - 1)`.
         levels: usize,
-        /// The probabilities by value, then by level. Those of a value add up to 1 but for
-        /// rounding.
+        /// The probabilities by value, then by level. The probabilities of a value add
+        /// up to 1 but for rounding.
         probabilities: Vec<f32>,
     },
 }

@@ -17,8 +17,8 @@ use crate::error::ScoreError;
 /// A model that predicts the distribution of each value of an image given the values before it.
 ///
 /// [`PixelIqn`](pixel_iqn_core::PixelIqn), [`GatedPixelCnn`](pixel_iqn_core::GatedPixelCnn) and
-/// [`AnyModel`](pixel_iqn_core::AnyModel) implement it, [`MarginalForecaster`] is the reference of the skill score, and any other model
-/// that implements it is evaluated by the same rules.
+/// [`AnyModel`](pixel_iqn_core::AnyModel) implement it, [`MarginalForecaster`] is the reference of
+/// the skill score, and any other model that implements it is evaluated by the same rules.
 pub trait Forecaster {
     /// The number of passes that [`forecast`](Self::forecast) takes over a batch and reports, 1 by
     /// default.
