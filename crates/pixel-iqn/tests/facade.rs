@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pixel_iqn::core::weights::to_safetensors;
 use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, builtin};
@@ -25,8 +26,16 @@ fn tiny(images: TrainingImages, folder: &Path) -> Training {
         .run_dir(folder)
 }
 
+/// Lets one test at a time draw weights: Burn has one generator of random numbers for the process, which
+/// every training seeds.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_run_opens_with_its_model_scores_and_pictures() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let run = tiny(pictures(), &path)
@@ -60,6 +69,7 @@ fn a_run_opens_with_its_model_scores_and_pictures() {
 
 #[test]
 fn weights_open_from_a_folder_of_their_own() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let run = tiny(pictures(), &folder.path().join("run"))
         .start()
@@ -85,6 +95,7 @@ fn weights_open_from_a_folder_of_their_own() {
 
 #[test]
 fn completions_keep_what_is_known() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let run = tiny(pictures(), folder.path()).start().unwrap();
     let model = run.model("cpu").unwrap();
@@ -143,6 +154,7 @@ impl Watcher for StopAtOnce {
 
 #[test]
 fn a_stopped_training_resumes_to_the_same_weights() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let [stopped, whole] = ["stopped", "whole"].map(|name| folder.path().join(name));
     let watcher = StopAtOnce(Interrupter::new());
@@ -161,6 +173,7 @@ fn a_stopped_training_resumes_to_the_same_weights() {
 
 #[test]
 fn the_same_request_goes_on_with_its_run() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let request = || {
         tiny(pictures(), folder.path())
@@ -188,6 +201,7 @@ fn the_same_request_goes_on_with_its_run() {
 
 #[test]
 fn what_cannot_be_trained_is_told_before_a_folder_is_made() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let plain = ImageDataset::new(vec![7; 20 * 48], [3, 4, 4]).unwrap();
