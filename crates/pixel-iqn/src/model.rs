@@ -5,9 +5,8 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use pixel_iqn_core::weights::{load_safetensors, to_safetensors};
 use pixel_iqn_core::{AnyModel, ModelConfig, PixelModel, Sampler};
-use pixel_iqn_train::{RunDir, Weights};
 
-use crate::{Classes, Error, sampler};
+use crate::{Classes, Error, Run, sampler};
 
 /// A trained model on a device, with what it knows of its images: it samples and completes.
 ///
@@ -61,20 +60,14 @@ impl Model {
     fn open_with(folder: &Path, weights: Option<&Path>, device: &str) -> Result<Self, Error> {
         let device = crate::device(device)?;
         if folder.join("config.toml").exists() {
-            let (run, config) = RunDir::open(folder)?;
-            let network: AnyModel = match weights {
-                Some(weights) => load(&config.model, weights, &device)?,
-                None => run.load_weights(Weights::Averaged, &config, &device)?,
+            let run = Run::open(folder)?;
+            return match weights {
+                Some(weights) => {
+                    let network = load(&run.config().model, weights, &device)?;
+                    Ok(run.model_of(network, device))
+                }
+                None => run.averaged(device),
             };
-            let names = config.data.class_names.unwrap_or_default();
-            // A run may be unconditional though its images have classes.
-            let names = match config.model.classes {
-                0 => Vec::new(),
-                _ => names,
-            };
-            return Ok(Self::new(network, device)
-                .with_size(config.data.size)
-                .with_class_names(names));
         }
         let config = folder.join("config.json");
         let own = folder.join("weights.safetensors");

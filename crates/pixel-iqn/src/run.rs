@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use burn::tensor::Device;
 use pixel_iqn_core::AnyModel;
 use pixel_iqn_score::ConditionalScores;
 use pixel_iqn_train::{End, History, RunConfig, RunDir, Weights};
@@ -64,6 +65,7 @@ impl Run {
     /// Returns the classes of the model.
     pub fn classes(&self) -> Classes {
         match self.config.model.classes {
+            // A run may be unconditional though its images have classes.
             0 => Classes::default(),
             count => Classes::new(
                 count,
@@ -106,13 +108,21 @@ impl Run {
     ///
     /// Returns the errors of [`Model::open`].
     pub fn model(&self, device: &str) -> Result<Model, Error> {
-        let device = crate::device(device)?;
-        let network: AnyModel = self
-            .dir
-            .load_weights(Weights::Averaged, &self.config, &device)?;
-        Ok(Model::new(network, device)
+        self.averaged(crate::device(device)?)
+    }
+
+    /// The model with its averaged weights on a device.
+    pub(crate) fn averaged(&self, device: Device) -> Result<Model, Error> {
+        let weights = Weights::Averaged;
+        let network = self.dir.load_weights(weights, &self.config, &device)?;
+        Ok(self.model_of(network, device))
+    }
+
+    /// The model with a network of this run, and what the run knows of its images.
+    pub(crate) fn model_of(&self, network: AnyModel, device: Device) -> Model {
+        Model::new(network, device)
             .with_size(self.config.data.size)
-            .with_class_names(self.classes().names().to_vec()))
+            .with_class_names(self.classes().names().to_vec())
     }
 
     /// Opens the images again that the run was trained and is evaluated on; `folder` says where they

@@ -5,15 +5,12 @@ use pixel_iqn_core::{AnyModel, Cancelled, ModelConfig, NoProgress, Progress};
 use pixel_iqn_data::{ImageDataset, Mask};
 use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 use pixel_iqn_train::{
-    ConfigFile, Display, End, Finished, Interrupter, Metrics, ReportConfig, ResumeFrom, RunConfig,
-    RunDir, RunOverrides, Session, TrainConfig, with_causes,
+    ConfigFile, Display, End, Finished, Interrupter, Metrics, QUANTILE_LEVELS, ReportConfig,
+    ResumeFrom, RunConfig, RunDir, RunOverrides, Session, TrainConfig, with_causes,
 };
 
 use crate::run::Trained;
-use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Model, Run, TrainingImages};
-
-/// Quantile levels of the scores at the end of a training.
-const QUANTILE_LEVELS: usize = 20;
+use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Run, TrainingImages};
 
 /// Begins a training on images, of which the last of every ten is held out: see [`Training`].
 ///
@@ -431,9 +428,7 @@ impl Training {
         run.dir.save_json("scores.json", &scores)?;
         run.scores = Some(scores);
 
-        let model = Model::new(network, device.clone())
-            .with_size(config.data.size)
-            .with_class_names(run.classes().names().to_vec());
+        let model = run.model_of(network, device.clone());
         let seed = config.train.seed;
         let progress = self.watcher.progress("sampling");
         let samples = model.sample(config.report.samples).seed(seed);
