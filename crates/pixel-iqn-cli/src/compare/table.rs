@@ -1,5 +1,5 @@
 use pixel_iqn::RunConfig;
-use pixel_iqn::score::Estimate;
+use pixel_iqn::score::{Estimate, Scores};
 use pixel_iqn_eval::{ImageSetScores, LevelDistance};
 
 use super::command::CompareCommand;
@@ -29,10 +29,14 @@ pub fn table(
         all,
         lines: heading(command, about, all),
     };
+    // Every interval takes a thousand resamples, so they are computed before the rows.
+    let estimates = all
+        .iter()
+        .map(|model| model.conditional.estimates(SCORE_SEED));
+    let estimates: Vec<Scores<Estimate>> = estimates.collect();
     for (name, read) in ESTIMATES {
-        rows.push(name, |model| {
-            interval(read(&model.conditional.estimates(SCORE_SEED)))
-        });
+        let cells = estimates.iter().map(|scores| interval(read(scores)));
+        rows.push_cells(name, cells.collect());
     }
     rows.push("calibration error", |model| {
         format!("{:.5}", model.conditional.calibration_error)
@@ -77,7 +81,10 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn push(&mut self, name: &str, cell: impl Fn(&Evaluated) -> String) {
-        let cells: Vec<String> = self.all.iter().map(cell).collect();
+        self.push_cells(name, self.all.iter().map(cell).collect());
+    }
+
+    fn push_cells(&mut self, name: &str, cells: Vec<String>) {
         self.lines
             .push(format!("| {name} | {} |", cells.join(" | ")));
     }
