@@ -91,6 +91,14 @@
 //! |---|---|
 //! | [`pinball()`], [`PinballLoss`] | the quantile regression loss |
 //! | [`quantile_huber()`], [`QuantileHuberLoss`] | the pinball loss, rounded off within `kappa` of zero |
+//! | [`QuantileFunctions::crps`] | the CRPS of whole quantile functions, exactly: no tau is drawn |
+//!
+//! [`censor`] makes them losses of a prediction that is clamped to the range of its target, such as
+//! demand, which is never below 0.
+//!
+//! [`MonotoneHead`] turns the features of any network into [`QuantileFunctions`], which never cross
+//! and give quantiles, probabilities, scores and samples. [`QuantileFunction`] is one of them on
+//! plain numbers.
 //!
 //! These scores evaluate one:
 //!
@@ -101,6 +109,8 @@
 //! | [`crps()`] | tensors | quantiles at fixed levels, outcomes |
 //! | [`crps_from_quantiles`] | tensors | quantiles at midpoints or random levels, outcomes |
 //! | [`crps_from_samples`], [`crps_from_samples_fair`] | slices | samples of a forecast, an outcome |
+//! | [`QuantileFunctions::crps`], [`QuantileFunction::crps`] | tensors, numbers | quantile functions of straight lines, outcomes |
+//! | [`energy_score_fair`] | slices | samples of a forecast of a vector, an outcome |
 //! | [`crps_categorical`] | tensors | probabilities of numbers, outcomes |
 //! | [`interval_score`] | tensors | prediction intervals, outcomes |
 //! | [`coverage`] | tensors | outcomes inside their prediction intervals |
@@ -138,6 +148,13 @@
 //!   division by `kappa`, and levels drawn at random.
 //! * G. Ostrovski, W. Dabney, R. Munos, "Autoregressive Quantile Networks for Generative Modeling",
 //!   ICML 2018, [arXiv:1806.05575](https://arxiv.org/abs/1806.05575): the quantile divergence.
+//! * J. Powell, "Censored Regression Quantiles", Journal of Econometrics 32, 1986: the loss of
+//!   clamped quantiles.
+//! * T. Gneiting, R. Ranjan, "Comparing Density Forecasts Using Threshold- and Quantile-Weighted
+//!   Scoring Rules", Journal of Business & Economic Statistics 29, 2011: the threshold-weighted CRPS.
+//! * Y. Park, D. Maddix, F.-X. Aubet, K. Kan, J. Gasthaus, Y. Wang, "Learning Quantile Functions
+//!   without Quantile Crossing for Distribution-free Time Series Forecasting", AISTATS 2022,
+//!   [arXiv:2111.06581](https://arxiv.org/abs/2111.06581): quantile functions by increments.
 //! * T. Gneiting, A. Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA
 //!   102, 2007: the CRPS, the interval score and skill scores.
 
@@ -146,23 +163,35 @@
 struct Readme;
 
 mod broadcast;
+mod censoring;
 mod crossing;
 mod crps;
 mod divergence;
+mod energy_score;
 mod interval;
+mod knots;
+mod monotone_head;
 mod pinball;
+mod quantile_function;
+mod quantile_functions;
 mod quantile_huber;
 mod reduction;
 mod skill;
 mod tau;
 
+pub use censoring::{Censoring, censor};
 pub use crossing::crossing_rate;
 pub use crps::{
     crps, crps_categorical, crps_from_quantiles, crps_from_samples, crps_from_samples_fair,
 };
 pub use divergence::{quantile_divergence, quantile_divergence_from_samples};
+pub use energy_score::energy_score_fair;
 pub use interval::{coverage, interval_score};
+pub use knots::{Knots, KnotsError};
+pub use monotone_head::{MonotoneHead, MonotoneHeadConfig, increments_of_uniform};
 pub use pinball::{PinballLoss, pinball};
+pub use quantile_function::QuantileFunction;
+pub use quantile_functions::QuantileFunctions;
 pub use quantile_huber::{QuantileHuberLoss, QuantileHuberLossConfig, quantile_huber};
 pub use skill::skill_score;
 pub use tau::tau_midpoints;

@@ -4,7 +4,11 @@ use burn::{
     tensor::{FloatDType, Tensor},
 };
 
-use crate::{broadcast::assert_broadcast, reduction::reduce};
+use crate::{
+    broadcast::assert_broadcast,
+    censoring::{Censoring, censor},
+    reduction::reduce,
+};
 
 /// Computes the pinball loss, or quantile regression loss, of every element:
 ///
@@ -62,14 +66,24 @@ pub(crate) fn residual_and_slope<const D: usize>(
     (residual, tau - too_high)
 }
 
-/// The [pinball loss](pinball()) with a reduction. It has nothing to configure.
+/// The [pinball loss](pinball()) with a reduction.
 #[derive(Module, Debug, Default)]
-pub struct PinballLoss;
+pub struct PinballLoss {
+    /// The range of the target, where predictions are clamped to it.
+    #[module(skip)]
+    pub censoring: Option<Censoring>,
+}
 
 impl PinballLoss {
     /// Creates the loss.
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// Makes it the loss of the [censored](censor) prediction: censored regression quantiles.
+    pub fn with_censoring(mut self, censoring: Option<Censoring>) -> Self {
+        self.censoring = censoring;
+        self
     }
 
     /// Computes the loss of every element, then reduces it to a single value.
@@ -98,7 +112,8 @@ impl PinballLoss {
         )
     }
 
-    /// Computes the loss of every element, as [`pinball()`] does.
+    /// Computes the loss of every element, as [`pinball()`] does, of the [censored](censor)
+    /// prediction where the loss is censored.
     ///
     /// # Shapes
     ///
@@ -114,6 +129,10 @@ impl PinballLoss {
         target: Tensor<D>,
         tau: Tensor<D>,
     ) -> Tensor<D> {
+        let prediction = match &self.censoring {
+            Some(censoring) => censor(prediction, target.clone(), censoring),
+            None => prediction,
+        };
         pinball(prediction, target, tau)
     }
 }

@@ -1,6 +1,7 @@
 use burn::{config::Config, module::Module, nn::loss::Reduction, tensor::Tensor};
 
 use crate::{
+    censoring::{Censoring, censor},
     pinball::{pinball, residual_and_slope},
     reduction::reduce,
 };
@@ -69,6 +70,9 @@ pub struct QuantileHuberLossConfig {
     /// The default 0.002 is our choice for values in `[0, 1]`: half a step of 8 bit images.
     #[config(default = 0.002)]
     pub kappa: f64,
+    /// The range of the target, where predictions are clamped to it before they are used:
+    /// the loss is then that of the [censored](censor) prediction.
+    pub censoring: Option<Censoring>,
 }
 
 impl QuantileHuberLossConfig {
@@ -76,10 +80,16 @@ impl QuantileHuberLossConfig {
     ///
     /// # Panics
     ///
-    /// Panics if `kappa` is negative, infinite or NaN.
+    /// Panics if `kappa` is negative, infinite or NaN, or the censoring is out of range.
     pub fn init(&self) -> QuantileHuberLoss {
         assert_kappa(self.kappa);
-        QuantileHuberLoss { kappa: self.kappa }
+        if let Some(censoring) = &self.censoring {
+            censoring.expect_valid();
+        }
+        QuantileHuberLoss {
+            kappa: self.kappa,
+            censoring: self.censoring,
+        }
     }
 }
 
@@ -91,6 +101,9 @@ impl QuantileHuberLossConfig {
 pub struct QuantileHuberLoss {
     /// The residual at which the loss turns from quadratic to linear.
     pub kappa: f64,
+    /// The range of the target, where predictions are clamped to it.
+    #[module(skip)]
+    pub censoring: Option<Censoring>,
 }
 
 impl QuantileHuberLoss {
@@ -120,7 +133,8 @@ impl QuantileHuberLoss {
         )
     }
 
-    /// Computes the loss of every element, as [`quantile_huber()`] does.
+    /// Computes the loss of every element, as [`quantile_huber()`] does, of the
+    /// [censored](censor) prediction where the loss is censored.
     ///
     /// # Shapes
     ///
@@ -136,6 +150,10 @@ impl QuantileHuberLoss {
         target: Tensor<D>,
         tau: Tensor<D>,
     ) -> Tensor<D> {
+        let prediction = match &self.censoring {
+            Some(censoring) => censor(prediction, target.clone(), censoring),
+            None => prediction,
+        };
         quantile_huber(prediction, target, tau, self.kappa)
     }
 }

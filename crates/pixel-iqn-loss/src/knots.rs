@@ -1,0 +1,97 @@
+use std::sync::Arc;
+
+/// The quantile levels between which a [quantile function](crate::QuantileFunction) is straight:
+/// at least two, strictly ascending, in [0, 1].
+///
+/// ```
+/// use pixel_iqn_loss::Knots;
+///
+/// let knots = Knots::new([0.1, 0.5, 0.9])?;
+/// assert_eq!(knots.as_slice(), [0.1, 0.5, 0.9]);
+/// assert!(Knots::new([0.5, 0.1]).is_err());
+/// assert_eq!(Knots::default().len(), 20);
+/// # Ok::<(), pixel_iqn_loss::KnotsError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Knots(Arc<[f64]>);
+
+impl Knots {
+    /// Takes quantile levels as knots.
+    ///
+    /// # Errors
+    ///
+    /// [`KnotsError`] where there are fewer than two, or they are not strictly ascending in [0, 1].
+    pub fn new(levels: impl Into<Vec<f64>>) -> Result<Self, KnotsError> {
+        let levels = levels.into();
+        let in_range = levels.iter().all(|level| (0.0..=1.0).contains(level));
+        if levels.len() < 2 || !in_range || !levels.is_sorted_by(|low, high| low < high) {
+            return Err(KnotsError(levels));
+        }
+        Ok(Self(levels.into()))
+    }
+
+    /// The quantile levels.
+    pub fn as_slice(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// The number of knots, at least 2.
+    #[allow(clippy::len_without_is_empty, reason = "there are always two")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The distances from each knot to the next.
+    pub fn gaps(&self) -> impl Iterator<Item = f64> {
+        self.0.windows(2).map(|pair| pair[1] - pair[0])
+    }
+}
+
+impl Default for Knots {
+    /// Returns 20 knots: the midpoints of 16 equal bins of [0, 1], and 0.002, 0.01, 0.99 and 0.998
+    /// for the tails (our choice).
+    fn default() -> Self {
+        let mut levels = vec![0.002, 0.01];
+        levels.extend(crate::tau_midpoints(16));
+        levels.extend([0.99, 0.998]);
+        Self(levels.into())
+    }
+}
+
+/// The error of quantile levels that cannot be [`Knots`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnotsError(Vec<f64>);
+
+impl core::fmt::Display for KnotsError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let levels = &self.0;
+        write!(
+            f,
+            "knots must be two or more quantile levels, strictly ascending in [0, 1], not {levels:?}"
+        )
+    }
+}
+
+impl core::error::Error for KnotsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_out_of_order_or_range_are_refused() {
+        for levels in [
+            vec![],
+            vec![0.5],
+            vec![0.5, 0.5],
+            vec![0.9, 0.1],
+            vec![-0.1, 0.5],
+            vec![0.5, 1.1],
+            vec![0.5, f64::NAN],
+        ] {
+            let error = Knots::new(levels).unwrap_err();
+            assert!(error.to_string().contains("strictly ascending"), "{error}");
+        }
+        Knots::new([0.0, 1.0]).unwrap();
+    }
+}
