@@ -1,7 +1,8 @@
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use crate::config::ModelConfig;
+use crate::gated_layer::Conditions;
 use crate::gated_pixel_cnn::GatedPixelCnn;
 use crate::lower::Lowering;
 use crate::model::PixelModel;
@@ -56,10 +57,10 @@ impl PixelModel for AnyModel {
         }
     }
 
-    fn values(&self, x: Tensor<4>, tau: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<4> {
+    fn values(&self, x: Tensor<4>, tau: Tensor<4>, conditions: Conditions<'_>) -> Tensor<4> {
         match self {
-            Self::PixelIqn(model) => model.values(x, tau, labels),
-            Self::GatedPixelCnn(model) => model.values(x, tau, labels),
+            Self::PixelIqn(model) => model.values(x, tau, conditions),
+            Self::GatedPixelCnn(model) => model.values(x, tau, conditions),
         }
     }
 

@@ -1,6 +1,7 @@
 use burn::config::Config;
 
 use crate::config_error::ConfigError;
+use crate::order::Order;
 use crate::output::Output;
 
 /// The architecture of a [`PixelIqn`](crate::PixelIqn) or a
@@ -26,14 +27,16 @@ pub struct ModelConfig {
     /// The kernel size of the other layers, odd.
     #[config(default = 3)]
     pub kernel: usize,
-    /// The dilations of the kernels of the other layers, each at least 1; the layers cycle through
-    /// them. Only `[1]` is implemented.
+    /// The dilations of the kernels of the other layers, each at least 1: the distances of
+    /// neighbouring taps. The layers cycle through them. Dilations widen what a position reads
+    /// without another multiplication (as in WaveNet; our choice).
     #[config(default = "vec![1]")]
     pub dilations: Vec<usize>,
     /// The number of classes; 0 for an unconditional model.
     #[config(default = 0)]
     pub classes: usize,
-    /// The number of generation orders that the model learns. Only 1, raster order, is implemented.
+    /// The number of generation orders that the model learns: 1, raster order, or 8, those of
+    /// [`Order`](crate::Order).
     #[config(default = 1)]
     pub orders: usize,
     /// What the model predicts, which also decides its kind.
@@ -94,8 +97,7 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Json`] where the text is not a config or has an unknown field,
-    /// [`ConfigError::NotImplemented`] where a field has a value that is reserved, and
+    /// [`ConfigError::Json`] where the text is not a config or has an unknown field, and
     /// [`ConfigError::Invalid`] where a field is out of range.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         let invalid = |error: serde_json::Error| ConfigError::Json(error.to_string());
@@ -106,14 +108,11 @@ impl ModelConfig {
             if let Some(name) = fields.keys().find(|name| defaults.get(name).is_none()) {
                 return Err(ConfigError::Json(format!("unknown field `{name}`")));
             }
-            // Configs of other implementations need not have the fields with one value only.
+            // Configs from before these fields are those of their defaults.
             for name in ["dilations", "orders"] {
                 let field = fields.entry(name);
                 field.or_insert_with(|| defaults[name].clone());
             }
-        }
-        if let Some(kind) = value["output"]["kind"].as_str() {
-            Output::check_implemented(kind)?;
         }
         let config: Self = serde_json::from_value(value).map_err(invalid)?;
         config.validate()?;
@@ -153,20 +152,28 @@ impl ModelConfig {
         for (name, kernel) in [("input_kernel", self.input_kernel), ("kernel", self.kernel)] {
             check(kernel % 2 == 1, format!("{name} must be odd, not {kernel}"))?;
         }
-        let implemented = |ok: bool, text: String| match ok {
-            true => Ok(()),
-            false => Err(ConfigError::NotImplemented(text)),
-        };
-        let dilations = format!("dilations other than [1], such as {:?}", self.dilations);
-        implemented(self.dilations == [1], dilations)?;
-        let orders = format!(
-            "other orders of generation than one, such as {}",
-            self.orders
-        );
-        implemented(self.orders == 1, orders)?;
+        check(
+            !self.dilations.is_empty() && self.dilations.iter().all(|d| (1..=1024).contains(d)),
+            format!(
+                "dilations must be one or more numbers from 1 to 1024, not {:?}",
+                self.dilations
+            ),
+        )?;
+        check(
+            self.orders == 1 || self.orders == Order::COUNT,
+            format!("orders must be 1 or 8, not {}", self.orders),
+        )?;
         match self.output.problem() {
             Some(problem) => Err(ConfigError::Invalid(problem)),
             None => Ok(()),
+        }
+    }
+
+    /// The dilation of a layer: 1 for the input layer, which has index 0.
+    pub(crate) fn dilation(&self, layer: usize) -> usize {
+        match layer.checked_sub(1) {
+            Some(index) => self.dilations[index % self.dilations.len()],
+            None => 1,
         }
     }
 
@@ -212,11 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn reserved_output_is_not_implemented() {
-        let mut value = serde_json::to_value(ModelConfig::tiny()).unwrap();
-        value["output"] = serde_json::json!({"kind": "monotone"});
-        let error = ModelConfig::from_json(&value.to_string()).unwrap_err();
-        assert!(matches!(error, ConfigError::NotImplemented(_)), "{error}");
+    fn dilations_go_round_the_layers_after_the_first() {
+        let config = ModelConfig::tiny().with_dilations(vec![2, 4, 1]);
+        let dilations: Vec<usize> = (0..5).map(|layer| config.dilation(layer)).collect();
+        assert_eq!(dilations, [1, 2, 4, 1, 2]);
     }
 
     #[test]
@@ -228,8 +234,15 @@ mod tests {
             (ModelConfig::new().with_layers(0), "layers"),
             (ModelConfig::new().with_input_kernel(4), "input_kernel"),
             (ModelConfig::new().with_kernel(2), "kernel must be odd"),
-            (ModelConfig::new().with_dilations(vec![1, 2]), "dilations"),
-            (ModelConfig::new().with_orders(8), "orders"),
+            (ModelConfig::new().with_dilations(vec![]), "dilations"),
+            (ModelConfig::new().with_dilations(vec![1, 0]), "dilations"),
+            (ModelConfig::new().with_orders(2), "orders"),
+            (
+                ModelConfig::new().with_output(Output::Monotone {
+                    knots: vec![0.5, 0.1],
+                }),
+                "knots",
+            ),
             (
                 ModelConfig::new().with_output(Output::gates(0, 8)),
                 "cosines (0)",

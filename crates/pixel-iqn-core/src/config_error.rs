@@ -8,15 +8,12 @@ pub enum ConfigError {
     /// A field is out of range; the message names it.
     #[error("invalid model config: {0}")]
     Invalid(String),
-    /// The config is valid, and asks for what this version cannot do; the message says what.
-    #[error("not implemented yet: {0}")]
-    NotImplemented(String),
     /// No preset has this name.
     #[error(
         "unknown preset `{0}`: the presets are `tiny`, `quick`, `paper_small` and `paper_large`"
     )]
     UnknownPreset(String),
     /// No kind of [`Output`](crate::Output) has this name.
-    #[error("unknown output `{0}`: the outputs are `gates`, `head` and `categorical`")]
+    #[error("unknown output `{0}`: the outputs are `gates`, `head`, `monotone` and `categorical`")]
     UnknownOutput(String),
 }

@@ -1,24 +1,10 @@
 use burn::config::Config;
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, assert_shape};
 
+use crate::draw::uniform_fan_in;
 use crate::lower::{KernelMask, Lowering, ReceptiveField, convolve, convolve_last_row};
 use crate::mask::{MaskKind, group_mask};
-
-/// Initialises weights or biases uniformly in `±1 / sqrt(fan_in)`, which is PyTorch's
-/// initialisation of a convolution.
-pub(crate) fn uniform_fan_in<const D: usize>(
-    shape: [usize; D],
-    fan_in: usize,
-    device: &Device,
-) -> Param<Tensor<D>> {
-    let bound = 1.0 / (fan_in as f64).sqrt();
-    let uniform = Initializer::Uniform {
-        min: -bound,
-        max: bound,
-    };
-    uniform.init(shape, device)
-}
 
 /// The configuration of a [`VerticalConv`].
 #[derive(Config, Debug)]
@@ -28,11 +14,15 @@ pub struct VerticalConvConfig {
     pub channels: [usize; 2],
     /// The kernel size `K`, odd.
     pub kernel: usize,
+    /// The distance `d` of neighbouring taps, at least 1.
+    #[config(default = 1)]
+    pub dilation: usize,
 }
 
 /// The causal convolution of the vertical stack (van den Oord et al. 2016, section 2.2): the
 /// position at row `r` and column `c` reads rows `r - K / 2 ..= r` and columns
-/// `c - K / 2 ..= c + K / 2`, with zeros outside of the image.
+/// `c - K / 2 ..= c + K / 2`, with zeros outside of the image. With a dilation `d` its taps lie `d`
+/// rows and columns apart.
 ///
 /// A position reads its own row, so that the horizontal stack takes the output of the row above.
 ///
@@ -44,6 +34,8 @@ pub struct VerticalConv {
     pub weight: Param<Tensor<4>>,
     /// The biases, `[features_out]`.
     pub bias: Param<Tensor<1>>,
+    /// The distance of neighbouring taps.
+    dilation: usize,
     #[module(skip)]
     pub(crate) lowering: Lowering,
 }
@@ -53,21 +45,28 @@ impl VerticalConvConfig {
     ///
     /// # Panics
     ///
-    /// Panics if the kernel size is even.
+    /// Panics if the kernel size is even, or the dilation 0.
     pub fn init(&self, device: &Device) -> VerticalConv {
         expect_odd(self.kernel);
+        expect_dilation(self.dilation);
         let [input, output] = self.channels;
         let rows = self.kernel / 2 + 1;
         let fan_in = input * rows * self.kernel;
         VerticalConv {
             weight: uniform_fan_in([output, input, rows, self.kernel], fan_in, device),
             bias: uniform_fan_in([output], fan_in, device),
+            dilation: self.dilation,
             lowering: Lowering::default(),
         }
     }
 }
 
 impl VerticalConv {
+    /// The distance of neighbouring taps, in rows and columns.
+    pub fn dilation(&self) -> usize {
+        self.dilation
+    }
+
     /// Applies the convolution to feature maps.
     ///
     /// # Shapes
@@ -92,7 +91,8 @@ impl VerticalConv {
         convolve(x, weight, None, field, Some(bias), None, self.lowering)
     }
 
-    /// Computes the last row of the output from the `K / 2 + 1` rows that it reads.
+    /// Computes the last row of the output from the `K / 2 + 1` rows that it reads, which lie
+    /// [`dilation`](Self::dilation) rows apart in the image.
     ///
     /// # Shapes
     ///
@@ -115,6 +115,7 @@ impl VerticalConv {
         ReceptiveField {
             rows: (-half, 0),
             columns: (-half, half),
+            dilation: [self.dilation; 2],
         }
     }
 }
@@ -136,11 +137,15 @@ pub struct HorizontalConvConfig {
     /// Whether this is the first layer, which has mask A; the others have mask B.
     #[config(default = false)]
     pub first: bool,
+    /// The distance `d` of neighbouring taps, at least 1.
+    #[config(default = 1)]
+    pub dilation: usize,
 }
 
 /// The causal convolution of the horizontal stack (van den Oord et al. 2016, section 2.2): the
 /// position at column `c` reads columns `c - K / 2 ..= c` of its row. At column `c` itself, an
-/// output reads only the channel groups before its own (mask A) or up to its own (mask B).
+/// output reads only the channel groups before its own (mask A) or up to its own (mask B). With a
+/// dilation `d` its taps lie `d` columns apart.
 ///
 /// Should be created with [`HorizontalConvConfig`].
 #[derive(Module, Debug)]
@@ -156,6 +161,8 @@ pub struct HorizontalConv {
     mask: Option<KernelMask>,
     /// Whether the mask empties the last tap: mask A with one group.
     skip_last: bool,
+    /// The distance of neighbouring taps.
+    dilation: usize,
     #[module(skip)]
     pub(crate) lowering: Lowering,
 }
@@ -165,9 +172,11 @@ impl HorizontalConvConfig {
     ///
     /// # Panics
     ///
-    /// Panics if the kernel size is even, or if the features do not divide into the groups.
+    /// Panics if the kernel size is even, if the dilation is 0, or if the features do not divide
+    /// into the groups.
     pub fn init(&self, device: &Device) -> HorizontalConv {
         expect_odd(self.kernel);
+        expect_dilation(self.dilation);
         let [input, output] = self.channels;
         let left = self.kernel / 2;
         let kind = if self.first { MaskKind::A } else { MaskKind::B };
@@ -188,12 +197,18 @@ impl HorizontalConvConfig {
             bias: uniform_fan_in([output], fan_in, device),
             mask,
             skip_last: self.first && self.groups == 1,
+            dilation: self.dilation,
             lowering: Lowering::default(),
         }
     }
 }
 
 impl HorizontalConv {
+    /// The distance of neighbouring taps, in columns.
+    pub fn dilation(&self) -> usize {
+        self.dilation
+    }
+
     /// Computes the weights with zeros where the mask removes them.
     ///
     /// # Shapes
@@ -251,6 +266,7 @@ impl HorizontalConv {
         let field = ReceptiveField {
             rows: (0, 0),
             columns: (-left, last),
+            dilation: [self.dilation; 2],
         };
         let mask = self.mask.as_ref();
         convolve(x, weight, mask, field, bias, base, self.lowering)
@@ -280,6 +296,11 @@ impl HorizontalConv {
 /// Panics if a kernel size is even.
 fn expect_odd(kernel: usize) {
     assert!(kernel % 2 == 1, "the kernel size must be odd, not {kernel}");
+}
+
+/// Panics if the taps of a kernel would all lie on one position.
+fn expect_dilation(dilation: usize) {
+    assert!(dilation > 0, "the dilation must be at least 1, not 0");
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ impl ModelConfig {
                 let block = 3 * channels * group * group + tau(tau_features);
                 embedding + blocks * block + features
             }
+            Output::Monotone { ref knots } => up_to * group * knots.len(),
             Output::Categorical { levels } => up_to * group * levels,
         };
         2 * (trunk + output)
@@ -61,6 +62,7 @@ mod tests {
     use crate::{GatedPixelCnn, PixelIqn, QuantileOutput, Trunk};
     use burn::module::{Module, ModuleMapper, Param};
     use burn::tensor::{Device, Tensor};
+    use pixel_iqn_loss::Knots;
 
     /// Sets every weight to 1, since one in millions of random ones is exactly zero.
     struct Ones;
@@ -90,6 +92,9 @@ mod tests {
 
     fn quantile(model: &PixelIqn, config: &ModelConfig) -> usize {
         let (embedding, out) = match &model.output {
+            QuantileOutput::Monotone(output) => {
+                return trunk(&model.trunk) + used(output.out.masked_weight());
+            }
             QuantileOutput::Gates(output) => {
                 (&output.tau_embedding, used(output.out.masked_weight()))
             }
@@ -125,6 +130,11 @@ mod tests {
             let head = config.clone().with_output(Output::head(2, 16, 8));
             let model = head.init_pixel_iqn(&device).map(&mut Ones);
             assert_eq!(head.pixel_flops(), 2 * quantile(&model, &head));
+            let monotone = config
+                .clone()
+                .with_output(Output::monotone(&Knots::default()));
+            let model = monotone.init_pixel_iqn(&device).map(&mut Ones);
+            assert_eq!(monotone.pixel_flops(), 2 * quantile(&model, &monotone));
             let config = config.with_output(Output::categorical(16));
             let model = config.init_gated_pixel_cnn(&device).map(&mut Ones);
             assert_eq!(config.pixel_flops(), 2 * categorical(&model));

@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use crate::config::ModelConfig;
 use crate::gated_layer::Conditions;
@@ -51,6 +51,7 @@ impl ModelConfig {
             panic!("a Gated PixelCNN needs a config with the categorical output");
         };
         let shape = [self.features, self.channels * levels];
+        // The trunk is created first, as that of a PixelIQN.
         GatedPixelCnn {
             trunk: Trunk::new(self, device),
             output: CategoricalOutput {
@@ -68,22 +69,34 @@ impl GatedPixelCnn {
     /// # Shapes
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
-    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no
-    ///   class
+    /// - `conditions`: the labels, `[batch]`, of a class-conditional model, and the order
     /// - output: `[batch, channels, levels, height, width]`
     ///
     /// # Panics
     ///
-    /// Panics if `labels` is missing for a class-conditional model, or if a shape is wrong.
-    pub fn forward(&self, x: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<5> {
-        self.logits(x, labels).permute([0, 3, 4, 1, 2])
+    /// Panics if labels are missing for a class-conditional model, if the model has no such order,
+    /// or if a shape is wrong.
+    pub fn forward<'a>(&self, x: Tensor<4>, conditions: impl Into<Conditions<'a>>) -> Tensor<5> {
+        let conditions = conditions.into();
+        let logits = self.forward_reordered(conditions.order.reorder(x), conditions);
+        conditions.order.restore(logits.permute([0, 3, 4, 1, 2]))
     }
 
-    /// Computes the logits with the levels last, `[batch, height, width, channels, levels]`.
-    fn logits(&self, x: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<5> {
+    /// Computes the logits of images that are already in the raster of their order, with the levels
+    /// last, as losses read them.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, channels, height, width]`, in [0, 1], [reordered](crate::Order::reorder)
+    /// - output: `[batch, height, width, channels, levels]`
+    ///
+    /// # Panics
+    ///
+    /// Panics where [`forward`](Self::forward) does.
+    pub fn forward_reordered(&self, x: Tensor<4>, conditions: Conditions<'_>) -> Tensor<5> {
         let [batch, channels, height, width] = x.dims();
         let shape = [batch, height, width, channels, self.levels()];
-        let context = self.trunk.forward(x, Conditions::new(labels));
+        let context = self.trunk.forward(x, conditions, None);
         self.output.out.forward(context).reshape(shape)
     }
 
@@ -104,11 +117,12 @@ impl PixelModel for GatedPixelCnn {
 
     /// Evaluates the inverse distribution function at tau: the lowest intensity level whose
     /// cumulative probability is at least tau, divided by `levels - 1`.
-    fn values(&self, x: Tensor<4>, tau: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<4> {
-        let tau: Tensor<5> = tau.permute([0, 2, 3, 1]).unsqueeze_dim(4);
-        inverse_cdf(self.logits(x, labels), tau)
-            .squeeze_dim::<4>(4)
-            .permute([0, 3, 1, 2])
+    fn values(&self, x: Tensor<4>, tau: Tensor<4>, conditions: Conditions<'_>) -> Tensor<4> {
+        let order = conditions.order;
+        let tau: Tensor<5> = order.reorder(tau).permute([0, 2, 3, 1]).unsqueeze_dim(4);
+        let logits = self.forward_reordered(order.reorder(x), conditions);
+        let values = inverse_cdf(logits, tau).squeeze_dim::<4>(4);
+        order.restore(values.permute([0, 3, 1, 2]))
     }
 
     fn set_lowering(&mut self, lowering: Lowering) {

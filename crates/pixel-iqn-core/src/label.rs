@@ -1,19 +1,23 @@
 use burn::config::Config;
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
+
+use crate::draw::normal;
+use crate::order::Order;
 
 /// The configuration of a [`LabelEmbedding`].
 #[derive(Config, Debug)]
 #[non_exhaustive]
 pub struct LabelEmbeddingConfig {
-    /// The number of classes.
+    /// The number of classes, or of orders.
     pub classes: usize,
     /// The number of features of the bias.
     pub features: usize,
 }
 
 /// Class conditioning by a learned bias for each class and feature, the same at every position (van
-/// den Oord et al. 2016, equation 4).
+/// den Oord et al. 2016, equation 4). The generation order conditions a model in the same way (our
+/// choice).
 ///
 /// Should be created with [`LabelEmbeddingConfig`].
 #[derive(Module, Debug)]
@@ -26,12 +30,8 @@ pub struct LabelEmbedding {
 impl LabelEmbeddingConfig {
     /// Creates the layer.
     pub fn init(&self, device: &Device) -> LabelEmbedding {
-        let normal = Initializer::Normal {
-            mean: 0.0,
-            std: 1.0,
-        };
         LabelEmbedding {
-            weight: normal.init([self.classes, self.features], device),
+            weight: normal([self.classes, self.features], device),
         }
     }
 }
@@ -51,6 +51,25 @@ impl LabelEmbedding {
         Tensor::cat(vec![weight, no_class], 0)
             .select(0, labels)
             .reshape([batch, 1, 1, features])
+    }
+
+    /// Looks up the biases of a generation order.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[features]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the layer has no bias for the order.
+    pub fn of_order(&self, order: Order) -> Tensor<1> {
+        let weight = self.weight.val();
+        let [orders, _] = weight.dims();
+        assert!(
+            order.index() < orders,
+            "this model has {orders} generation orders, not one of index {order}"
+        );
+        weight.narrow(0, order.index(), 1).squeeze_dim(0)
     }
 }
 

@@ -32,7 +32,8 @@
 //! Images enter and leave as `[batch, channels, height, width]` in [0, 1]. Inside, feature maps are
 //! `[batch, height, width, features]`, with the features in contiguous groups, one per image
 //! channel: group `c` of a pixel reads the channels before `c` of that pixel, and every channel of
-//! the earlier pixels in raster order.
+//! the earlier pixels in raster order. A model of several generation [orders](Order) turns the image
+//! before and after, and is told which order it is.
 //!
 //! `tau` is the quantile level of a value, in (0, 1), and `phi` is its embedding.
 //!
@@ -43,6 +44,7 @@ mod any_model;
 mod config;
 mod config_error;
 mod conv;
+mod draw;
 mod flops;
 mod gated_layer;
 mod gated_pixel_cnn;
@@ -51,6 +53,7 @@ mod lower;
 mod mask;
 mod model;
 mod noise;
+mod order;
 mod output;
 pub mod parity;
 mod pixel_iqn;
@@ -73,8 +76,10 @@ pub use label::{LabelEmbedding, LabelEmbeddingConfig};
 pub use lower::Lowering;
 pub use model::PixelModel;
 pub use noise::Noise;
+pub use order::Order;
 pub use output::Output;
-pub use pixel_iqn::{GatesOutput, HeadOutput, PixelIqn, QuantileOutput};
+pub use pixel_iqn::{GatesOutput, HeadOutput, MonotoneOutput, PixelIqn, QuantileOutput};
+pub use pixel_iqn_loss::Knots;
 pub use pointwise::{
     GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, Pointwise, PointwiseConfig,
 };

@@ -1,7 +1,9 @@
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use crate::config::ModelConfig;
+use crate::draw;
+use crate::gated_layer::Conditions;
 use crate::lower::Lowering;
 
 /// A model that turns uniform noise into the values of an image, each given the values before it.
@@ -15,6 +17,16 @@ pub trait PixelModel: Module {
     /// Panics if the config is invalid, or if its output belongs to another kind of model.
     fn init(config: &ModelConfig, device: &Device) -> Self;
 
+    /// Creates the model with weights that follow from a seed: the same on every device, and in
+    /// every thread.
+    ///
+    /// # Panics
+    ///
+    /// Panics where [`init`](Self::init) does.
+    fn init_seeded(config: &ModelConfig, device: &Device, seed: u64) -> Self {
+        draw::seeded(seed, || Self::init(config, device))
+    }
+
     /// The architecture of the model.
     fn config(&self) -> &ModelConfig;
 
@@ -24,14 +36,13 @@ pub trait PixelModel: Module {
     ///
     /// - `x`: `[batch, channels, height, width]`, in [0, 1]
     /// - `tau`: `[batch, channels, height, width]`, in (0, 1)
-    /// - `labels`: `[batch]`, for a class-conditional model; the number of classes stands for no
-    ///   class
-    /// - output: `[batch, channels, height, width]`
+    /// - output: `[batch, channels, height, width]`; all three in the image's own orientation
     ///
     /// # Panics
     ///
-    /// Panics if `labels` is missing for a class-conditional model, or if a shape is wrong.
-    fn values(&self, x: Tensor<4>, tau: Tensor<4>, labels: Option<&Tensor<1, Int>>) -> Tensor<4>;
+    /// Panics if a condition is missing that the model needs, if it has no such order, or if a shape
+    /// is wrong.
+    fn values(&self, x: Tensor<4>, tau: Tensor<4>, conditions: Conditions<'_>) -> Tensor<4>;
 
     /// Sets how the convolutions become operations of the backend. The default implementation does
     /// nothing.

@@ -26,7 +26,7 @@ impl Noise {
 }
 
 /// Maps random bits to the midpoint of one of 2²³ equal bins of [0, 1].
-fn open_unit(bits: u32) -> f32 {
+pub(crate) fn open_unit(bits: u32) -> f32 {
     ((bits >> 9) as f32 + 0.5) / (1u32 << 23) as f32
 }
 

@@ -1,3 +1,4 @@
+use pixel_iqn_loss::Knots;
 use serde::{Deserialize, Serialize};
 
 use crate::config_error::ConfigError;
@@ -45,6 +46,16 @@ pub enum Output {
         #[serde(default = "sixty_four")]
         tau_features: usize,
     },
+    /// The whole quantile function of the conditional distribution: the value at the first knot and
+    /// the increments to the others, with straight lines between. It never crosses, many tau share
+    /// one pass, and its distribution function and CRPS are exact. This is ours, after the
+    /// incremental quantile functions of Park et al. 2022.
+    Monotone {
+        /// The quantile levels of the knots: two or more, strictly ascending in [0, 1]. By default
+        /// those of [`Knots::default`](pixel_iqn_loss::Knots::default).
+        #[serde(default = "default_knots")]
+        knots: Vec<f64>,
+    },
     /// The logits of all intensity levels. This is the Gated PixelCNN of van den Oord et al. 2016.
     Categorical {
         /// The number of intensity levels, at least 2.
@@ -65,9 +76,13 @@ fn all_levels() -> usize {
     256
 }
 
+fn default_knots() -> Vec<f64> {
+    Knots::default().as_slice().to_vec()
+}
+
 impl Output {
     /// The names of all kinds, in the spelling of configs and command lines.
-    pub const KINDS: [&'static str; 3] = ["gates", "head", "categorical"];
+    pub const KINDS: [&'static str; 4] = ["gates", "head", "monotone", "categorical"];
 
     /// Creates an [`Output::Gates`].
     pub fn gates(cosines: usize, tau_features: usize) -> Self {
@@ -86,17 +101,23 @@ impl Output {
         }
     }
 
+    /// Creates an [`Output::Monotone`].
+    pub fn monotone(knots: &Knots) -> Self {
+        Self::Monotone {
+            knots: knots.as_slice().to_vec(),
+        }
+    }
+
     /// Creates an [`Output::Categorical`].
     pub fn categorical(levels: usize) -> Self {
         Self::Categorical { levels }
     }
 
-    /// Creates the output of a kind with its default sizes. The kind is `gates`, `head` or
-    /// `categorical`.
+    /// Creates the output of a kind with its default sizes. The kind is `gates`, `head`, `monotone`
+    /// or `categorical`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NotImplemented`] where the kind is `monotone`, which is reserved, and
     /// [`ConfigError::UnknownOutput`] where the name is none of [`KINDS`](Self::KINDS).
     pub fn of_kind(kind: &str) -> Result<Self, ConfigError> {
         Self::gates(sixty_four(), sixty_four()).to_kind(kind)
@@ -107,10 +128,8 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NotImplemented`] where the kind is `monotone`, which is reserved, and
     /// [`ConfigError::UnknownOutput`] where the name is none of [`KINDS`](Self::KINDS).
     pub fn to_kind(&self, kind: &str) -> Result<Self, ConfigError> {
-        Self::check_implemented(kind)?;
         if kind == self.kind() {
             return Ok(self.clone());
         }
@@ -118,18 +137,10 @@ impl Output {
         match kind {
             "gates" => Ok(Self::gates(cosines, tau_features)),
             "head" => Ok(Self::head(two(), cosines, tau_features)),
+            "monotone" => Ok(Self::monotone(&Knots::default())),
             "categorical" => Ok(Self::categorical(all_levels())),
             _ => Err(ConfigError::UnknownOutput(kind.to_owned())),
         }
-    }
-
-    /// Refuses the name of a kind that is reserved.
-    pub(crate) fn check_implemented(kind: &str) -> Result<(), ConfigError> {
-        if kind == "monotone" {
-            let text = "the output `monotone`".to_owned();
-            return Err(ConfigError::NotImplemented(text));
-        }
-        Ok(())
     }
 
     /// The name of the kind, which [`of_kind`](Self::of_kind) takes.
@@ -137,6 +148,7 @@ impl Output {
         match self {
             Self::Gates { .. } => "gates",
             Self::Head { .. } => "head",
+            Self::Monotone { .. } => "monotone",
             Self::Categorical { .. } => "categorical",
         }
     }
@@ -145,7 +157,7 @@ impl Output {
     /// predicts the probabilities of intensity levels.
     pub fn is_quantile(&self) -> bool {
         match self {
-            Self::Gates { .. } | Self::Head { .. } => true,
+            Self::Gates { .. } | Self::Head { .. } | Self::Monotone { .. } => true,
             Self::Categorical { .. } => false,
         }
     }
@@ -162,7 +174,7 @@ impl Output {
                 tau_features,
                 ..
             } => Some([*cosines, *tau_features]),
-            Self::Categorical { .. } => None,
+            Self::Monotone { .. } | Self::Categorical { .. } => None,
         }
     }
 
@@ -176,6 +188,10 @@ impl Output {
         match self {
             Self::Categorical { levels } if *levels < 2 => {
                 Some(format!("levels must be at least 2, not {levels}"))
+            }
+            Self::Monotone { knots } => {
+                let error = Knots::new(knots.as_slice()).err()?;
+                Some(error.to_string())
             }
             _ => None,
         }
@@ -200,17 +216,6 @@ mod tests {
         }
         let error = Output::of_kind("softmax").unwrap_err().to_string();
         assert!(error.contains("`categorical`"), "{error}");
-    }
-
-    #[test]
-    fn the_reserved_kind_is_not_implemented() {
-        for result in [
-            Output::of_kind("monotone"),
-            Output::categorical(16).to_kind("monotone"),
-        ] {
-            let error = result.unwrap_err();
-            assert!(matches!(error, ConfigError::NotImplemented(_)), "{error}");
-        }
     }
 
     #[test]

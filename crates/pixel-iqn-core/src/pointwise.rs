@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use crate::conv::uniform_fan_in;
+use crate::draw::uniform_fan_in;
 use crate::lower::{KernelMask, Lowering, ReceptiveField, convolve};
 use crate::mask::{MaskKind, group_mask};
 

@@ -1,6 +1,9 @@
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::order::Order;
+use crate::sample::SampleBatch;
+
 /// Observes a long computation, and may cancel it.
 ///
 /// Sampling, scoring and the extraction of features all take a progress. A closure of two numbers
@@ -75,12 +78,15 @@ pub struct FinishedRow<'a> {
     pub first_image: usize,
     /// The number of these images.
     pub images: usize,
-    /// The index of the row in the images, from 0.
+    /// The index of the row, from 0, in the image [reordered](Order::reorder) to its generation
+    /// order: in raster order a row of the image from the top, in a transposed order a column.
     pub row: usize,
-    /// The number of rows of an image.
+    /// The number of rows of the reordered image.
     pub height: usize,
     /// The values of the row, `[images, channels, width]`, in [0, 1].
     pub values: &'a [f32],
+    /// The generation order of the images.
+    pub order: Order,
 }
 
 /// A counter of the finished rows of a batch, with which a sampler reports to a [`Progress`]. The
@@ -89,17 +95,22 @@ pub struct FinishedRow<'a> {
 #[doc(hidden)]
 pub struct RowProgress<'a> {
     progress: &'a dyn Progress,
+    /// The shape of the reordered images.
     dims: [usize; 4],
+    order: Order,
     done: AtomicUsize,
 }
 
 impl<'a> RowProgress<'a> {
-    /// Creates the counter of a batch of images `[batch, channels, height, width]`. A unit of the
-    /// progress is one row of one image.
-    pub fn new(dims: [usize; 4], progress: &'a dyn Progress) -> Self {
+    /// Creates the counter of a batch, whose values are in the image's own orientation. A unit of
+    /// the progress is one row of one image.
+    pub fn new(batch: &SampleBatch, progress: &'a dyn Progress) -> Self {
+        let [images, channels, height, width] = batch.dims;
+        let [height, width] = batch.order.size([height, width]);
         Self {
             progress,
-            dims,
+            dims: [images, channels, height, width],
+            order: batch.order,
             done: AtomicUsize::new(0),
         }
     }
@@ -108,8 +119,8 @@ impl<'a> RowProgress<'a> {
     ///
     /// # Shapes
     ///
-    /// - `sampled`: `[images, channels, height,
-    ///   width]`, some consecutive images of the batch, of which the first has index `first_image`
+    /// - `sampled`: `[images, channels, height, width]`, some consecutive images of the batch,
+    ///   reordered, of which the first has index `first_image`
     ///
     /// # Errors
     ///
@@ -129,6 +140,7 @@ impl<'a> RowProgress<'a> {
             row,
             height,
             values: &values,
+            order: self.order,
         });
         let done = self.done.fetch_add(images, Ordering::Relaxed) + images;
         report(self.progress, done, total * height)

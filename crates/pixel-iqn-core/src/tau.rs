@@ -1,9 +1,9 @@
 use burn::config::Config;
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use crate::conv::uniform_fan_in;
+use crate::draw::uniform_fan_in;
 use crate::lower::{self, Lowering, ReceptiveField};
 
 /// The configuration of a [`TauEmbedding`].
@@ -138,13 +138,9 @@ impl TauProjectionConfig {
             self.features,
             self.groups
         );
-        let bound = 1.0 / (self.tau_features as f64).sqrt();
-        let uniform = Initializer::Uniform {
-            min: -bound,
-            max: bound,
-        };
+        let shape = [2, self.features, self.tau_features];
         TauProjection {
-            weight: uniform.init([2, self.features, self.tau_features], device),
+            weight: uniform_fan_in(shape, self.tau_features, device),
             groups: self.groups,
         }
     }

@@ -32,7 +32,7 @@ impl Trunk {
         config.expect_valid();
         Self {
             layers: (0..config.layers)
-                .map(|i| GatedLayer::new(config, i == 0, device))
+                .map(|index| GatedLayer::new(config, index, device))
                 .collect(),
             hidden: PointwiseConfig::new([config.features, config.features])
                 .init_masked(config.channels, device),
@@ -44,21 +44,30 @@ impl Trunk {
     /// `c` of a pixel reads the channels before `c` of that pixel, and every channel of the earlier
     /// pixels in raster order.
     ///
+    /// The order of the conditions decides the biases alone: `x` and the features are in its raster.
+    ///
     /// # Shapes
     ///
-    /// - `x`: `[batch, channels, height, width]`, in [0, 1]
+    /// - `x`: `[batch, channels, height, width]`, in [0, 1], [reordered](crate::Order::reorder)
+    /// - `phi`: `[channels, batch * height * width, tau_features]`, the embedding of every value's
+    ///   tau, for a model with [`Output::Gates`](crate::Output::Gates)
     /// - output: `[batch, height, width, features]`
     ///
     /// # Panics
     ///
     /// Panics if a condition is missing that the model needs, or if a shape is wrong.
-    pub fn forward(&self, x: Tensor<4>, conditions: Conditions<'_>) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        conditions: Conditions<'_>,
+        phi: Option<&Tensor<3>>,
+    ) -> Tensor<4> {
         let channels = self.channels;
         assert_shape!(x, [_, channels, _, _]);
         let x = to_channels_last(x) * 2.0 - 1.0;
         let (mut v, mut h) = (x.clone(), x);
         for layer in &self.layers {
-            (v, h) = layer.forward(v, h, conditions);
+            (v, h) = layer.forward(v, h, conditions, phi);
         }
         relu(self.hidden.forward(relu(h)))
     }

@@ -3,14 +3,17 @@
 //! One backward pass computes the whole Jacobian: the batch has one copy of the image for each
 //! value, and the loss is the sum over `i` of value `i` of copy `i`.
 
+use std::collections::HashSet;
+
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use pixel_iqn_core::{ModelConfig, Noise, Output, PixelModel};
+use pixel_iqn_core::{Conditions, Knots, ModelConfig, Noise, Order, Output, PixelModel};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 struct Case {
     config: ModelConfig,
+    order: Order,
     height: usize,
     width: usize,
     seed: u64,
@@ -26,11 +29,18 @@ impl Case {
         self.channels() * self.height * self.width
     }
 
-    /// The row, column and channel of the value at `index` of `[channels, height, width]`.
+    /// The row, column and channel, in the raster of the order, of the value at `index` of
+    /// `[channels, height, width]`.
     fn place(&self, index: usize) -> [usize; 3] {
+        let size = [self.height, self.width];
         let plane = self.height * self.width;
-        let pixel = index % plane;
-        [pixel / self.width, pixel % self.width, index / plane]
+        let pixel = [index % plane / self.width, index % self.width];
+        let [height, width] = self.order.size(size);
+        let mut places = (0..height).flat_map(|row| (0..width).map(move |column| [row, column]));
+        let [row, column] = places
+            .find(|&place| self.order.position(place, size) == pixel)
+            .unwrap();
+        [row, column, index / plane]
     }
 
     /// Computes the Jacobians, `[values, values]`, of the outputs with respect to the image's
@@ -40,11 +50,11 @@ impl Case {
         let config = &self.config;
         if config.output.is_quantile() {
             let model = self.prepare(config.init_pixel_iqn(&device), positive);
-            self.differentiate(positive, |x, tau, labels| model.forward(x, tau, labels))
+            self.differentiate(positive, |x, tau, given| model.forward(x, tau, given))
         } else {
             let model = self.prepare(config.init_gated_pixel_cnn(&device), positive);
-            self.differentiate(positive, |x, _, labels| {
-                model.forward(x, labels).sum_dim(2).squeeze_dim(2)
+            self.differentiate(positive, |x, _, given| {
+                model.forward(x, given).sum_dim(2).squeeze_dim(2)
             })
         }
     }
@@ -60,7 +70,7 @@ impl Case {
     fn differentiate(
         &self,
         positive: bool,
-        forward: impl Fn(Tensor<4>, Tensor<4>, Option<&Tensor<1, Int>>) -> Tensor<4>,
+        forward: impl Fn(Tensor<4>, Tensor<4>, Conditions<'_>) -> Tensor<4>,
     ) -> (Vec<f32>, Vec<f32>) {
         let device = Device::flex().autodiff();
         let n = self.values();
@@ -84,7 +94,8 @@ impl Case {
                 &device,
             )
         });
-        let output = forward(x.clone(), tau.clone(), labels.as_ref());
+        let conditions = Conditions::new(labels.as_ref()).with_order(self.order);
+        let output = forward(x.clone(), tau.clone(), conditions);
         let output = output.reshape([n, n]);
         let diagonal = output * Tensor::<2>::eye(n, &device);
         let grads = diagonal.sum().backward();
@@ -97,15 +108,68 @@ impl Case {
 
     /// Whether the value at `input` lies in the receptive field of the output at `output`.
     fn reaches(&self, input: [usize; 3], output: [usize; 3]) -> bool {
-        let c = &self.config;
-        let radius = c.input_kernel / 2 + (c.layers - 1) * (c.kernel / 2);
         let up = output[0] as isize - input[0] as isize;
         let left = output[1] as isize - input[1] as isize;
-        match up {
-            0 if left == 0 => input[2] < output[2],
-            0 => 0 < left && left <= radius as isize,
-            _ => 0 < up && up <= radius as isize + 1 && left.unsigned_abs() <= radius,
+        if (up, left) == (0, 0) {
+            return input[2] < output[2];
         }
+        if up > 0 {
+            return self.vertical_reach().contains(&(up - 1, left));
+        }
+        let [plain, masked] = self.horizontal_reach();
+        // At the centre of the first layer, under mask A, nothing reads the last channel.
+        let is_last = input[2] + 1 == self.channels();
+        up == 0 && (plain.contains(&left) || (masked.contains(&left) && !is_last))
+    }
+
+    /// The half kernel size and the dilation of each layer.
+    fn kernels(&self) -> Vec<(isize, isize)> {
+        let c = &self.config;
+        let others = c.dilations.iter().cycle().take(c.layers - 1);
+        let others = others.map(|&dilation| ((c.kernel / 2) as isize, dilation as isize));
+        let first = ((c.input_kernel / 2) as isize, 1);
+        core::iter::once(first).chain(others).collect()
+    }
+
+    /// The offsets, up and left, of the values that the horizontal stack reads through the vertical
+    /// stack, counted from the row above.
+    fn vertical_reach(&self) -> HashSet<(isize, isize)> {
+        // The horizontal stack moves further left what it takes from the vertical stack: each layer
+        // after the one that took it by one of its taps.
+        let mut reached = HashSet::from([(0, 0)]);
+        let mut from_above = HashSet::new();
+        for (half, dilation) in self.kernels() {
+            reached = reached
+                .iter()
+                .flat_map(|&(up, left)| {
+                    let taps = (0..=half).flat_map(move |r| (-half..=half).map(move |c| (r, c)));
+                    taps.map(move |(r, c)| (up + r * dilation, left + c * dilation))
+                })
+                .collect();
+            from_above = from_above
+                .iter()
+                .flat_map(|&(up, left)| (0..=half).map(move |c| (up, left + c * dilation)))
+                .collect();
+            from_above.extend(&reached);
+        }
+        from_above
+    }
+
+    /// The offsets to the left of the values that the horizontal stack reads in its own row: those
+    /// through a tap of the first layer left of its centre, and those through its centre.
+    fn horizontal_reach(&self) -> [HashSet<isize>; 2] {
+        let kernels = self.kernels();
+        let mut later = HashSet::from([0]);
+        for &(half, dilation) in &kernels[1..] {
+            later = later
+                .iter()
+                .flat_map(|left| (0..=half).map(move |tap| left + tap * dilation))
+                .collect();
+        }
+        let plain = later
+            .iter()
+            .flat_map(|left| (1..=kernels[0].0).map(move |tap| left + tap));
+        [plain.collect(), later]
     }
 }
 
@@ -131,21 +195,27 @@ fn cases() -> impl Strategy<Value = Case> {
     let output = prop_oneof![
         Just(Output::gates(16, 8)),
         (1..=3usize).prop_map(|blocks| Output::head(blocks, 16, 8)),
+        Just(Output::monotone(&Knots::new([0.0, 0.4, 1.0]).unwrap())),
         Just(Output::categorical(3)),
     ];
     let classes = prop::sample::select(vec![0usize, 3]);
+    let dilations = prop::collection::vec(1..=3usize, 1..=2);
+    // One order in half of the cases, else one of eight.
+    let order = prop_oneof![Just(None), (0..8usize).prop_map(Some)];
     (
         1..=4usize,
         1..=3usize,
-        kernels,
-        classes,
+        (kernels, dilations),
+        (classes, order),
         output,
         1..=5usize,
         1..=5usize,
         any::<u64>(),
     )
         .prop_map(
-            |(channels, layers, (input_kernel, kernel), classes, output, height, width, seed)| {
+            |(channels, layers, (kernels, dilations), given, output, height, width, seed)| {
+                let (input_kernel, kernel) = kernels;
+                let (classes, order) = given;
                 Case {
                     config: ModelConfig::tiny()
                         .with_channels(channels)
@@ -153,8 +223,11 @@ fn cases() -> impl Strategy<Value = Case> {
                         .with_layers(layers)
                         .with_input_kernel(input_kernel)
                         .with_kernel(kernel)
+                        .with_dilations(dilations)
                         .with_classes(classes)
+                        .with_orders(if order.is_some() { 8 } else { 1 })
                         .with_output(output),
+                    order: order.map_or(Order::RASTER, |index| Order::new(index).unwrap()),
                     height,
                     width,
                     seed,
@@ -170,10 +243,10 @@ proptest! {
     fn nothing_depends_on_itself_or_on_what_comes_later(case in cases()) {
         let n = case.values();
         let (by_x, by_tau) = case.jacobians(false);
-        let strict = matches!(case.config.output, Output::Head { .. });
+        let strict = !matches!(case.config.output, Output::Gates { .. });
         for (output, input) in (0..n).flat_map(|o| (0..n).map(move |i| (o, i))) {
             let (o, i) = (case.place(output), case.place(input));
-            // Raster order: row, column, channel.
+            // In the raster of the order: row, column, channel.
             if i >= o {
                 prop_assert_eq!(by_x[output * n + input], 0.0, "value {:?} of {:?}", i, o);
             }

@@ -33,29 +33,12 @@ macro_rules! case {
 
 case!(categorical_rgb);
 case!(gates_gray);
+case!(gates_gray_orders);
+case!(gates_rgb_dilated);
 case!(gates_rgb_labels);
 case!(head_rgb_labels);
-
-/// Asserts that a case is refused because it needs a feature that is not implemented yet.
-macro_rules! refused {
-    ($name:ident, $text:literal) => {
-        #[test]
-        fn $name() {
-            let config = include_str!(concat!(
-                "fixtures/reference/vectors/",
-                stringify!($name),
-                ".json"
-            ));
-            let error = parity::check(config, &[], &Device::flex(), Lowering::Fastest).unwrap_err();
-            assert!(error.to_string().contains($text), "{error}");
-        }
-    };
-}
-
-refused!(gates_gray_orders, "dilations");
-refused!(gates_rgb_dilated, "dilations");
-refused!(monotone_gray_orders, "monotone");
-refused!(monotone_rgb_labels, "monotone");
+case!(monotone_gray_orders);
+case!(monotone_rgb_labels);
 
 #[test]
 fn a_changed_weight_is_a_miss() {

@@ -2,25 +2,18 @@
 //! sampler.
 
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use pixel_iqn_core::{
-    Cancelled, IncrementalSampler, KnownValues, ModelConfig, NaiveSampler, NoProgress, Noise,
-    Output, PixelModel, SampleBatch, Sampler,
+    Cancelled, Conditions, GatedPixelCnn, IncrementalSampler, Knots, KnownValues, ModelConfig,
+    NaiveSampler, NoProgress, Noise, Order, Output, PixelIqn, PixelModel, SampleBatch, Sampler,
 };
 use pixel_iqn_cpu::CpuSampler;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-/// Initialises a model from a seed. Burn has one random generator for the whole process; a lock
-/// gives it to one test at a time, so that the seed decides the weights.
-fn seeded<M>(seed: u64, init: impl FnOnce(&Device) -> M) -> M {
-    static GENERATOR: Mutex<()> = Mutex::new(());
-    let _guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    let device = Device::flex();
-    device.seed(seed);
-    init(&device)
+fn seeded<M: PixelModel>(seed: u64, config: &ModelConfig) -> M {
+    M::init_seeded(config, &Device::flex(), seed)
 }
 
 #[derive(Debug, Clone)]
@@ -38,16 +31,20 @@ fn cases() -> impl Strategy<Value = Case> {
     let output = prop_oneof![
         Just(Output::gates(16, 8)),
         (0..=3usize).prop_map(|blocks| Output::head(blocks, 16, 8)),
+        Just(Output::monotone(&Knots::default())),
         Just(Output::categorical(16)),
     ];
+    let dilations = prop::collection::vec(1..=4usize, 1..=2);
+    // One order in half of the cases, else one of eight.
+    let order = prop_oneof![Just(None), (0..8usize).prop_map(Some)];
     let size = (1..=4usize, 1..=6usize, 1..=6usize);
     let channels = prop::sample::select(vec![1usize, 2, 3, 4]);
     let classes = prop::sample::select(vec![0usize, 3]);
     (
         channels,
         1..=3usize,
-        kernels,
-        classes,
+        (kernels, dilations),
+        (classes, order),
         output,
         size,
         any::<u64>(),
@@ -56,8 +53,8 @@ fn cases() -> impl Strategy<Value = Case> {
             |(
                 channels,
                 layers,
-                (input_kernel, kernel),
-                classes,
+                ((input_kernel, kernel), dilations),
+                (classes, order),
                 output,
                 (images, height, width),
                 seed,
@@ -68,7 +65,9 @@ fn cases() -> impl Strategy<Value = Case> {
                     .with_layers(layers)
                     .with_input_kernel(input_kernel)
                     .with_kernel(kernel)
+                    .with_dilations(dilations)
                     .with_classes(classes)
+                    .with_orders(if order.is_some() { 8 } else { 1 })
                     .with_output(output);
                 let count = images * channels * height * width;
                 let noise = Noise::new(seed);
@@ -83,7 +82,8 @@ fn cases() -> impl Strategy<Value = Case> {
                         values: noise.uniform(1, count),
                         mask: noise.uniform(2, count).iter().map(|&u| u < 0.3).collect(),
                     }))
-                    .with_levels(Some(256));
+                    .with_levels(Some(256))
+                    .with_order(order.map_or(Order::RASTER, |index| Order::new(index).unwrap()));
                 Case {
                     seed,
                     config,
@@ -98,7 +98,7 @@ impl Case {
         &self,
         model: M,
         (compiled, incremental): (CpuSampler, IncrementalSampler),
-        forward: impl Fn(&M, Tensor<4>, Tensor<4>, Option<&Tensor<1, Int>>) -> Tensor<4>,
+        forward: impl Fn(&M, Tensor<4>, Tensor<4>, Conditions<'_>) -> Tensor<4>,
     ) -> Result<(), TestCaseError> {
         let device = Device::flex();
         let dims = self.batch.dims;
@@ -130,7 +130,7 @@ impl Case {
             &model,
             tensor(&known.values),
             tensor(&forced.tau),
-            labels.as_ref(),
+            Conditions::new(labels.as_ref()).with_order(self.batch.order),
         );
         let expected: Vec<f32> = expected.into_data().try_to_vec().unwrap();
         for (predictions, images) in results {
@@ -163,13 +163,13 @@ proptest! {
     #[test]
     fn equals_the_forward_pass_and_the_naive_sampler(case in cases()) {
         if case.config.output.is_quantile() {
-            let model = seeded(case.seed, |device| case.config.init_pixel_iqn(device));
+            let model: PixelIqn = seeded(case.seed, &case.config);
             let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
-            case.check(model, samplers, |model, x, tau, labels| model.forward(x, tau, labels))?;
+            case.check(model, samplers, |model, x, tau, given| model.forward(x, tau, given))?;
         } else {
-            let model = seeded(case.seed, |device| case.config.init_gated_pixel_cnn(device));
+            let model: GatedPixelCnn = seeded(case.seed, &case.config);
             let samplers = (CpuSampler::from(&model), IncrementalSampler::from(&model));
-            case.check(model, samplers, |model, x, tau, labels| model.values(x, tau, labels))?;
+            case.check(model, samplers, |model, x, tau, given| model.values(x, tau, given))?;
         }
     }
 }
@@ -177,7 +177,7 @@ proptest! {
 #[test]
 fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
     let config = ModelConfig::quick();
-    let fast = CpuSampler::from(&seeded(0, |device| config.init_pixel_iqn(device)));
+    let fast = CpuSampler::from(&seeded::<PixelIqn>(0, &config));
     let batch = |first: u64, images: usize| {
         let tau = (first..first + images as u64).flat_map(|image| Noise::new(3).uniform(image, 60));
         SampleBatch::new([images, 3, 4, 5], tau.collect()).with_levels(Some(256))
@@ -201,7 +201,7 @@ fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
 #[test]
 fn progress_can_cancel() {
     let config = ModelConfig::tiny();
-    let fast = CpuSampler::from(&seeded(0, |device| config.init_pixel_iqn(device)));
+    let fast = CpuSampler::from(&seeded::<PixelIqn>(0, &config));
     let batch = SampleBatch::new([2, 3, 3, 3], Noise::new(0).uniform(0, 54));
     let result = fast.sample(&batch, &|done, total| {
         assert_eq!(total, 6);

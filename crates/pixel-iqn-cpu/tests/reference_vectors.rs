@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use pixel_iqn_core::{ModelConfig, NoProgress, SampleBatch, Sampler, weights::load_safetensors};
+use pixel_iqn_core::{
+    ModelConfig, NoProgress, Order, SampleBatch, Sampler, weights::load_safetensors,
+};
 use pixel_iqn_cpu::CpuSampler;
 use safetensors::SafeTensors;
 
@@ -36,7 +38,12 @@ fn check(name: &str) {
         let labels = labels.data().chunks_exact(8);
         labels.map(|x| Some(u64::from_le_bytes(x.try_into().unwrap()) as usize))
     });
+    let order = match tensors.tensor("order") {
+        Ok(order) => Order::new(order.data()[0].into()).unwrap(),
+        Err(_) => Order::RASTER,
+    };
     let batch = SampleBatch::new(dims, bytes("tau").map(f32::from_le_bytes).collect())
+        .with_order(order)
         .with_labels(labels.map(Iterator::collect))
         .with_levels(Some(256));
     let sampled = CpuSampler::from(&model).sample(&batch, &NoProgress);
@@ -51,6 +58,26 @@ fn check(name: &str) {
 #[test]
 fn gates_gray() {
     check("gates_gray");
+}
+
+#[test]
+fn gates_gray_orders() {
+    check("gates_gray_orders");
+}
+
+#[test]
+fn gates_rgb_dilated() {
+    check("gates_rgb_dilated");
+}
+
+#[test]
+fn monotone_gray_orders() {
+    check("monotone_gray_orders");
+}
+
+#[test]
+fn monotone_rgb_labels() {
+    check("monotone_rgb_labels");
 }
 
 #[test]

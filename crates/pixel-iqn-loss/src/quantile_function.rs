@@ -1,3 +1,5 @@
+use crate::Knots;
+
 /// A quantile function that is straight between its [knots](crate::Knots) and constant outside of
 /// them, of one value: its inverse, its samples and its score are exact.
 ///
@@ -174,6 +176,33 @@ impl<'a> QuantileFunction<'a> {
             }
         }
         score
+    }
+}
+
+/// Computes the values at the knots from increments, as
+/// [`QuantileFunctions::from_increments`](crate::QuantileFunctions::from_increments) does: the first
+/// number is the value at the first knot, and the softplus of each other one times the distance of
+/// its knots is the step to the next.
+///
+/// # Panics
+///
+/// Panics if there is not one increment and one value for each knot.
+pub fn values_of_increments(increments: &[f32], knots: &Knots, values: &mut [f64]) {
+    assert!(
+        increments.len() == knots.len() && values.len() == knots.len(),
+        "{} knots need as many increments and values, not {} and {}",
+        knots.len(),
+        increments.len(),
+        values.len()
+    );
+    let mut value = f64::from(increments[0]);
+    values[0] = value;
+    let steps = increments[1..].iter().zip(knots.gaps());
+    for ((increment, gap), next) in steps.zip(&mut values[1..]) {
+        // ln(1 + e^x) without overflow.
+        let softplus = increment.max(0.0) + (-increment.abs()).exp().ln_1p();
+        value += f64::from(softplus) * gap;
+        *next = value;
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn convolve(
     let [_, height, ..] = x.dims();
     let mut y = if lowering == Lowering::Convolution && field != ReceptiveField::POINT {
         let weight = KernelMask::apply(mask, weight);
-        convolution::convolve(x, weight, field, padding(field.rows), height)
+        convolution::convolve(x, weight, field, padding(field.row_offsets()), height)
     } else {
         // The mask is multiplied in the layout of the product's matrix: with fusion, a gradient
         // that arrives as a permuted view and meets an elementwise product is read with wrong
@@ -47,12 +47,16 @@ pub(super) fn convolve_last_row(
     field: ReceptiveField,
     lowering: Lowering,
 ) -> Tensor<4> {
+    // The rows are those of the taps alone, next to each other.
+    let field = ReceptiveField {
+        dilation: [1, field.dilation[1]],
+        ..field
+    };
     if lowering == Lowering::Convolution {
         return convolution::convolve(x, weight, field, (0, 0), 1);
     }
     let [_, _, width, _] = x.dims();
-    let (left, right) = padding(field.columns);
-    let x = pad(x, (0, 0), (left, right));
+    let x = pad(x, (0, 0), padding(field.column_offsets()));
     product(cut_taps(x, field, [1, width]), tap_matrix(weight))
 }
 
@@ -96,7 +100,11 @@ fn gather_taps(x: Tensor<4>, field: ReceptiveField) -> Tensor<4> {
     if field == ReceptiveField::POINT {
         return x;
     }
-    let x = pad(x, padding(field.rows), padding(field.columns));
+    let x = pad(
+        x,
+        padding(field.row_offsets()),
+        padding(field.column_offsets()),
+    );
     cut_taps(x, field, [height, width])
 }
 
@@ -119,10 +127,11 @@ fn cut_taps(x: Tensor<4>, field: ReceptiveField, [height, width]: [usize; 2]) ->
     let [batch, _, _, features] = x.dims();
     // A first offset of -1 has one row of padding, so that it reads padded row 0, and so on.
     let start = |(first, _): (isize, isize)| first.max(0) as usize;
-    let (top, left) = (start(field.rows), start(field.columns));
-    let [rows, columns] = field.size();
-    let taps = (top..top + rows)
-        .flat_map(|row| (left..left + columns).map(move |column| (row, column)))
+    let (top, left) = (start(field.row_offsets()), start(field.column_offsets()));
+    let ([rows, columns], [down, right]) = (field.size(), field.dilation);
+    let taps = (0..rows)
+        .flat_map(|row| (0..columns).map(move |column| (row, column)))
+        .map(|(row, column)| (top + row * down, left + column * right))
         .map(|(row, column)| {
             x.clone().slice([
                 0..batch,

@@ -23,8 +23,8 @@ pub(super) fn convolve(
 ) -> Tensor<4> {
     let [batch, _, width, _] = x.dims();
     let [outputs, ..] = weight.dims();
-    let padding = [padding_rows, padding(field.columns)];
-    let options = ConvOptions::new_with_padding([1, 1], padding, [1, 1], 1);
+    let padding = [padding_rows, padding(field.column_offsets())];
+    let options = ConvOptions::new_with_padding([1, 1], padding, field.dilation, 1);
     // This is a permuted view, which backends that convolve channels-last take without a copy.
     let y = conv2d(to_channels_first(x), weight, None, options);
     // A receptive field that ends before the position gives more outputs than there are positions.

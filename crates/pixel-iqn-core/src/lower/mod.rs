@@ -17,6 +17,7 @@ mod flex;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use pixel_iqn_loss::{Knots, QuantileFunctions};
 
 /// The way in which the causal convolutions of a model become operations of a backend. All give the
 /// same results up to rounding.
@@ -36,12 +37,14 @@ pub enum Lowering {
     Convolution,
 }
 
-/// The rectangle of inputs that a position reads, as the first and last offset of its rows and
+/// The rectangle of inputs that a position reads, as the first and last of its taps in rows and
 /// columns, both included. `(0, 0)` is the position itself; negative is above or left of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReceptiveField {
     pub rows: (isize, isize),
     pub columns: (isize, isize),
+    /// The distances of neighbouring taps, in rows and in columns.
+    pub dilation: [usize; 2],
 }
 
 impl ReceptiveField {
@@ -49,15 +52,29 @@ impl ReceptiveField {
     pub(crate) const POINT: Self = Self {
         rows: (0, 0),
         columns: (0, 0),
+        dilation: [1, 1],
     };
 
     /// The position in the row above.
     pub(crate) const ABOVE: Self = Self {
         rows: (-1, -1),
         columns: (0, 0),
+        dilation: [1, 1],
     };
 
-    /// The numbers of rows and columns.
+    /// The offsets in rows of the first and last tap.
+    fn row_offsets(&self) -> (isize, isize) {
+        let step = self.dilation[0] as isize;
+        (self.rows.0 * step, self.rows.1 * step)
+    }
+
+    /// The offsets in columns of the first and last tap.
+    fn column_offsets(&self) -> (isize, isize) {
+        let step = self.dilation[1] as isize;
+        (self.columns.0 * step, self.columns.1 * step)
+    }
+
+    /// The numbers of rows and columns of taps.
     fn size(&self) -> [usize; 2] {
         [self.rows, self.columns].map(|(first, last)| (last - first + 1).max(0) as usize)
     }
@@ -156,6 +173,30 @@ pub(crate) fn project_tau(base: Tensor<4>, phi: Tensor<3>, weight: Tensor<3>) ->
     composed::project_tau(base, phi, weight)
 }
 
+/// Computes the CRPS of quantile functions that are given by their increments (see
+/// [`QuantileFunctions::from_increments`](pixel_iqn_loss::QuantileFunctions::from_increments)),
+/// clamped to `bounds`. The target is a constant to autodiff.
+///
+/// # Shapes
+///
+/// - `increments`: `[batch, height, width, channels, knots]`
+/// - `target`: `[batch, height, width, channels, 1]`
+/// - output: `[batch, height, width, channels, 1]`
+pub(crate) fn crps_of_increments(
+    increments: Tensor<5>,
+    knots: &Knots,
+    target: Tensor<5>,
+    [low, high]: [f64; 2],
+) -> Tensor<5> {
+    #[cfg(feature = "flex")]
+    if flex::handles([&increments, &target]) {
+        return flex::crps_of_increments(increments, knots, target, [low, high]);
+    }
+    QuantileFunctions::from_increments(increments, knots.clone())
+        .with_bounds(low, high)
+        .crps(target)
+}
+
 /// Computes the cosines of the quantile embedding, `cos(pi i tau)` for `i = 0 .. n - 1`.
 ///
 /// # Shapes
@@ -170,8 +211,8 @@ pub(crate) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
     composed::cosines(tau, n)
 }
 
-/// Computes the last row of a [`convolve`] from the rows that it reads, where the receptive field
-/// ends at the position's own row.
+/// Computes the last row of a [`convolve`] from the rows that it reads and no others, where the
+/// receptive field ends at the position's own row. The dilation of the rows is not read.
 ///
 /// # Shapes
 ///
@@ -262,8 +303,9 @@ mod tests {
             for (dr, dc, f) in (0..rows * columns * features)
                 .map(|t| (t / features / columns, t / features % columns, t % features))
             {
-                let r = row as isize + dr as isize + field.rows.0;
-                let c = column as isize + dc as isize + field.columns.0;
+                let [row_step, column_step] = field.dilation.map(|step| step as isize);
+                let r = row as isize + (dr as isize + field.rows.0) * row_step;
+                let c = column as isize + (dc as isize + field.columns.0) * column_step;
                 if r >= 0 && c >= 0 && c < width as isize {
                     let at = ((b * height + r as usize) * width + c as usize) * features + f;
                     *y += xs[at] * ws[((o * features + f) * rows + dr) * columns + dc];
@@ -277,15 +319,22 @@ mod tests {
     fn conv_is_its_definition() {
         let device = Device::flex();
         let uniform = Distribution::Uniform(-1.0, 1.0);
-        for (rows, columns) in [
-            ((-1, 0), (-1, 1)),
-            ((0, 0), (-2, 0)),
-            ((0, 0), (-2, -1)),
-            ((-1, -1), (0, 0)),
-            ((-3, 0), (-3, 3)),
-            ((0, 0), (0, 0)),
+        for (rows, columns, dilation) in [
+            ((-1, 0), (-1, 1), [1, 1]),
+            ((0, 0), (-2, 0), [1, 1]),
+            ((0, 0), (-2, -1), [1, 1]),
+            ((-1, -1), (0, 0), [1, 1]),
+            ((-3, 0), (-3, 3), [1, 1]),
+            ((0, 0), (0, 0), [1, 1]),
+            ((-1, 0), (-1, 1), [2, 2]),
+            ((-2, 0), (-2, 2), [3, 1]),
+            ((0, 0), (-2, -1), [4, 2]),
         ] {
-            let field = ReceptiveField { rows, columns };
+            let field = ReceptiveField {
+                rows,
+                columns,
+                dilation,
+            };
             for size in [[2, 4, 5], [1, 1, 3], [1, 3, 1], [1, 1, 1]] {
                 let x = Tensor::<4>::random([size[0], size[1], size[2], 2], uniform, &device);
                 let [rows, columns] = field.size();
@@ -306,18 +355,21 @@ mod tests {
     fn the_last_row_is_that_of_a_convolution() {
         let device = Device::flex();
         let uniform = Distribution::Uniform(-1.0, 1.0);
-        let field = ReceptiveField {
-            rows: (-2, 0),
-            columns: (-2, 2),
-        };
-        let x = Tensor::<4>::random([2, 3, 4, 3], uniform, &device);
-        let weight = Tensor::<4>::random([5, 3, 3, 5], uniform, &device);
-        let expected = direct(&x, &weight, field).slice([0..2, 2..3]).to_data();
-        for lowering in [Lowering::Product, Lowering::Convolution] {
-            let (x, weight) = (x.clone(), weight.clone());
-            composed::convolve_last_row(x, weight, field, lowering)
-                .to_data()
-                .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+        for dilation in [1, 2] {
+            let field = ReceptiveField {
+                rows: (-2, 0),
+                columns: (-2, 2),
+                dilation: [1, dilation],
+            };
+            let x = Tensor::<4>::random([2, 3, 4, 3], uniform, &device);
+            let weight = Tensor::<4>::random([5, 3, 3, 5], uniform, &device);
+            let expected = direct(&x, &weight, field).slice([0..2, 2..3]).to_data();
+            for lowering in [Lowering::Product, Lowering::Convolution] {
+                let (x, weight) = (x.clone(), weight.clone());
+                composed::convolve_last_row(x, weight, field, lowering)
+                    .to_data()
+                    .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use pixel_iqn_loss::QuantileHuberLossConfig;
 use crate::model::PixelModel;
 use crate::weights::{load_safetensors, to_safetensors};
 use crate::{
-    GatedPixelCnn, IncrementalSampler, Lowering, ModelConfig, NaiveSampler, NoProgress, PixelIqn,
-    SampleBatch, Sampler,
+    Conditions, GatedPixelCnn, IncrementalSampler, Lowering, ModelConfig, NaiveSampler, NoProgress,
+    Order, PixelIqn, SampleBatch, Sampler,
 };
 
 use super::differences::Differences;
@@ -23,6 +23,7 @@ pub(super) struct Case<'data> {
     dims: [usize; 4],
     x: Vec<f32>,
     labels: Option<Vec<i64>>,
+    order: Order,
     vectors: Vectors<'data>,
     /// The device with autodiff.
     device: Device,
@@ -56,6 +57,13 @@ impl<'data> Case<'data> {
                 0 => None,
                 classes => Some(below(classes, "labels", vectors.int("labels", &[batch])?)?),
             },
+            order: match config.orders {
+                1 => Order::RASTER,
+                orders => {
+                    let order = below(orders, "order", vectors.int("order", &[1])?)?;
+                    Order::new(order[0] as usize).expect("it is below the number of orders")
+                }
+            },
             vectors,
             device: device.clone().autodiff(),
             lowering,
@@ -68,7 +76,8 @@ impl<'data> Case<'data> {
         let (x, labels) = (self.x(), self.labels());
         let tau = self.vectors.float_of("tau", &self.dims)?;
         let tau = Tensor::from_data(TensorData::new(tau, self.dims), &self.device);
-        let output = model.forward(x.clone(), tau.clone(), labels.as_ref());
+        let conditions = Conditions::new(labels.as_ref()).with_order(self.order);
+        let output = model.forward(x.clone(), tau.clone(), conditions);
         let loss = QuantileHuberLossConfig::new().init().forward(
             output.clone(),
             x,
@@ -92,6 +101,7 @@ impl<'data> Case<'data> {
         let batch = SampleBatch {
             labels,
             levels: Some(INTENSITY_LEVELS),
+            order: self.order,
             ..SampleBatch::new(self.dims, self.vectors.float("tau")?)
         };
         let expected = self.vectors.float("sample")?;
@@ -116,7 +126,9 @@ impl<'data> Case<'data> {
     /// Compares a model that predicts the probabilities of intensity levels.
     pub(super) fn categorical(&self, config: &ModelConfig) -> Result<Differences, ParityError> {
         let model: GatedPixelCnn = self.model(config)?;
-        let output = model.forward(self.x(), self.labels().as_ref());
+        let labels = self.labels();
+        let conditions = Conditions::new(labels.as_ref()).with_order(self.order);
+        let output = model.forward(self.x(), conditions);
         let target = self.vectors.int("levels", &self.dims)?;
         let target = below(model.levels(), "levels", target)?;
         let target = TensorData::new(target, [self.dims.iter().product::<usize>()]);

@@ -1,7 +1,7 @@
 //! Verifies a model against test vectors of another implementation.
 //!
 //! A case is a config and a safetensors file. The file has the weights under
-//! `weight/<name>`, the inputs `x`, `tau`, `labels` and
+//! `weight/<name>`, the inputs `x`, `tau`, `labels`, `order` and
 //! `levels`, and the results of the other implementation: `output`,
 //! `loss`, the gradients of the loss under `grad/<name>` and, for an output that predicts
 //! quantiles, `sample`, the image sampled at `tau`. The reference implementation writes such files.

@@ -1,6 +1,9 @@
+use std::borrow::Cow;
+
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::ModelConfig;
+use crate::order::Order;
 use crate::progress::Cancelled;
 
 /// A batch of images to sample, on the host.
@@ -21,6 +24,9 @@ pub struct SampleBatch {
     /// The number of intensity levels to round each value to before later values read it; without
     /// it, values are not rounded.
     pub levels: Option<usize>,
+    /// The order in which the values are generated. All values of the batch are in the image's own
+    /// orientation, whatever the order.
+    pub order: Order,
 }
 
 /// The given values of images to inpaint.
@@ -43,7 +49,13 @@ impl SampleBatch {
             labels: None,
             known: None,
             levels: None,
+            order: Order::RASTER,
         }
+    }
+
+    /// Sets the generation order.
+    pub fn with_order(self, order: Order) -> Self {
+        Self { order, ..self }
     }
 
     /// Sets the labels of the images.
@@ -59,6 +71,40 @@ impl SampleBatch {
     /// Sets the number of intensity levels to round to.
     pub fn with_levels(self, levels: Option<usize>) -> Self {
         Self { levels, ..self }
+    }
+
+    /// Returns the batch with its values [reordered](Order::reorder_values), so that the raster
+    /// order of the result is the order of this batch. Samplers turn the images and not their code.
+    // Public for the samplers in the crates of the backends.
+    #[doc(hidden)]
+    pub fn reordered(&self) -> Cow<'_, Self> {
+        if self.order == Order::RASTER {
+            return Cow::Borrowed(self);
+        }
+        let [batch, channels, height, width] = self.dims;
+        let size = [height, width];
+        let [rows, columns] = self.order.size(size);
+        Cow::Owned(Self {
+            dims: [batch, channels, rows, columns],
+            tau: self.order.reorder_values(&self.tau, size),
+            labels: self.labels.clone(),
+            known: self.known.as_ref().map(|known| KnownValues {
+                values: self.order.reorder_values(&known.values, size),
+                mask: self.order.reorder_values(&known.mask, size),
+            }),
+            levels: self.levels,
+            order: self.order,
+        })
+    }
+
+    /// Turns values of the reordered batch back to the image's own orientation.
+    #[doc(hidden)]
+    pub fn restored(&self, values: Vec<f32>) -> Vec<f32> {
+        if self.order == Order::RASTER {
+            return values;
+        }
+        let [_, _, height, width] = self.dims;
+        self.order.restore_values(&values, [height, width])
     }
 
     /// Checks that the batch fits a model.
@@ -78,6 +124,12 @@ impl SampleBatch {
         }
         if count == 0 {
             return invalid(format!("there is no value to sample in {:?}", self.dims));
+        }
+        if self.order.index() >= config.orders {
+            return invalid(format!(
+                "the model has {} generation order(s), not one of index {}",
+                config.orders, self.order
+            ));
         }
         if self.levels.is_some_and(|levels| levels < 2) {
             return invalid("values can be rounded to two levels or more".into());
@@ -195,6 +247,13 @@ mod tests {
                     ..good.clone()
                 },
                 "no value",
+            ),
+            (
+                SampleBatch {
+                    order: Order::new(5).unwrap(),
+                    ..good.clone()
+                },
+                "1 generation order(s), not one of index 5",
             ),
             (
                 SampleBatch {

@@ -1,6 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::ModelConfig;
+use crate::gated_layer::Conditions;
 use crate::model::PixelModel;
 use crate::progress::{Progress, RowProgress};
 use crate::sample::{SampleBatch, SampleError, Sampler};
@@ -40,13 +41,17 @@ impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
         };
         let tau = tensor(&batch.tau);
         let labels = batch.label_tensor(self.config().classes, &self.device);
-        let rows = RowProgress::new(batch.dims, progress);
+        let progress = RowProgress::new(batch, progress);
         let mut x = vec![0.0f32; batch.tau.len()];
+        let conditions = Conditions::new(labels.as_ref()).with_order(batch.order);
+        let size = [height, width];
+        let [rows, columns] = batch.order.size(size);
         // Nothing reads a given value before its turn, so that all values can start as zeros.
-        for row in 0..height {
-            for column in 0..width {
+        for turn_row in 0..rows {
+            for turn_column in 0..columns {
+                let [row, column] = batch.order.position([turn_row, turn_column], size);
                 for channel in 0..channels {
-                    let values = self.model.values(tensor(&x), tau.clone(), labels.as_ref());
+                    let values = self.model.values(tensor(&x), tau.clone(), conditions);
                     let values = values.into_data().convert::<f32>();
                     let values = values.as_slice::<f32>().expect("converted to f32");
                     for image in 0..images {
@@ -55,7 +60,7 @@ impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
                     }
                 }
             }
-            rows.finish(row, 0, &x)?;
+            progress.finish(turn_row, 0, &batch.order.reorder_values(&x, size))?;
         }
         Ok(x)
     }

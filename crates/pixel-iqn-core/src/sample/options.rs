@@ -2,6 +2,7 @@ use core::ops::Range;
 
 use crate::config::ModelConfig;
 use crate::noise::Noise;
+use crate::order::Order;
 use crate::sample::{KnownValues, SampleBatch, SampleError};
 
 /// The source of the quantile levels tau of sampled images.
@@ -59,6 +60,8 @@ pub struct SampleOptions {
     pub levels: Option<usize>,
     /// The number of images in a batch.
     pub batch: usize,
+    /// The order in which values are generated, for a model of several.
+    pub order: Order,
 }
 
 impl SampleOptions {
@@ -75,6 +78,7 @@ impl SampleOptions {
             known: None,
             levels: Some(256),
             batch: 64,
+            order: Order::RASTER,
         }
     }
 
@@ -106,6 +110,11 @@ impl SampleOptions {
     /// Sets the number of images in a batch.
     pub fn with_batch(self, batch: usize) -> Self {
         Self { batch, ..self }
+    }
+
+    /// Sets the order in which values are generated.
+    pub fn with_order(self, order: Order) -> Self {
+        Self { order, ..self }
     }
 
     /// Creates the options of the images in `range` alone; sampling them gives the same images.
@@ -169,6 +178,7 @@ impl SampleOptions {
                     mask: known.mask[range].to_vec(),
                 }),
                 levels: self.levels,
+                order: self.order,
             }
         }))
     }
@@ -182,6 +192,12 @@ impl SampleOptions {
         let [height, width] = self.size;
         let values = config.channels * height * width;
         let invalid = |message: String| Err(SampleError::Invalid(message));
+        if self.order.index() >= config.orders {
+            return invalid(format!(
+                "the model has {} generation order(s), not one of index {}",
+                config.orders, self.order
+            ));
+        }
         if self.batch == 0 {
             return invalid("a batch must have at least one image".into());
         }
@@ -349,6 +365,7 @@ mod tests {
                 batch: 0,
                 ..good.clone()
             },
+            good.clone().with_order(Order::new(1).unwrap()),
             SampleOptions {
                 tau: TauSource::Interval(0.5, 0.5),
                 ..good.clone()

@@ -4,11 +4,11 @@ use super::plan::Layer;
 
 /// The cached features of a layer.
 pub(super) struct LayerState {
-    /// The input rows that the vertical stack still reads,
-    /// `[rows, (radius + width + radius) * images, input]`, with row `r` at `r` modulo their
-    /// number, and zeros outside of the image.
+    /// The input rows that the vertical stack reads now or later,
+    /// `[rows, (reach + width + reach) * images, input]`, with row `r` at `r` modulo their number,
+    /// and zeros outside of the image.
     pub vertical: Vec<f32>,
-    /// The current row of the input of the horizontal stack, `[(radius + width) * images, input]`,
+    /// The current row of the input of the horizontal stack, `[(reach + width) * images, input]`,
     /// with zeros outside of the image.
     pub horizontal: Vec<f32>,
     /// The inputs of the gates of the current row, `[width * images, 2 F]`.
@@ -21,8 +21,8 @@ impl LayerState {
     /// Creates the state of a layer with `features` features before the first row.
     pub(super) fn new(layer: &Layer, features: usize, width: usize, images: usize) -> Self {
         Self {
-            vertical: vec![0.0; (layer.radius + 1) * layer.row_len(width, images)],
-            horizontal: vec![0.0; (layer.radius + width) * images * layer.input],
+            vertical: vec![0.0; (layer.reach + 1) * layer.row_len(width, images)],
+            horizontal: vec![0.0; (layer.reach + width) * images * layer.input],
             gates: vec![0.0; width * images * 2 * features],
             gated: vec![0.0; images * features],
         }
@@ -40,24 +40,26 @@ impl Layer {
     /// The length of a row of the vertical stack's inputs, including the zeros outside of the
     /// image.
     fn row_len(&self, width: usize, images: usize) -> usize {
-        (width + 2 * self.radius) * images * self.input
+        (width + 2 * self.reach) * images * self.input
     }
 
     /// The index of the first pixel of a row in the vertical stack's inputs.
     pub(super) fn row_start(&self, row: usize, width: usize, images: usize) -> usize {
-        row % (self.radius + 1) * self.row_len(width, images) + self.radius * images * self.input
+        row % (self.reach + 1) * self.row_len(width, images) + self.reach * images * self.input
     }
 
     /// The indices of the taps of a row's first pixel in the vertical stack's inputs. Rows above
     /// the image are not yet written, and so are zeros.
     pub(super) fn vertical_taps(&self, row: usize, width: usize, images: usize) -> Vec<usize> {
-        let rows = self.radius + 1;
+        let rows = self.reach + 1;
         // Modulo the number of rows, the row `up` above is the row `rows - up` below.
-        let starts = (0..rows).rev().map(|up| (row + rows - up) % rows);
+        let above = (0..=self.half).rev().map(|tap| tap * self.dilation);
+        let starts = above.map(|up| (row + rows - up) % rows);
         starts
             .flat_map(|slot| {
                 let start = slot * self.row_len(width, images);
-                (0..=2 * self.radius).map(move |column| start + column * images * self.input)
+                let columns = (0..=2 * self.half).map(|tap| tap * self.dilation);
+                columns.map(move |column| start + column * images * self.input)
             })
             .collect()
     }

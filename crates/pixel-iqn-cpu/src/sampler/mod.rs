@@ -25,11 +25,13 @@ use run::Run;
 ///
 /// # Memory
 ///
-/// For a batch of `B` images of width `W`, `F` features, and layers with kernel `K` and `I` inputs
-/// (the image channels in the first, `F` in the others), a batch holds
-/// `B * (sum over layers of ((K / 2 + 1) (W + 2 (K / 2)) I + (W + K / 2) I + 2 W F + F)
-/// + blocks * 2 W F + 2 W F + F)` numbers, where `blocks` is the number of blocks of
-/// [`Output::Head`](pixel_iqn_core::Output::Head). The height of the images does not matter.
+/// For a batch of `B` images of width `W`, `F` features, and layers with `I` inputs (the image
+/// channels in the first, `F` in the others) that reach `R` rows up, the dilation times half the
+/// kernel size, a batch holds
+/// `B * (sum over layers of ((R + 1) (W + 2 R) I + (W + R) I + 2 W F + F) + blocks * 2 W F + 2 W F
+/// + F)` numbers, where `blocks` is the number of blocks of
+/// [`Output::Head`](pixel_iqn_core::Output::Head). Width and height change places in an order that
+/// [transposes](pixel_iqn_core::Order::transposes); the height does not matter.
 /// [`cache_bytes`](Self::cache_bytes) computes it.
 #[derive(Debug)]
 pub struct CpuSampler {
@@ -85,8 +87,8 @@ impl CpuSampler {
         let features = self.plan.config.features;
         let gates = 2 * width * features;
         let layers = self.plan.layers.iter().map(|layer| {
-            let vertical = (layer.radius + 1) * (width + 2 * layer.radius) * layer.input;
-            vertical + (width + layer.radius) * layer.input + gates + features
+            let vertical = (layer.reach + 1) * (width + 2 * layer.reach) * layer.input;
+            vertical + (width + layer.reach) * layer.input + gates + features
         });
         let blocks = self.plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
         let numbers = layers.sum::<usize>() + (blocks + 1) * gates + features;
@@ -109,8 +111,9 @@ impl CpuSampler {
         progress: &dyn Progress,
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.plan.config)?;
-        let rows = RowProgress::new(batch.dims, progress);
-        let [images, channels, height, width] = batch.dims;
+        let rows = RowProgress::new(batch, progress);
+        let turned = batch.reordered();
+        let [images, channels, height, width] = turned.dims;
         let values = channels * height * width;
         let chunk = images.div_ceil(rayon::current_num_threads());
         let mut predictions = vec![0.0; batch.tau.len()];
@@ -121,10 +124,10 @@ impl CpuSampler {
             .enumerate()
             .try_for_each(|(i, (predictions, sampled))| {
                 let first = i * chunk;
-                let run = Run::new(&self.plan, batch, first, sampled.len() / values);
+                let run = Run::new(&self.plan, &turned, first, sampled.len() / values);
                 run.sample(predictions, sampled, &rows)
             })?;
-        Ok((predictions, sampled))
+        Ok((batch.restored(predictions), batch.restored(sampled)))
     }
 }
 
@@ -149,7 +152,9 @@ mod tests {
     #[test]
     fn cache_bytes_are_those_of_a_run() {
         let device = crate::flex();
-        let config = ModelConfig::tiny().with_output(pixel_iqn_core::Output::head(2, 16, 8));
+        let config = ModelConfig::tiny()
+            .with_dilations(vec![1, 3])
+            .with_output(pixel_iqn_core::Output::head(2, 16, 8));
         let sampler = CpuSampler::from(&config.init_pixel_iqn(&device));
         for height in [1, 4] {
             let dims = [3, 3, height, 5];

@@ -5,8 +5,8 @@
 
 use burn::tensor::Tensor;
 use pixel_iqn_core::{
-    GatedLayer, GatedPixelCnn, GroupedPointwise, LabelEmbedding, MaskedPointwise, ModelConfig,
-    PixelIqn, PixelModel, QuantileOutput, TauEmbedding, TauProjection, Trunk,
+    GatedLayer, GatedPixelCnn, GroupedPointwise, Knots, LabelEmbedding, MaskedPointwise,
+    ModelConfig, PixelIqn, PixelModel, QuantileOutput, TauEmbedding, TauProjection, Trunk,
 };
 use pixel_iqn_kernels::Panels;
 
@@ -31,16 +31,20 @@ pub(super) struct Plan {
 pub(super) struct Layer {
     /// The number of features in.
     pub input: usize,
-    /// Half the kernel size, rounded down.
-    pub radius: usize,
-    /// The weights of the vertical convolution, `[taps * input, 2 F]`, with taps of `radius + 1`
-    /// rows and `2 * radius + 1` columns.
+    /// Half the kernel size, rounded down: the number of taps on each side of the position.
+    pub half: usize,
+    /// The distance of neighbouring taps.
+    pub dilation: usize,
+    /// The distance of the farthest tap, `half * dilation`.
+    pub reach: usize,
+    /// The weights of the vertical convolution, `[taps * input, 2 F]`, with taps of `half + 1` rows
+    /// and `2 * half + 1` columns.
     pub vertical: Panels,
     pub vertical_bias: Vec<f32>,
     pub vertical_to_horizontal: Panels,
     /// The biases of the horizontal convolution and of `vertical_to_horizontal`, added up.
     pub horizontal_bias: Vec<f32>,
-    /// The weights of the taps left of the pixel, the farthest first, `[radius * input, 2 F]`.
+    /// The weights of the taps left of the pixel, the farthest first, `[half * input, 2 F]`.
     pub left: Panels,
     /// The weights of the pixel itself, for each group, from the inputs that the group may read.
     pub centre: Vec<Panels>,
@@ -54,6 +58,12 @@ pub(super) struct Layer {
     /// The class biases of the horizontal stack, `[classes, 2 F]`; empty for an unconditional
     /// model.
     pub label_horizontal: Vec<f32>,
+    /// The biases of the generation orders for the vertical stack, `[orders, 2 F]`; empty for a
+    /// model of one order.
+    pub order_vertical: Vec<f32>,
+    /// The biases of the generation orders for the horizontal stack, `[orders, 2 F]`; empty for a
+    /// model of one order.
+    pub order_horizontal: Vec<f32>,
 }
 
 /// A linear layer to the features of one channel group, from the inputs that they may read.
@@ -88,6 +98,9 @@ pub(super) enum OutputWeights {
     Gates(Vec<GroupLinear>),
     /// A quantile, from the features of the channel's own group after the blocks.
     Head(Vec<GroupLinear>),
+    /// The increments of a quantile function, from the hidden features of the groups up to the
+    /// channel's own.
+    Monotone(Vec<GroupLinear>, Knots),
     /// The logits of all intensity levels, from the hidden features of the groups up to the
     /// channel's own.
     Categorical(Vec<GroupLinear>),
@@ -100,7 +113,7 @@ impl Plan {
         let groups = config.channels;
         let (tau, output) = match &model.output {
             QuantileOutput::Gates(output) => (
-                TauWeights::new(&output.tau_embedding, Vec::new()),
+                Some(TauWeights::new(&output.tau_embedding, Vec::new())),
                 OutputWeights::Gates(masked(&output.out, groups)),
             ),
             QuantileOutput::Head(output) => {
@@ -110,13 +123,17 @@ impl Plan {
                     output: grouped(&[&block.output], groups),
                 });
                 (
-                    TauWeights::new(&output.tau_embedding, blocks.collect()),
+                    Some(TauWeights::new(&output.tau_embedding, blocks.collect())),
                     OutputWeights::Head(grouped(&[&output.out], groups)),
                 )
             }
+            QuantileOutput::Monotone(output) => {
+                let out = masked(&output.out, groups);
+                (None, OutputWeights::Monotone(out, output.knots().clone()))
+            }
             _ => unknown(),
         };
-        Self::new(config, &model.trunk, Some(tau), output)
+        Self::new(config, &model.trunk, tau, output)
     }
 
     /// Compiles a Gated PixelCNN.
@@ -165,7 +182,8 @@ impl Layer {
         let (features, groups) = (config.features, config.channels);
         let group = features / groups;
         let [_, input, rows, columns] = layer.vertical.weight.val().dims();
-        let radius = columns / 2;
+        let half = columns / 2;
+        let dilation = layer.vertical.dilation();
         let order = gate_order(features, groups);
         // The axes are [outputs, rows, columns, inputs].
         let vertical = floats(layer.vertical.weight.val().permute([0, 2, 3, 1]));
@@ -174,13 +192,13 @@ impl Layer {
         let from_above = floats(layer.vertical_to_horizontal.weight.val());
         // The axes are [outputs, columns, inputs].
         let horizontal = floats(layer.horizontal.masked_weight().permute([0, 2, 3, 1]));
-        let horizontal = |k: usize, n: usize| horizontal[order[n] * (radius + 1) * input + k];
+        let horizontal = |k: usize, n: usize| horizontal[order[n] * (half + 1) * input + k];
         let input_group = input / groups;
         let first = layer.is_first();
         let centre = (0..groups).map(|g| {
             let reads = if first { g } else { g + 1 } * input_group;
             Panels::new([1, reads, 2 * group], |k, n| {
-                horizontal(radius * input + k, g * 2 * group + n)
+                horizontal(half * input + k, g * 2 * group + n)
             })
         });
         let label = |embedding: &Option<LabelEmbedding>| match embedding {
@@ -196,7 +214,9 @@ impl Layer {
         };
         Self {
             input,
-            radius,
+            half,
+            dilation,
+            reach: half * dilation,
             vertical: Panels::new([taps, input, 2 * features], |k, n| {
                 vertical[order[n] * taps * input + k]
             }),
@@ -207,12 +227,14 @@ impl Layer {
             horizontal_bias: bias(
                 layer.horizontal.bias.val() + layer.vertical_to_horizontal.bias.val(),
             ),
-            left: Panels::new([radius, input, 2 * features], horizontal),
+            left: Panels::new([half, input, 2 * features], horizontal),
             centre: centre.collect(),
             output: masked(&layer.output, groups),
             tau: layer.tau.as_ref().map(tau_matrices).unwrap_or_default(),
             label_vertical: label(&layer.label_vertical),
             label_horizontal: label(&layer.label_horizontal),
+            order_vertical: label(&layer.order_vertical),
+            order_horizontal: label(&layer.order_horizontal),
         }
     }
 }

@@ -3,15 +3,17 @@
 //! Rows of features are ordered by column, then by image, so that all images of a pixel are
 //! contiguous rows.
 
-use pixel_iqn_core::{RowProgress, SampleBatch, SampleError};
+use pixel_iqn_core::{Order, RowProgress, SampleBatch, SampleError};
 use pixel_iqn_kernels::{Init, OutputMatrix, Rows, cosines, gate};
+use pixel_iqn_loss::{QuantileFunction, values_of_increments};
 
 use super::layer_state::LayerState;
-use super::plan::{GroupLinear, OutputWeights, Plan};
+use super::plan::{GroupLinear, Layer, OutputWeights, Plan};
 
 /// The state of a run.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
+    /// The batch in the raster of its order.
     batch: &'a SampleBatch,
     /// The index in the batch of the first image of the run.
     first: usize,
@@ -24,6 +26,8 @@ pub(super) struct Run<'a> {
     blocks: Vec<Vec<f32>>,
     /// A row of the vertical stack before its gate, `[width * images, 2 F]`.
     row: Vec<f32>,
+    /// The biases of the vertical and of the horizontal stack of each layer, with those of the order.
+    biases: Vec<[Vec<f32>; 2]>,
 }
 
 impl<'a> Run<'a> {
@@ -47,12 +51,18 @@ impl<'a> Run<'a> {
             top: vec![0.0; images * features],
             blocks: vec![vec![0.0; positions * 2 * features]; blocks],
             row: vec![0.0; positions * 2 * features],
+            biases: plan
+                .layers
+                .iter()
+                .map(|layer| biases(layer, batch.order))
+                .collect(),
         };
-        for (layer, state) in plan.layers.iter().zip(&mut run.layers) {
+        let layers = plan.layers.iter().zip(&run.biases);
+        for ((layer, [_, horizontal_bias]), state) in layers.zip(&mut run.layers) {
             let labels = labels(batch, first, images);
             fill(
                 &mut state.gates,
-                &layer.horizontal_bias,
+                horizontal_bias,
                 &layer.label_horizontal,
                 labels,
                 images,
@@ -88,7 +98,7 @@ impl<'a> Run<'a> {
                         let offset = self.first * channels * height * width;
                         predictions[at] = value;
                         sampled[at] = self.batch.final_value(offset + at, value);
-                        let pixel = (self.plan.layers[0].radius + column) * self.images + image;
+                        let pixel = (self.plan.layers[0].reach + column) * self.images + image;
                         self.layers[0].horizontal[pixel * channels + channel] =
                             2.0 * sampled[at] - 1.0;
                     }
@@ -148,14 +158,15 @@ impl<'a> Run<'a> {
     fn add_left(&mut self, column: usize) {
         let (images, features) = (self.images, self.plan.config.features);
         for (layer, state) in self.plan.layers.iter().zip(&mut self.layers) {
-            if layer.radius == 0 {
+            if layer.half == 0 {
                 continue;
             }
             let x = Rows {
                 data: &state.horizontal,
                 stride: layer.input,
             };
-            let taps = (column..column + layer.radius).map(|column| column * images * layer.input);
+            let columns = (0..layer.half).map(|tap| column + tap * layer.dilation);
+            let taps = columns.map(|column| column * images * layer.input);
             let y = OutputMatrix {
                 data: &mut state.gates[column * images * 2 * features..],
                 row_stride: 2 * features,
@@ -173,7 +184,7 @@ impl<'a> Run<'a> {
         for l in 0..self.plan.layers.len() {
             let layer = &self.plan.layers[l];
             let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
-            let input = &state.horizontal[(layer.radius + column) * images * layer.input..];
+            let input = &state.horizontal[(layer.reach + column) * images * layer.input..];
             let at = column * images * 2 * features + channel * 2 * group;
             let gates = &mut state.gates[at..];
             let x = Rows {
@@ -195,8 +206,8 @@ impl<'a> Run<'a> {
             );
             let output = match after.first_mut() {
                 Some(next) => {
-                    let radius = self.plan.layers[l + 1].radius;
-                    &mut next.horizontal[(radius + column) * images * features..]
+                    let reach = self.plan.layers[l + 1].reach;
+                    &mut next.horizontal[(reach + column) * images * features..]
                 }
                 None => &mut self.top[..],
             };
@@ -308,20 +319,37 @@ impl<'a> Run<'a> {
             OutputWeights::Gates(out) | OutputWeights::Head(out) => {
                 affine(&out[channel], x, images)
             }
+            OutputWeights::Monotone(out, knots) => {
+                let increments = affine(&out[channel], x, images);
+                let increments = increments.chunks_exact(knots.len());
+                let mut values = vec![0.0; knots.len()];
+                increments
+                    .zip(self.tau(row, column, channel))
+                    .map(|(increments, tau)| {
+                        values_of_increments(increments, knots, &mut values);
+                        let function = QuantileFunction::new(knots.as_slice(), &values);
+                        function.quantile(f64::from(tau)) as f32
+                    })
+                    .collect()
+            }
             OutputWeights::Categorical(out) => {
                 let logits = affine(&out[channel], x, images);
-                let [_, channels, height, width] = self.batch.dims;
-                let images = self.first..self.first + images;
-                let tau = images.map(|image| {
-                    self.batch.tau[((image * channels + channel) * height + row) * width + column]
-                });
                 logits
                     .chunks_exact(out[channel].bias.len())
-                    .zip(tau)
+                    .zip(self.tau(row, column, channel))
                     .map(|(l, tau)| inverse_cdf(l, tau))
                     .collect()
             }
         }
+    }
+
+    /// The tau of a value of each image of the run.
+    fn tau(&self, row: usize, column: usize, channel: usize) -> impl Iterator<Item = f32> {
+        let [_, channels, height, width] = self.batch.dims;
+        let images = self.first..self.first + self.images;
+        images.map(move |image| {
+            self.batch.tau[((image * channels + channel) * height + row) * width + column]
+        })
     }
 
     /// Runs the vertical stack over a finished row, and adds its output to the inputs of the next
@@ -331,15 +359,16 @@ impl<'a> Run<'a> {
         let width = self.batch.dims[3];
         let positions = width * images;
         let (input, state) = (&self.plan.layers[0], &mut self.layers[0]);
-        let pixels = &state.horizontal[input.radius * images * input.input..];
+        let pixels = &state.horizontal[input.reach * images * input.input..];
         state.vertical[input.row_start(row, width, images)..][..pixels.len()]
             .copy_from_slice(pixels);
         for (l, layer) in self.plan.layers.iter().enumerate() {
             let labels = || labels(self.batch, self.first, images);
             let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
+            let [vertical_bias, horizontal_bias] = &self.biases[l];
             fill(
                 &mut self.row,
-                &layer.vertical_bias,
+                vertical_bias,
                 &layer.label_vertical,
                 labels(),
                 images,
@@ -358,7 +387,7 @@ impl<'a> Run<'a> {
             layer.vertical.multiply(x, &taps, Init::Output, y);
             fill(
                 &mut state.gates,
-                &layer.horizontal_bias,
+                horizontal_bias,
                 &layer.label_horizontal,
                 labels(),
                 images,
@@ -384,6 +413,24 @@ impl<'a> Run<'a> {
             }
         }
     }
+}
+
+/// The biases of the vertical and of the horizontal stack of a layer, with those of an order.
+fn biases(layer: &Layer, order: Order) -> [Vec<f32>; 2] {
+    let with_order = |bias: &[f32], by_order: &[f32]| {
+        let mut bias = bias.to_vec();
+        if !by_order.is_empty() {
+            let of_order = &by_order[order.index() * bias.len()..];
+            for (bias, of_order) in bias.iter_mut().zip(of_order) {
+                *bias += of_order;
+            }
+        }
+        bias
+    };
+    [
+        with_order(&layer.vertical_bias, &layer.order_vertical),
+        with_order(&layer.horizontal_bias, &layer.order_horizontal),
+    ]
 }
 
 /// The labels of a run's images.

@@ -34,7 +34,9 @@ impl Forecaster for PixelIqn {
         let labels = batch.labels_of(self.config().classes);
         let shared = match &self.output {
             QuantileOutput::Head(output) => {
-                let context = self.trunk.forward(images.clone(), Conditions::new(labels));
+                let context = self
+                    .trunk
+                    .forward(images.clone(), Conditions::new(labels), None);
                 Some((output, context))
             }
             _ => None,

@@ -29,9 +29,18 @@ struct Convolution {
 impl Convolution {
     /// The taps of the receptive field in row-major order.
     fn taps(&self) -> Vec<Tap> {
-        let ReceptiveField { rows, columns } = self.field;
+        let ReceptiveField {
+            rows,
+            columns,
+            dilation,
+        } = self.field;
+        let [down, right] = dilation.map(|step| step as isize);
         (rows.0..=rows.1)
-            .flat_map(|row| (columns.0..=columns.1).map(move |column| Tap { row, column }))
+            .flat_map(|row| (columns.0..=columns.1).map(move |column| (row, column)))
+            .map(|(row, column)| Tap {
+                row: row * down,
+                column: column * right,
+            })
             .collect()
     }
 

@@ -7,12 +7,14 @@
 //! other crates, takes the composed operations.
 
 mod convolve;
+mod crps;
 mod gate;
 mod tau;
 #[cfg(test)]
 mod tests;
 
 pub(super) use convolve::convolve;
+pub(super) use crps::crps_of_increments;
 pub(super) use gate::gate;
 pub(super) use tau::{cosines, project_tau};
 

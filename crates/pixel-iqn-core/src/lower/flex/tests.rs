@@ -2,9 +2,10 @@
 //! precision.
 
 use burn::tensor::{Device, Distribution, FloatDType, Gradients, Tensor, TensorData, Tolerance};
+use pixel_iqn_loss::{Knots, QuantileFunctions};
 use proptest::prelude::*;
 
-use super::{convolve, cosines, gate, handles, project_tau};
+use super::{convolve, cosines, crps_of_increments, gate, handles, project_tau};
 use crate::lower::{self, Lowering, ReceptiveField, composed};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
@@ -64,6 +65,14 @@ fn check_by_difference<const N: usize>(
     );
 }
 
+fn field(rows: (isize, isize), columns: (isize, isize), dilation: usize) -> ReceptiveField {
+    ReceptiveField {
+        rows,
+        columns,
+        dilation: [dilation; 2],
+    }
+}
+
 trait Sum {
     fn into_scalar_sum(self) -> f64;
 }
@@ -84,7 +93,7 @@ proptest! {
         (groups, group, embedding) in (1..=3usize, 1..=5usize, 1..=9usize),
     ) {
         let features = 2 * groups * group;
-        let field = ReceptiveField { rows: (-1, 0), columns: (-1, 1) };
+        let field = field((-1, 0), (-1, 1), 1 + batch % 2);
         check_by_difference(
             [
                 random([batch, height, width, 3]),
@@ -122,10 +131,13 @@ proptest! {
         field in prop::sample::select(vec![
             ReceptiveField::POINT,
             ReceptiveField::ABOVE,
-            ReceptiveField { rows: (-1, 0), columns: (-1, 1) },
-            ReceptiveField { rows: (-3, 0), columns: (-3, 3) },
-            ReceptiveField { rows: (0, 0), columns: (-2, 0) },
-            ReceptiveField { rows: (0, 0), columns: (-2, -1) },
+            field((-1, 0), (-1, 1), 1),
+            field((-3, 0), (-3, 3), 1),
+            field((0, 0), (-2, 0), 1),
+            field((0, 0), (-2, -1), 1),
+            field((-1, 0), (-1, 1), 2),
+            field((-2, 0), (-2, 2), 4),
+            field((0, 0), (-2, -1), 3),
         ]),
         (biased, by_image, based) in any::<(bool, bool, bool)>(),
     ) {
@@ -149,6 +161,25 @@ proptest! {
                 all
             });
         }
+    }
+
+    #[test]
+    fn scores_of_increments_equal_composed_ones(
+        (batch, height, width, channels) in (1..=2usize, 1..=9usize, 1..=9usize, 1..=3usize),
+        bounded in any::<bool>(),
+    ) {
+        let knots = Knots::default();
+        let bounds = if bounded { [0.0, 1.0] } else { [f64::NEG_INFINITY, f64::INFINITY] };
+        let positions = [batch, height, width, channels];
+        let increments = random([batch, height, width, channels, knots.len()]);
+        let target = random(positions).detach().abs().unsqueeze_dim::<5>(4);
+        check(
+            crps_of_increments(increments.clone(), &knots, target.clone(), bounds),
+            QuantileFunctions::from_increments(increments.clone(), knots.clone())
+                .with_bounds(bounds[0], bounds[1])
+                .crps(target.clone()),
+            |gradients| vec![increments.grad(gradients).unwrap().into_data()],
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod run;
 mod weights;
 
 use burn::tensor::Device;
+use pixel_iqn_loss::Knots;
 
 use crate::any_model::AnyModel;
 use crate::config::ModelConfig;
@@ -27,11 +28,13 @@ use weights::{BlockWeights, ByGroup, LayerWeights};
 ///
 /// # Memory
 ///
-/// For a batch of `B` images of width `W`, `F` features, and layers with kernel `K` and
-/// `I` inputs (the image channels in the first, `F` in the others), the caches hold
-/// `B * (sum over layers of ((K / 2 + 1) W I + K / 2 I + 2 W F) + blocks * 2 W F)` numbers, where
-/// `blocks` is the number of blocks of [`Output::Head`](crate::Output::Head). The height of the
-/// images does not matter. [`cache_bytes`](Self::cache_bytes) computes it.
+/// For a batch of `B` images of width `W`, `F` features, and layers with `I` inputs (the image
+/// channels in the first, `F` in the others) that reach `R` rows up, the dilation times half the
+/// kernel size, the caches hold `B * (sum over layers of ((R + 1) W I + R I + 2 W F) + blocks *
+/// 2 W F)` numbers, where `blocks` is the number of blocks of
+/// [`Output::Head`](crate::Output::Head). Width and height change places in an order that
+/// [transposes](crate::Order::transposes); the height does not matter.
+/// [`cache_bytes`](Self::cache_bytes) computes it.
 #[derive(Debug)]
 pub struct IncrementalSampler {
     trunk: Trunk,
@@ -58,6 +61,9 @@ enum OutputWeights {
         blocks: Vec<BlockWeights>,
         out: ByGroup,
     },
+    /// The weights of [`Output::Monotone`](crate::Output::Monotone), where a channel reads the
+    /// hidden features of the groups up to its own.
+    Monotone { out: ByGroup, knots: Knots },
     /// The weights of [`Output::Categorical`](crate::Output::Categorical), where a channel reads
     /// the hidden features of the groups up to its own.
     Categorical { out: ByGroup },
@@ -75,6 +81,10 @@ impl From<&PixelIqn> for IncrementalSampler {
                 embedding: output.tau_embedding.clone(),
                 blocks: output.head_blocks.iter().map(BlockWeights::from).collect(),
                 out: ByGroup::grouped(&[&output.out]),
+            },
+            QuantileOutput::Monotone(output) => OutputWeights::Monotone {
+                out: ByGroup::masked(&output.out, config.channels),
+                knots: output.knots().clone(),
             },
         };
         Self::new(&model.trunk, output, config)
@@ -122,11 +132,12 @@ impl IncrementalSampler {
         let gates = 2 * width * self.config.features;
         let blocks = match &self.output {
             OutputWeights::Head { blocks, .. } => blocks.len(),
-            OutputWeights::Gates { .. } | OutputWeights::Categorical { .. } => 0,
+            _ => 0,
         };
         let layers = self.trunk.layers.iter().map(|layer| {
-            let [_, input, rows, _] = layer.vertical.weight.val().dims();
-            rows * width * input + (rows - 1) * input + gates
+            let [_, input, taps, _] = layer.vertical.weight.val().dims();
+            let reach = (taps - 1) * layer.vertical.dilation();
+            (reach + 1) * width * input + reach * input + gates
         });
         batch * (layers.sum::<usize>() + blocks * gates) * size_of::<f32>()
     }
@@ -147,7 +158,9 @@ impl IncrementalSampler {
         progress: &dyn Progress,
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.config)?;
-        Run::new(self, batch).sample(&RowProgress::new(batch.dims, progress))
+        let run = Run::new(self, batch.reordered());
+        let (predictions, sampled) = run.sample(&RowProgress::new(batch, progress))?;
+        Ok((batch.restored(predictions), batch.restored(sampled)))
     }
 }
 
@@ -171,12 +184,14 @@ mod tests {
 
     #[test]
     fn cache_bytes_are_those_of_the_caches() {
-        let config = ModelConfig::tiny().with_output(crate::Output::head(2, 16, 8));
+        let config = ModelConfig::tiny()
+            .with_dilations(vec![1, 3])
+            .with_output(crate::Output::head(2, 16, 8));
         let sampler = IncrementalSampler::from(&config.init_pixel_iqn(&Device::flex()));
         for height in [1, 4] {
             let dims = [2, config.channels, height, 5];
             let batch = SampleBatch::new(dims, vec![0.5; dims.iter().product()]);
-            let mut run = Run::new(&sampler, &batch);
+            let mut run = Run::new(&sampler, batch.reordered());
             run.begin_row(0, None);
             let expected = sampler.cache_bytes(2, 5);
             assert_eq!(run.cached_numbers() * size_of::<f32>(), expected);

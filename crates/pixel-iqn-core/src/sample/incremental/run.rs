@@ -1,11 +1,13 @@
 //! The run of an [`IncrementalSampler`] over one batch.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use pixel_iqn_loss::QuantileFunctions;
 
-use crate::gated_layer::{gate, with_label};
+use crate::gated_layer::{Conditions, gate};
 use crate::gated_pixel_cnn::inverse_cdf;
 use crate::lower::{ReceptiveField, gates_by_group};
 use crate::progress::{RowProgress, row_values};
@@ -17,7 +19,8 @@ use super::{IncrementalSampler, OutputWeights};
 /// The state of a run over one batch.
 pub(super) struct Run<'a> {
     model: &'a IncrementalSampler,
-    batch: &'a SampleBatch,
+    /// The batch in the raster of its order.
+    batch: Cow<'a, SampleBatch>,
     labels: Option<Tensor<1, Int>>,
     layers: Vec<LayerCache>,
     /// The inputs that the gates of the blocks after the trunk get from tau in this row, `[batch,
@@ -27,14 +30,14 @@ pub(super) struct Run<'a> {
 
 /// The cached features of a layer.
 struct LayerCache {
-    /// The input rows that the vertical stack still reads, `[batch, 1, width, input]` each, the
-    /// oldest first. Rows above the image are zeros.
+    /// The input rows that the vertical stack still reads, now or later, `[batch, 1, width, input]`
+    /// each, the oldest first. Rows above the image are zeros.
     rows: VecDeque<Tensor<4>>,
     /// The inputs that the gates of this row get from everything but the row itself,
     /// `[batch, width, C, 2 F / C]`.
     gates: Tensor<4>,
-    /// The inputs of the horizontal stack left of this pixel, `[batch, input]` each, the farthest
-    /// first. Pixels outside of the image are zeros.
+    /// The inputs of the horizontal stack left of this pixel, which it reads now or later,
+    /// `[batch, input]` each, the farthest first. Pixels outside of the image are zeros.
     left: VecDeque<Tensor<2>>,
 }
 
@@ -56,16 +59,17 @@ struct Pixel {
 
 impl<'a> Run<'a> {
     /// Creates the caches of a batch.
-    pub(super) fn new(model: &'a IncrementalSampler, batch: &'a SampleBatch) -> Self {
+    pub(super) fn new(model: &'a IncrementalSampler, batch: Cow<'a, SampleBatch>) -> Self {
         let [images, _, _, width] = batch.dims;
         let device = &model.device;
         let layers = model.trunk.layers.iter().map(|layer| {
-            let [_, input, rows, _] = layer.vertical.weight.val().dims();
+            let [_, input, taps, _] = layer.vertical.weight.val().dims();
+            let reach = (taps - 1) * layer.vertical.dilation();
             let row = Tensor::zeros([images, 1, width, input], device);
             LayerCache {
-                rows: vec![row; rows].into(),
+                rows: vec![row; reach + 1].into(),
                 gates: Tensor::zeros([0, 0, 0, 0], device),
-                left: vec![Tensor::zeros([images, input], device); rows - 1].into(),
+                left: vec![Tensor::zeros([images, input], device); reach].into(),
             }
         });
         Self {
@@ -126,7 +130,7 @@ impl<'a> Run<'a> {
         let device = &self.model.device;
         let groups = self.model.config.channels;
         let features = self.model.config.features;
-        let labels = self.labels.as_ref();
+        let conditions = Conditions::new(self.labels.as_ref()).with_order(self.batch.order);
         let phi = match &self.model.output {
             OutputWeights::Gates { embedding, .. } | OutputWeights::Head { embedding, .. } => {
                 let planes = 0..images * channels;
@@ -135,7 +139,7 @@ impl<'a> Run<'a> {
                 let tau = tensor(tau.copied().collect(), [images, channels, 1, width], device);
                 Some(embedding.forward_images(tau))
             }
-            OutputWeights::Categorical { .. } => None,
+            OutputWeights::Monotone { .. } | OutputWeights::Categorical { .. } => None,
         };
         let from_tau = |projection: &TauProjection| {
             let phi = phi
@@ -151,23 +155,23 @@ impl<'a> Run<'a> {
             let x = tensor(values.to_vec(), [images, channels, 1, width], device);
             x.permute([0, 2, 3, 1]) * 2.0 - 1.0
         });
-        let layers = self.model.trunk.layers.iter().zip(&self.model.layers);
-        for ((layer, weights), cache) in layers.zip(&mut self.layers) {
+        for (layer, cache) in self.model.trunk.layers.iter().zip(&mut self.layers) {
             // The first row gets zeros from above, not the output of the vertical stack for zeros.
             let v_in = v.take().map(|v| {
                 cache.rows.pop_front();
                 cache.rows.push_back(v);
-                let rows = Tensor::cat(cache.rows.iter().cloned().collect(), 1);
-                let bias = layer.vertical.bias.val();
-                let bias = with_label(bias, &layer.label_vertical, labels);
-                layer.vertical.forward_last(rows, bias)
+                let rows = cache.rows.iter().step_by(layer.vertical.dilation());
+                let rows = Tensor::cat(rows.cloned().collect(), 1);
+                layer
+                    .vertical
+                    .forward_last(rows, layer.vertical_bias(conditions))
             });
             let zeros = || Tensor::zeros([images, 1, width, 2 * features], device);
             let above = v_in.clone().unwrap_or_else(zeros);
+            let bias = layer.horizontal_bias(layer.horizontal.bias.val(), conditions);
             let projection = &layer.vertical_to_horizontal;
-            let bias = with_label(projection.bias.val(), &layer.label_horizontal, labels);
             let above = projection.forward_at(above, ReceptiveField::POINT, bias);
-            let gates = gates_by_group(above, groups) + weights.bias.clone();
+            let gates = gates_by_group(above, groups);
             cache.gates = match &layer.tau {
                 Some(projection) => gates + from_tau(projection),
                 None => gates,
@@ -191,7 +195,8 @@ impl<'a> Run<'a> {
             let gates = cache.gates.clone().narrow(1, column, 1).reshape(shape);
             match &weights.left {
                 Some(weight) => {
-                    let left = Tensor::cat(cache.left.iter().cloned().collect(), 1);
+                    let left = cache.left.iter().step_by(weights.dilation);
+                    let left = Tensor::cat(left.cloned().collect(), 1);
                     gates + left.matmul(weight.clone()).reshape(shape)
                 }
                 None => gates,
@@ -243,16 +248,28 @@ impl<'a> Run<'a> {
                 }
                 out.forward(channel, h)
             }
+            OutputWeights::Monotone { out, knots } => {
+                let increments = out.forward(channel, join(&pixel.hidden));
+                QuantileFunctions::from_increments(increments, knots.clone()).quantile(self.tau(
+                    row,
+                    pixel.column,
+                    channel,
+                ))
+            }
             OutputWeights::Categorical { out } => {
-                let [images, channels, height, width] = self.batch.dims;
-                let tau = (0..images).map(|image| {
-                    self.batch.tau
-                        [((image * channels + channel) * height + row) * width + pixel.column]
-                });
-                let tau = tensor(tau.collect(), [images, 1], &model.device);
+                let tau = self.tau(row, pixel.column, channel);
                 inverse_cdf(out.forward(channel, join(&pixel.hidden)), tau)
             }
         }
+    }
+
+    /// The tau of a value of each image, `[batch, 1]`.
+    fn tau(&self, row: usize, column: usize, channel: usize) -> Tensor<2> {
+        let [images, channels, height, width] = self.batch.dims;
+        let tau = (0..images).map(|image| {
+            self.batch.tau[((image * channels + channel) * height + row) * width + column]
+        });
+        tensor(tau.collect(), [images, 1], &self.model.device)
     }
 
     /// Counts the numbers in the caches.

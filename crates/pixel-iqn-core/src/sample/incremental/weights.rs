@@ -74,8 +74,8 @@ pub(super) struct LayerWeights {
     /// The weights of the pixel itself, `[inputs, 2 F / C]` for each group, from the groups that it
     /// may read; `None` for the first group under mask A, which reads nothing.
     pub centre: Vec<Option<Tensor<2>>>,
-    /// The biases of the convolution, `[1, 1, C, 2 F / C]`.
-    pub bias: Tensor<4>,
+    /// The distance of neighbouring taps.
+    pub dilation: usize,
     /// The 1x1 convolution from the gated features.
     pub output: ByGroup,
 }
@@ -105,11 +105,10 @@ impl LayerWeights {
                 columns.narrow(0, left, reads)
             })
         });
-        let bias = layer.horizontal.bias.val().reshape([1, 1, 1, output]);
         Self {
             centre: centre.collect(),
             left: (left > 0).then(|| weight.clone().narrow(0, 0, left)),
-            bias: gates_by_group(bias, groups),
+            dilation: layer.horizontal.dilation(),
             output: ByGroup::masked(&layer.output, groups),
         }
     }
