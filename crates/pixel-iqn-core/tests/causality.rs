@@ -108,68 +108,60 @@ impl Case {
 
     /// Whether the value at `input` lies in the receptive field of the output at `output`.
     fn reaches(&self, input: [usize; 3], output: [usize; 3]) -> bool {
-        let up = output[0] as isize - input[0] as isize;
-        let left = output[1] as isize - input[1] as isize;
-        if (up, left) == (0, 0) {
-            return input[2] < output[2];
+        let [row, column, channel] = input;
+        let [whole, centres] = self.read_by([output[0], output[1]]);
+        if whole.contains(&[row, column]) {
+            return true;
         }
-        if up > 0 {
-            return self.vertical_reach().contains(&(up - 1, left));
-        }
-        let [plain, masked] = self.horizontal_reach();
-        // At the centre of the first layer, under mask A, nothing reads the last channel.
-        let is_last = input[2] + 1 == self.channels();
-        up == 0 && (plain.contains(&left) || (masked.contains(&left) && !is_last))
+        // At the centre of the first layer, under mask A, a group reads the channels before its own.
+        let groups_after = if [row, column] == [output[0], output[1]] {
+            output[2]
+        } else {
+            self.channels() - 1
+        };
+        centres.contains(&[row, column]) && channel < groups_after
     }
 
-    /// The half kernel size and the dilation of each layer.
-    fn kernels(&self) -> Vec<(isize, isize)> {
+    /// The pixels that the output at a pixel reads: those that it reads whole, and those that it
+    /// reads at the centre of the first layer. What lies outside of the image reads nothing.
+    fn read_by(&self, output: [usize; 2]) -> [HashSet<[usize; 2]>; 2] {
         let c = &self.config;
-        let others = c.dilations.iter().cycle().take(c.layers - 1);
-        let others = others.map(|&dilation| ((c.kernel / 2) as isize, dilation as isize));
-        let first = ((c.input_kernel / 2) as isize, 1);
-        core::iter::once(first).chain(others).collect()
-    }
-
-    /// The offsets, up and left, of the values that the horizontal stack reads through the vertical
-    /// stack, counted from the row above.
-    fn vertical_reach(&self) -> HashSet<(isize, isize)> {
-        // The horizontal stack moves further left what it takes from the vertical stack: each layer
-        // after the one that took it by one of its taps.
-        let mut reached = HashSet::from([(0, 0)]);
-        let mut from_above = HashSet::new();
-        for (half, dilation) in self.kernels() {
-            reached = reached
+        let [height, width] = self.order.size([self.height, self.width]);
+        // The position that lies some rows up and columns left.
+        let at = |[row, column]: [usize; 2], up: isize, left: isize| {
+            let row = row.checked_add_signed(-up)?;
+            let column = column.checked_add_signed(-left)?;
+            (row < height && column < width).then_some([row, column])
+        };
+        let mut h = HashSet::from([output]);
+        let mut v = HashSet::new();
+        for layer in (0..c.layers).rev() {
+            let (kernel, dilation) = match layer {
+                0 => (c.input_kernel, 1),
+                _ => (c.kernel, c.dilations[(layer - 1) % c.dilations.len()]),
+            };
+            let (half, step) = ((kernel / 2) as isize, dilation as isize);
+            v.extend(h.iter().filter_map(|&place| at(place, 1, 0)));
+            v = v
                 .iter()
-                .flat_map(|&(up, left)| {
-                    let taps = (0..=half).flat_map(move |r| (-half..=half).map(move |c| (r, c)));
-                    taps.map(move |(r, c)| (up + r * dilation, left + c * dilation))
+                .flat_map(|&place| {
+                    let taps = (0..=half).flat_map(|r| (-half..=half).map(move |c| (r, c)));
+                    taps.filter_map(move |(r, c)| at(place, r * step, c * step))
                 })
                 .collect();
-            from_above = from_above
-                .iter()
-                .flat_map(|&(up, left)| (0..=half).map(move |c| (up, left + c * dilation)))
-                .collect();
-            from_above.extend(&reached);
+            let left = |first: isize| -> HashSet<[usize; 2]> {
+                let taps = |&place: &[usize; 2]| {
+                    (first..=half).filter_map(move |tap| at(place, 0, tap * step))
+                };
+                h.iter().flat_map(taps).collect()
+            };
+            if layer == 0 {
+                v.extend(left(1));
+                return [v, h];
+            }
+            h = left(0);
         }
-        from_above
-    }
-
-    /// The offsets to the left of the values that the horizontal stack reads in its own row: those
-    /// through a tap of the first layer left of its centre, and those through its centre.
-    fn horizontal_reach(&self) -> [HashSet<isize>; 2] {
-        let kernels = self.kernels();
-        let mut later = HashSet::from([0]);
-        for &(half, dilation) in &kernels[1..] {
-            later = later
-                .iter()
-                .flat_map(|left| (0..=half).map(move |tap| left + tap * dilation))
-                .collect();
-        }
-        let plain = later
-            .iter()
-            .flat_map(|left| (1..=kernels[0].0).map(move |tap| left + tap));
-        [plain.collect(), later]
+        unreachable!("the first layer ends the loop")
     }
 }
 
