@@ -14,7 +14,7 @@ pub struct OutputKind {
     pub color: [u8; 3],
 }
 
-const OUTPUT_KINDS: [OutputKind; 3] = [
+const OUTPUT_KINDS: [OutputKind; 4] = [
     OutputKind {
         name: "gates",
         title: "PixelIQN, tau in the gates",
@@ -26,6 +26,12 @@ const OUTPUT_KINDS: [OutputKind; 3] = [
         title: "PixelIQN, tau in the head",
         help: "PixelIQN with tau after the trunk alone",
         color: color::GREEN,
+    },
+    OutputKind {
+        name: "monotone",
+        title: "PixelIQN, monotone",
+        help: "PixelIQN with whole quantile functions, which never cross",
+        color: color::PURPLE,
     },
     OutputKind {
         name: "categorical",

@@ -4,8 +4,12 @@
 //! `hidden.bias`, `tau_embedding.linear.weight` and `out.weight`, so that its `state_dict` loads
 //! without a conversion.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 
 /// Creates a store that keeps the names of the tensors, and leaves it to the caller to check which
 /// of them are missing.
@@ -69,6 +73,76 @@ pub fn load_safetensors<M: Module>(model: &mut M, bytes: Vec<u8>) -> Result<(), 
     }
 }
 
+/// Replaces the weights of a model by those in the bytes of a safetensors file, to train it further,
+/// and returns a sentence for each difference that it bridged.
+///
+/// The biases of classes and generation orders may differ: those that the file does not have, or has
+/// in another number, become 0, and those that the model does not have are left out. All other
+/// tensors must be those of the model.
+///
+/// # Errors
+///
+/// The errors of [`load_safetensors`].
+pub fn begin_from_safetensors<M: Module>(
+    model: &mut M,
+    bytes: &[u8],
+) -> Result<Vec<String>, WeightsError> {
+    let is_condition = |name: &str| {
+        let layer = name.strip_prefix("layers.").unwrap_or_default();
+        let name = layer.split_once('.').map_or("", |(_, name)| name);
+        ["label_", "order_"]
+            .iter()
+            .any(|kind| name.starts_with(kind))
+    };
+    let format = |error: safetensors::SafeTensorError| {
+        WeightsError::Format(burn::store::SafetensorsStoreError::Safetensors(error))
+    };
+    let own = to_safetensors(model)?;
+    let own = SafeTensors::deserialize(&own).map_err(format)?;
+    let file = SafeTensors::deserialize(bytes).map_err(format)?;
+    let mut tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+    let mut bridged = BTreeSet::new();
+    let kind = |name: &str| match name.contains("label_") {
+        true => "classes",
+        false => "generation orders",
+    };
+    tensors.retain(|name, _| {
+        let keep = !is_condition(name) || own.tensor(name).is_ok();
+        if !keep {
+            bridged.insert(format!(
+                "the biases of the {} are left out: the model has none",
+                kind(name)
+            ));
+        }
+        keep
+    });
+    let zeros: Vec<u8> = vec![
+        0;
+        own.iter()
+            .map(|(_, view)| view.data().len())
+            .max()
+            .unwrap_or(0)
+    ];
+    for (name, view) in own.iter().filter(|(name, _)| is_condition(name)) {
+        let fits = |theirs: &TensorView<'_>| theirs.shape() == view.shape();
+        if !tensors.get(name).is_some_and(fits) {
+            let zero = TensorView::new(
+                view.dtype(),
+                view.shape().to_vec(),
+                &zeros[..view.data().len()],
+            );
+            tensors.insert(name.to_owned(), zero.map_err(format)?);
+            bridged.insert(format!(
+                "the biases of the {} begin at 0: the file has none of this number",
+                kind(name)
+            ));
+        }
+    }
+    let bytes = safetensors::serialize(tensors, None).map_err(format)?;
+    load_safetensors(model, bytes)?;
+    Ok(bridged.into_iter().collect())
+}
+
 /// The error of weights that cannot be saved or loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -87,7 +161,6 @@ mod tests {
     use super::*;
     use crate::{AnyModel, ModelConfig, Output, PixelModel};
     use burn::tensor::Device;
-    use safetensors::SafeTensors;
 
     #[test]
     fn round_trip_keeps_every_bit() {
@@ -133,6 +206,44 @@ mod tests {
              layers.0.vertical_to_horizontal.weight out.bias out.weight \
              tau_embedding.linear.bias tau_embedding.linear.weight";
         assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_training_begins_from_weights_without_its_classes_and_orders() {
+        let device = Device::flex();
+        let config = ModelConfig::tiny().with_classes(2);
+        let trained = config.init_pixel_iqn(&device);
+        let saved = to_safetensors(&trained).unwrap();
+
+        let new = config.clone().with_classes(3).with_orders(8);
+        let mut model = new.init_pixel_iqn(&device);
+        let notices = begin_from_safetensors(&mut model, &saved).unwrap();
+        assert_eq!(notices.len(), 2, "{notices:?}");
+        assert!(notices[0].contains("classes begin at 0"), "{notices:?}");
+        assert!(notices[1].contains("orders begin at 0"), "{notices:?}");
+        let layer = &model.trunk.layers[0];
+        for embedding in [&layer.label_vertical, &layer.order_horizontal] {
+            let weight = embedding.as_ref().unwrap().weight.val();
+            assert_eq!(weight.abs().sum().into_scalar::<f32>(), 0.0);
+        }
+        let vertical = |model: &crate::PixelIqn| model.trunk.layers[1].vertical.weight.to_data();
+        assert_eq!(vertical(&model), vertical(&trained));
+
+        let mut model = config.clone().with_classes(0).init_pixel_iqn(&device);
+        let notices = begin_from_safetensors(&mut model, &saved).unwrap();
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(notices[0].contains("left out"), "{notices:?}");
+        let mut model = config.init_pixel_iqn(&device);
+        assert!(
+            begin_from_safetensors(&mut model, &saved)
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(to_safetensors(&model).unwrap(), saved);
+
+        let mut model = ModelConfig::tiny().with_layers(4).init_pixel_iqn(&device);
+        let error = begin_from_safetensors(&mut model, &saved).unwrap_err();
+        assert!(matches!(error, WeightsError::Mismatch(_)), "{error}");
     }
 
     #[test]

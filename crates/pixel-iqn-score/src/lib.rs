@@ -62,9 +62,9 @@
 //! | [crossing rate](Scores::crossing_rate) | fraction of neighbouring quantiles in the wrong order | 0 |
 //!
 //! The quantile levels `τ` are the [midpoints](pixel_iqn_loss::tau_midpoints) of equal bins of
-//! [0, 1]. The pinball loss goes without a factor 2, the CRPS with it. The CRPS of a model by levels
-//! is exact; that of a model by quantiles is twice its mean pinball loss, and approaches the
-//! integral as the quantile levels become more.
+//! [0, 1]. The pinball loss goes without a factor 2, the CRPS with it. The CRPS of a model by levels,
+//! and of one by quantile functions, is exact; that of a model by quantiles is twice its mean pinball
+//! loss, and approaches the integral as the quantile levels become more.
 //!
 //! The reference of skill is the [marginal distribution](MarginalForecaster) of each channel over
 //! the training set, over 256 levels, with its exact CRPS.
@@ -75,7 +75,9 @@
 //! per dimension, intervals and PIT need a whole distribution. For these the quantiles are sorted
 //! and joined by straight lines, which go on to the edges of the range of intensity: half a level
 //! below 0, and half a level above 1. So no level is impossible, and the probabilities of all 256
-//! add up to 1. Intervals end at whole levels. These are our choices; the first and last line cost
+//! add up to 1. Intervals end at whole levels. A quantile function of straight lines between knots
+//! has its own probabilities between the outer knots; outside of them it goes on in the same way, in
+//! place of the two outer values that its samples have there. These are our choices; the first and last line cost
 //! a model that is certain a little in bits, less with more quantile levels.
 //!
 //! # Uncertainty

@@ -56,7 +56,7 @@ fn by_tensors<M: PixelModel>(model: &M) -> (f64, f64) {
     for pass in 0..QUANTILE_LEVELS {
         let tau = placement.tau(pass, batch.images.dims(), &device);
         let labels = batch.labels_of(model.config().classes);
-        let values = model.values(batch.images.clone(), tau.clone(), labels);
+        let values = model.values(batch.images.clone(), tau.clone(), labels.into());
         let mean = pinball(values.clone(), batch.images.clone(), tau).mean();
         loss += f64::from(mean.into_scalar::<f32>()) / QUANTILE_LEVELS as f64;
         placement.store(pass, values.into_data().iter::<f32>(), &mut quantiles);
@@ -69,8 +69,7 @@ fn by_tensors<M: PixelModel>(model: &M) -> (f64, f64) {
 
 fn check<M: PixelModel + Forecaster>(config: ModelConfig, factor_of_crps: Option<f64>) {
     let device = Device::flex();
-    device.seed(1);
-    let model = M::init(&config, &device);
+    let model = M::init_seeded(&config, &device, 1);
     let scores = scores(&model);
     let (loss, crossing_rate) = by_tensors(&model);
     assert!(
@@ -98,6 +97,13 @@ fn quantiles_through_the_gates_score_as_by_tensors() {
 fn quantiles_of_a_head_score_as_by_tensors() {
     let config = ModelConfig::tiny().with_output(Output::head(1, 16, 8));
     check::<PixelIqn>(config, Some(2.0));
+}
+
+#[test]
+fn quantile_functions_score_as_by_tensors() {
+    let config = ModelConfig::tiny().with_output(Output::of_kind("monotone").unwrap());
+    // Their CRPS is exact, not twice the loss at the quantile levels.
+    check::<PixelIqn>(config, None);
 }
 
 #[test]

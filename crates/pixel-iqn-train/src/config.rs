@@ -69,8 +69,22 @@ pub struct TrainConfig {
     /// from quadratic to linear; 0 is the pinball loss.
     #[config(default = 0.002)]
     pub kappa: f64,
-    /// Tau per value of an image and step, at least 1. With tau in the head they share one pass of
-    /// the trunk.
+    /// Whether the loss is that of the clamped quantile, which is what is sampled: see
+    /// [`Censoring`](pixel_iqn_loss::Censoring). Without it, a quantile below 0 or above 1 is never
+    /// right.
+    #[config(default = true)]
+    pub censored: bool,
+    /// The [leak](pixel_iqn_loss::Censoring::leak) of the censored loss, in [0, 1].
+    #[config(default = 0.1)]
+    pub leak: f64,
+    /// Whether a model with the monotone output is trained on its exact CRPS, in place of the
+    /// quantile Huber loss at drawn tau. It is not read for other outputs, which have no closed
+    /// form; the closed form reads neither `kappa`, `leak` nor `taus`.
+    #[config(default = true)]
+    pub closed_form: bool,
+    /// Tau per value of an image and step, at least 1. Several are stratified: each lies in another
+    /// of as many equal bins of [0, 1]. With tau in the head and with the monotone output they share
+    /// one pass of the trunk.
     #[config(default = 1)]
     pub taus: usize,
     /// Whether the values to predict are spread evenly over their intensity level (uniform
@@ -89,9 +103,13 @@ pub struct TrainConfig {
     /// such a step ends the training.
     #[config(default = false)]
     pub skip_bad_steps: bool,
-    /// Seed of the weights, of the order and flips of the images and of tau; below 2^63.
+    /// Seed of the weights, of the order and flips of the images, of generation orders and of tau;
+    /// below 2^63.
     #[config(default = 0)]
     pub seed: u64,
+    /// The safetensors file whose weights a new run begins from, in place of random ones: see
+    /// [`Trainer::begin_from`](crate::Trainer::begin_from).
+    pub init: Option<String>,
 }
 
 impl TrainConfig {
@@ -130,6 +148,7 @@ impl TrainConfig {
                 "in [0, 1)",
             ),
             (not_negative(self.kappa), "kappa", "at least 0"),
+            ((0.0..=1.0).contains(&self.leak), "leak", "in [0, 1]"),
             (self.taus > 0, "taus", "at least 1"),
             (
                 (0.0..1.0).contains(&self.label_dropout),
@@ -181,6 +200,7 @@ mod tests {
             (good.clone().with_clip_norm(-1.0), "clip_norm"),
             (good.clone().with_ema_decay(1.0), "ema_decay"),
             (good.clone().with_kappa(f64::INFINITY), "kappa"),
+            (good.clone().with_leak(1.5), "leak"),
             (good.clone().with_taus(0), "taus"),
             (good.clone().with_label_dropout(1.0), "label_dropout"),
             (good.clone().with_seed(1 << 63), "seed"),

@@ -110,7 +110,7 @@ pub use error::{RunError, SettingsError, TrainError, with_causes};
 pub use history::History;
 pub use manifest::Manifest;
 pub use metrics::{HeldOutScores, Metrics, QUANTILE_LEVELS, StepReport};
-pub use objective::{Objective, StepOutput, TrainModel};
+pub use objective::{Objective, QuantileLoss, StepOutput, TrainModel};
 pub use product_rate::product_rate;
 pub use report_config::ReportConfig;
 pub use run_config::RunConfig;

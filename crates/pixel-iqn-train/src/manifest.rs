@@ -6,6 +6,7 @@ use crate::best::Best;
 use crate::counters::Counters;
 use crate::metrics::HeldOutScores;
 use crate::run_config::RunConfig;
+use crate::settings::config_of_json;
 
 /// The description of a checkpoint, in `manifest.json`.
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -31,6 +32,7 @@ pub struct Manifest {
     /// Seconds of training so far.
     pub seconds: f64,
     /// The config of the run.
+    #[serde(deserialize_with = "config_of_json")]
     pub config: RunConfig,
 }
 

@@ -30,8 +30,8 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// The version that this crate writes, and the only one it reads.
-    pub const VERSION: u32 = 3;
+    /// The version that this crate writes. It also reads version 3, as a run with the plain loss.
+    pub const VERSION: u32 = 4;
 
     /// Describes a run with checkpoints every ten minutes, and with the report of
     /// [`ReportConfig::for_steps`].

@@ -36,6 +36,8 @@ pub struct RunOverrides {
     pub learning_rate: Option<f64>,
     /// [`TrainConfig::seed`](crate::TrainConfig::seed).
     pub seed: Option<u64>,
+    /// [`TrainConfig::init`](crate::TrainConfig::init).
+    pub init: Option<String>,
     /// [`TrainConfig::skip_bad_steps`](crate::TrainConfig::skip_bad_steps).
     pub skip_bad_steps: Option<bool>,
     /// [`CheckpointConfig::every_steps`](crate::CheckpointConfig::every_steps).
@@ -75,6 +77,9 @@ impl RunOverrides {
         set(&mut train.accumulation, self.accumulation);
         set(&mut train.learning_rate, self.learning_rate);
         set(&mut train.seed, self.seed);
+        if let Some(init) = &self.init {
+            train.init = Some(init.clone());
+        }
         set(&mut train.skip_bad_steps, self.skip_bad_steps);
         set(&mut checkpoint.every_steps, self.checkpoint_steps);
         set(&mut checkpoint.every_minutes, self.checkpoint_minutes);
@@ -110,6 +115,7 @@ mod tests {
             .with_accumulation(Some(13))
             .with_learning_rate(Some(14.0))
             .with_seed(Some(15))
+            .with_init(Some("weights".into()))
             .with_skip_bad_steps(Some(true))
             .with_checkpoint_steps(Some(16))
             .with_checkpoint_minutes(Some(17.0))
@@ -126,6 +132,7 @@ mod tests {
             .with_accumulation(13)
             .with_learning_rate(14.0)
             .with_seed(15)
+            .with_init(Some("weights".into()))
             .with_skip_bad_steps(true);
         (expected.train.steps, expected.train.batch) = (11, 12);
         expected.checkpoint.every_steps = 16;

@@ -1,17 +1,19 @@
 //! Writes a [`RunConfig`] as TOML, and reads one in full or in part.
 
 use pixel_iqn_core::ModelConfig;
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::error::{SettingsError, TrainError};
 use crate::run_config::RunConfig;
 
 /// The keys that a config may leave out.
-const OPTIONAL: [(&str, &str); 4] = [
+const OPTIONAL: [(&str, &str); 5] = [
     ("data", "path"),
     ("data", "class_names"),
     ("data", "drawn"),
     ("model", "preset"),
+    ("train", "init"),
 ];
 
 /// The keys that may differ between a checkpoint and the config it goes on under: no loss depends on
@@ -41,7 +43,8 @@ impl RunConfig {
     ///
     /// [`SettingsError`]; a key that is not known comes with the nearest one that is.
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
-        let table = parse(text)?;
+        let mut table = parse(text)?;
+        upgrade(&mut table);
         let version = table.get("version").and_then(Value::as_integer);
         if version != Some(i64::from(Self::VERSION)) {
             return Err(SettingsError::Version {
@@ -199,6 +202,32 @@ impl RunConfig {
     }
 }
 
+/// Turns a config of version 3, which knew the plain loss alone, into one of this version.
+fn upgrade(config: &mut Table) {
+    if config.get("version").and_then(Value::as_integer) != Some(3) {
+        return;
+    }
+    config.insert("version".into(), i64::from(RunConfig::VERSION).into());
+    if let Some(Value::Table(train)) = config.get_mut("train") {
+        for (key, value) in [
+            ("censored", Value::from(false)),
+            ("leak", Value::from(0.1)),
+            ("closed_form", Value::from(true)),
+        ] {
+            train.entry(key).or_insert(value);
+        }
+    }
+}
+
+/// Reads the JSON of a config, as a checkpoint holds it.
+pub(crate) fn config_of_json<'de, D: serde::Deserializer<'de>>(
+    json: D,
+) -> Result<RunConfig, D::Error> {
+    let mut config = Table::deserialize(json)?;
+    upgrade(&mut config);
+    config.try_into().map_err(serde::de::Error::custom)
+}
+
 /// Reads TOML.
 pub(crate) fn parse(text: &str) -> Result<Table, SettingsError> {
     text.parse().map_err(|error| SettingsError::toml(&error))
@@ -248,6 +277,21 @@ mod tests {
     use crate::run_config::tests::config;
 
     #[test]
+    fn a_config_of_version_3_means_the_plain_loss() {
+        let new = config();
+        let text = new.to_toml().replace("version = 4", "version = 3");
+        let lines = text.lines().filter(|line| {
+            ["censored", "leak", "closed_form"]
+                .iter()
+                .all(|key| !line.starts_with(key))
+        });
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        let old = RunConfig::from_toml(&text).unwrap();
+        assert!(new.train.censored && !old.train.censored);
+        assert_eq!(old.train.clone().with_censored(true), new.train);
+    }
+
+    #[test]
     fn a_config_survives_toml() {
         let mut config = config();
         config.data.class_names = Some(vec!["a cat".into(), "b".into()]);
@@ -265,7 +309,7 @@ mod tests {
         let more = text.replace("[train]\n", "[train]\nlearningrate = 5.0\n");
         let error = RunConfig::from_toml(&more).unwrap_err().to_string();
         assert!(error.contains("`train.learning_rate`"), "{error}");
-        let old = text.replace("version = 3", "version = 1");
+        let old = text.replace("version = 4", "version = 1");
         let error = RunConfig::from_toml(&old).unwrap_err().to_string();
         assert!(error.contains("version 1"), "{error}");
     }

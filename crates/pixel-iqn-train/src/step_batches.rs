@@ -1,14 +1,14 @@
 use core::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pixel_iqn_core::{ModelConfig, Noise};
+use pixel_iqn_core::{ModelConfig, Noise, Order};
 use pixel_iqn_data::ImageBatch;
 
 use crate::config::TrainConfig;
 use crate::train_batch::TrainBatch;
 
-/// Makes the [`TrainBatch`]es of a step from its images: draws tau, dequantisation and label
-/// dropout.
+/// Makes the [`TrainBatch`]es of a step from its images: draws tau, dequantisation, label dropout
+/// and the generation order.
 ///
 /// Each random number comes from a generator on the host and depends on the seed and the number of the
 /// image in the run alone: not on the device, and not on how a step is cut into parts.
@@ -19,6 +19,7 @@ pub(crate) struct StepBatches {
     dequantize: bool,
     label_dropout: f64,
     classes: usize,
+    orders: usize,
 }
 
 /// Sets the noise of one purpose apart from that of others under the same seed.
@@ -26,6 +27,8 @@ const TRAINING: u64 = u64::from_be_bytes(*b"training");
 const HELD_OUT: u64 = u64::from_be_bytes(*b"held out");
 const LEVEL: u64 = u64::from_be_bytes(*b"in level");
 const DROPOUT: u64 = u64::from_be_bytes(*b"drop out");
+const STRATA: u64 = u64::from_be_bytes(*b"strata  ");
+const ORDER: u64 = u64::from_be_bytes(*b"order   ");
 
 impl StepBatches {
     /// Makes batches to train on.
@@ -36,10 +39,12 @@ impl StepBatches {
             dequantize: config.dequantize,
             label_dropout: config.label_dropout,
             classes: model.classes,
+            orders: model.orders,
         }
     }
 
-    /// Makes batches of a held-out loss: one tau per value, and nothing is dropped or spread.
+    /// Makes batches of a held-out loss: one tau per value, raster order, and nothing is dropped or
+    /// spread.
     pub fn held_out(config: &TrainConfig, model: &ModelConfig) -> Self {
         Self {
             seed: config.seed ^ HELD_OUT,
@@ -47,6 +52,7 @@ impl StepBatches {
             dequantize: false,
             label_dropout: 0.0,
             classes: model.classes,
+            orders: 1,
         }
     }
 
@@ -85,21 +91,39 @@ impl StepBatches {
         let shape = [range.len() * self.taus, channels, height, width];
         let tensor = |data: Vec<f32>| Tensor::from_data(TensorData::new(data, shape), device);
 
+        let order = self.order(first);
         let noise = Noise::new(self.seed);
         let of_image: Vec<Vec<f32>> = numbers
             .clone()
             .map(|image| noise.uniform(image, values * self.taus))
             .collect();
-        let tau = (0..self.taus).flat_map(|t| {
-            let of_image = of_image.iter();
-            of_image.flat_map(move |draws| &draws[t * values..(t + 1) * values])
+        // The bin of each value in the first pass; with one tau there is one bin.
+        let first_bins: Vec<Vec<f32>> = match self.taus {
+            1 => vec![vec![0.0; values]; range.len()],
+            _ => {
+                let noise = Noise::new(self.seed ^ STRATA);
+                numbers
+                    .clone()
+                    .map(|image| noise.uniform(image, values))
+                    .collect()
+            }
+        };
+        let tau = (0..self.taus).flat_map(|pass| {
+            let images = of_image.iter().zip(&first_bins);
+            images.flat_map(move |(draws, first_bins)| {
+                let draws = draws[pass * values..(pass + 1) * values].iter();
+                draws.zip(first_bins).map(move |(u, first)| {
+                    stratified(*u, pass + (first * self.taus as f32) as usize, self.taus)
+                })
+            })
         });
-        let tau = tensor(tau.copied().collect());
+        let tau = order.reorder(tensor(tau.collect()));
 
         let repeated = match self.taus {
             1 => images.clone(),
             taus => images.clone().repeat_dim(0, taus),
         };
+        // Everything random is drawn for the values of the image, then turned as the image is.
         let targets = if self.dequantize {
             let noise = Noise::new(self.seed ^ LEVEL);
             let spread = numbers
@@ -127,14 +151,35 @@ impl StepBatches {
             labels.mask_fill(dropped, self.classes as i64)
         });
         TrainBatch {
-            images,
-            targets,
+            images: order.reorder(images),
+            targets: order.reorder(targets),
             tau,
             labels,
+            order,
             weight: range.len() as f64 / total as f64,
             part,
         }
     }
+}
+
+impl StepBatches {
+    /// The generation order of the step whose first image is number `first` of the run.
+    fn order(&self, first: u64) -> Order {
+        if self.orders == 1 {
+            return Order::RASTER;
+        }
+        let u = Noise::new(self.seed ^ ORDER).uniform(first, 1)[0];
+        // The product may round up to the number of orders.
+        let index = (u * self.orders as f32) as usize;
+        Order::new(index.min(self.orders - 1)).expect("a model has at most 8 orders")
+    }
+}
+
+/// Moves a uniform number into bin `bin` modulo `bins` of as many equal bins of [0, 1].
+fn stratified(u: f32, bin: usize, bins: usize) -> f32 {
+    let tau = ((bin % bins) as f32 + u) / bins as f32;
+    // The sum may round up to the next bin, and so to 1, which is not a valid tau.
+    tau.min(1.0 - f32::EPSILON / 2.0)
 }
 
 #[cfg(test)]
@@ -216,6 +261,37 @@ mod tests {
         assert_eq!(tau.len(), 3 * images.len());
         let (first, rest) = tau.split_at(images.len());
         assert_ne!(first, &rest[..images.len()]);
+        // Each value meets each third of [0, 1] once.
+        for value in 0..images.len() {
+            let mut thirds: Vec<usize> = (0..3)
+                .map(|pass| (3.0 * tau[pass * images.len() + value]) as usize)
+                .collect();
+            thirds.sort_unstable();
+            assert_eq!(thirds, [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_step_has_one_order_and_all_of_it_is_turned() {
+        let model = ModelConfig::tiny().with_orders(8);
+        let config = TrainConfig::new(1, 5);
+        let batches = StepBatches::new(&config, &model);
+        let plain = StepBatches::new(&config, &ModelConfig::tiny());
+        let device = Device::flex();
+        let mut seen = std::collections::HashSet::new();
+        for step in 0..60 {
+            let whole = batches.whole(&batch(), 5 * step, &device);
+            let part = batches.part(&batch(), 5 * step, 2..4, 1, &device);
+            assert_eq!(part.order, whole.order);
+            let raster = plain.whole(&batch(), 5 * step, &device);
+            assert_eq!(raster.order, Order::RASTER);
+            let turned = |tensor: Tensor<4>| numbers(whole.order.reorder(tensor));
+            assert_eq!(numbers(whole.images), turned(raster.images));
+            assert_eq!(numbers(whole.targets), turned(raster.targets));
+            assert_eq!(numbers(whole.tau), turned(raster.tau));
+            seen.insert(whole.order.index());
+        }
+        assert_eq!(seen.len(), 8);
     }
 
     #[test]

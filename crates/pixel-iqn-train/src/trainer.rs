@@ -43,8 +43,7 @@ pub struct Trainer<M: TrainModel> {
 impl<M: TrainModel> Trainer<M> {
     /// Creates a model with random weights on `device` and prepares to train it.
     ///
-    /// Burn draws weights from one generator of the whole process, which this seeds. Where several
-    /// threads draw from it at once, the weights are not reproducible.
+    /// The weights follow from the seed of the config alone, on every device and in every thread.
     ///
     /// # Errors
     ///
@@ -89,18 +88,31 @@ impl<M: TrainModel> Trainer<M> {
         }
         let devices: Vec<Device> = devices.iter().map(|d| d.clone().autodiff()).collect();
         let device = devices[0].clone();
-        device.seed(config.seed);
-        let model = M::init(model, &device);
+        let model = M::init_seeded(model, &device, config.seed);
         Ok(Self {
             average: Ema::new(&model, config.ema_decay),
             optimizer: Optimizer::new(&model, &config),
-            objective: Objective::new(model, config.kappa),
+            objective: Objective::new(model, config.quantile_loss()),
             workers: (devices.len() > 1).then(|| Workers::new(devices)),
             config,
             device,
             step: 0,
             bad_in_a_row: 0,
         })
+    }
+
+    /// Replaces the random weights of a new training by those in the bytes of a safetensors file, as
+    /// [`begin_from_safetensors`](weights::begin_from_safetensors) reads them, and returns what the
+    /// user should know.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`](weights::WeightsError) where the weights are of another model.
+    pub fn begin_from(&mut self, bytes: &[u8]) -> Result<Vec<String>, weights::WeightsError> {
+        let model = &mut self.objective.model;
+        let notices = weights::begin_from_safetensors(model, bytes)?;
+        self.average = Ema::new(model, self.config.ema_decay);
+        Ok(notices)
     }
 
     /// Chooses how the convolutions of the model become operations of the backend.
@@ -212,7 +224,7 @@ impl<M: TrainModel> Trainer<M> {
         let model = self.averaged();
         let batches = StepBatches::held_out(&self.config, model.config());
         let batch = batches.whole(batch, 0, &self.device());
-        let [loss] = read([model.loss(&batch, self.config.kappa)])?;
+        let [loss] = read([model.loss(&batch, &self.config.quantile_loss())])?;
         Ok(loss)
     }
 

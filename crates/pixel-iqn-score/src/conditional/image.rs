@@ -3,7 +3,7 @@ use pixel_iqn_data::{ImageBatch, ImageDataset};
 use pixel_iqn_loss::tau_midpoints;
 use rayon::prelude::*;
 
-use crate::distribution::{Distribution, INTENSITY_LEVELS, Levels, Quantiles};
+use crate::distribution::{Distribution, Functions, INTENSITY_LEVELS, Levels, Quantiles};
 use crate::error::ScoreError;
 use crate::forecast::{ForecastOptions, Forecasts};
 use crate::scores::Scores;
@@ -43,6 +43,7 @@ pub(super) fn evaluate_batch(
             levels,
             probabilities,
         } => (probabilities, *levels),
+        Forecasts::QuantileFunctions { knots, values } => (values, knots.len()),
     };
     let values: usize = set.shape().iter().product();
     assert_eq!(
@@ -63,6 +64,10 @@ pub(super) fn evaluate_batch(
         match forecasts {
             Forecasts::Quantiles { .. } => {
                 evaluate_image(image, &noise, rows.map(Quantiles::new), &quantile_levels)
+            }
+            Forecasts::QuantileFunctions { knots, .. } => {
+                let functions = rows.map(|row| Functions::new(knots.as_slice(), row));
+                evaluate_image(image, &noise, functions, &quantile_levels)
             }
             Forecasts::Levels { .. } => {
                 evaluate_image(image, &noise, rows.map(Levels::new), &quantile_levels)

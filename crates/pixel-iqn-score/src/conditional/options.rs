@@ -1,4 +1,5 @@
 use burn::config::Config;
+use pixel_iqn_core::Order;
 
 use crate::error::ScoreError;
 use crate::forecast::ForecastOptions;
@@ -25,6 +26,9 @@ pub struct ConditionalOptions {
     /// integral transform falls inside a level.
     #[config(default = 0)]
     pub seed: u64,
+    /// Index of the [generation order](pixel_iqn_core::Order), 0, raster order, by default.
+    #[config(default = 0)]
+    pub order: usize,
 }
 
 impl ConditionalOptions {
@@ -32,6 +36,7 @@ impl ConditionalOptions {
         ForecastOptions {
             quantile_levels: self.quantile_levels,
             seed: self.seed,
+            order: self.order,
         }
     }
 
@@ -40,6 +45,7 @@ impl ConditionalOptions {
         for (ok, name, range) in [
             (self.batch > 0, "batch", "at least 1"),
             (self.quantile_levels >= 2, "quantile_levels", "at least 2"),
+            (self.order < Order::COUNT, "order", "from 0 to 7"),
             (
                 (1..=available).contains(&self.images),
                 "images",

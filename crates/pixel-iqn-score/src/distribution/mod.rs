@@ -1,8 +1,11 @@
+mod functions;
 mod levels;
+mod line;
 mod quantiles;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use functions::Functions;
 pub(crate) use levels::Levels;
 pub(crate) use quantiles::Quantiles;
 

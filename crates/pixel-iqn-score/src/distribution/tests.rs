@@ -1,7 +1,7 @@
 use pixel_iqn_loss::{crps_from_samples, tau_midpoints};
 use proptest::prelude::*;
 
-use super::quantiles::{HIGHEST, LOWEST};
+use super::line::{HIGHEST, LOWEST};
 use super::*;
 
 fn y(level: usize) -> f64 {
@@ -31,6 +31,34 @@ proptest! {
             let (before, at) = quantiles.below_and_at(y(level));
             prop_assert!((before - below).abs() < 1e-12);
             prop_assert!(at >= 0.999 / (512.0 * raw.len() as f64), "{} {}", level, at);
+            below = before + at;
+        }
+        prop_assert!((below - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn levels_of_a_quantile_function_add_up_to_one_and_are_its_probabilities(
+        first in -0.5..1.2f32,
+        steps in prop::collection::vec(0.0..0.5f32, 4),
+    ) {
+        let knots = [0.01, 0.2, 0.5, 0.8, 0.95];
+        let mut values = vec![first];
+        for step in steps {
+            values.push(values[values.len() - 1] + step);
+        }
+        let distribution = Functions::new(&knots, &values);
+        let raw: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+        let function = pixel_iqn_loss::QuantileFunction::new(&knots, &raw);
+        let mut below = 0.0;
+        for level in 0..256 {
+            let (before, at) = distribution.below_and_at(y(level));
+            prop_assert!((before - below).abs() < 1e-12);
+            prop_assert!(at > 0.0, "{} {}", level, at);
+            // Between the outer knots it is the distribution function.
+            let edge = y(level) + 0.5 / 255.0;
+            if raw[0] < edge && edge < raw[4] && level < 255 {
+                prop_assert!((before + at - function.cdf(edge)).abs() < 1e-9);
+            }
             below = before + at;
         }
         prop_assert!((below - 1.0).abs() < 1e-12);

@@ -1,3 +1,5 @@
+use pixel_iqn_core::Knots;
+
 /// The predicted distributions of all values of a batch, each given the values before it.
 ///
 /// Values are in the order of the images, `[batch, channels, height, width]`; intensities are in
@@ -12,6 +14,13 @@ pub enum Forecasts {
         quantile_levels: usize,
         /// The quantiles by value, then by quantile level; not sorted.
         quantiles: Vec<f32>,
+    },
+    /// Each distribution is given by its quantile function, which is straight between knots.
+    QuantileFunctions {
+        /// The quantile levels of the knots.
+        knots: Knots,
+        /// The values at the knots, ascending, by value of the image, then by knot; not clamped.
+        values: Vec<f32>,
     },
     /// Each distribution is given by the probabilities of intensity levels.
     Levels {

@@ -9,13 +9,16 @@ use crate::error::ScoreError;
 const PLACEMENT: u64 = u64::from_be_bytes(*b"placing ");
 
 /// A PixelIQN takes one pass for each quantile level; with tau in the head, they share one pass of
-/// the trunk.
+/// the trunk. With the monotone output it takes one pass and predicts whole quantile functions.
 ///
 /// [`TauPlacement`] places tau. For a model whose values also depend on the tau of earlier values,
 /// the quantiles of a value carry the noise of those other tau, and cross more.
 impl Forecaster for PixelIqn {
     fn passes(&self, options: &ForecastOptions) -> usize {
-        options.quantile_levels
+        match &self.output {
+            QuantileOutput::Monotone(_) => 1,
+            _ => options.quantile_levels,
+        }
     }
 
     fn forecast(
@@ -27,17 +30,26 @@ impl Forecaster for PixelIqn {
         let &ForecastOptions {
             quantile_levels,
             seed,
+            ..
         } = options;
+        let order = options.order();
         let images = &batch.images;
         let shape = images.dims();
         let device = images.device();
         let labels = batch.labels_of(self.config().classes);
+        let conditions = Conditions::new(labels).with_order(order);
+        if let Some(functions) = self.quantile_functions(images.clone(), conditions) {
+            let values = functions.values().try_into_data()?.convert::<f32>();
+            report(progress, 1, 1)?;
+            return Ok(Forecasts::QuantileFunctions {
+                knots: functions.knots().clone(),
+                values: values.try_into_vec().expect("they were converted"),
+            });
+        }
         let shared = match &self.output {
             QuantileOutput::Head(output) => {
-                let context = self
-                    .trunk
-                    .forward(images.clone(), Conditions::new(labels), None);
-                Some((output, context))
+                let turned = order.reorder(images.clone());
+                Some((output, self.trunk.forward(turned, conditions, None)))
             }
             _ => None,
         };
@@ -49,8 +61,10 @@ impl Forecaster for PixelIqn {
         for pass in 0..quantile_levels {
             let tau = placement.tau(pass, shape, &device);
             let values = match &shared {
-                Some((output, context)) => output.quantiles(context.clone(), tau),
-                None => self.forward(images.clone(), tau, labels),
+                Some((output, context)) => {
+                    order.restore(output.quantiles(context.clone(), order.reorder(tau)))
+                }
+                None => self.forward(images.clone(), tau, conditions),
             };
             let values = values.clamp(0.0, 1.0).try_into_data()?;
             placement.store(pass, values.iter::<f32>(), &mut quantiles);

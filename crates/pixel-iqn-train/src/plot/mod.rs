@@ -19,6 +19,8 @@ pub mod color {
     pub const ORANGE: [u8; 3] = [224, 108, 20];
     /// Green.
     pub const GREEN: [u8; 3] = [38, 140, 72];
+    /// Purple.
+    pub const PURPLE: [u8; 3] = [126, 58, 168];
     /// Light grey.
     pub const GRAY: [u8; 3] = [178, 178, 184];
 }

@@ -1,4 +1,5 @@
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use super::{Context, Notices, Outputs, Session};
 use crate::checkpoint::Checkpoint;
 use crate::data_config::digest;
 use crate::display::Display;
-use crate::error::{RunError, with_causes};
+use crate::error::{RunError, at, with_causes};
 use crate::metrics_log::MetricsLog;
 use crate::objective::TrainModel;
 use crate::run_config::RunConfig;
@@ -135,14 +136,30 @@ impl<M: TrainModel> Session<M> {
         run.remove_leftovers()?;
         let checkpoints = run.checkpoints(&config);
         let mut trainer = Trainer::on_devices(&config.model, config.train.clone(), devices)?;
+        let mut notices = Notices::held();
         let (mut best, mut seconds) = (None, 0.0);
-        if let Some(Checkpoint { manifest, tensors }) = checkpoint {
-            trainer.restore(manifest.counters, &tensors)?;
-            (best, seconds) = (manifest.best, manifest.seconds);
+        match (checkpoint, &config.train.init) {
+            (Some(Checkpoint { manifest, tensors }), _) => {
+                trainer.restore(manifest.counters, &tensors)?;
+                (best, seconds) = (manifest.best, manifest.seconds);
+            }
+            (None, Some(init)) => {
+                let path = Path::new(init);
+                let bytes = fs::read(path).map_err(at(path))?;
+                let begun = trainer.begin_from(&bytes);
+                let differences = begun.map_err(|source| RunError::Weights {
+                    path: path.to_owned(),
+                    source,
+                })?;
+                notices.push(format!("the weights are those of {init}"));
+                for difference in differences {
+                    notices.push(format!("NOTE: {difference}"));
+                }
+            }
+            (None, None) => {}
         }
         let step = trainer.steps_done();
         let (log, history, missing) = MetricsLog::open(run.file("metrics.jsonl"), step)?;
-        let mut notices = Notices::held();
         if missing > 0 {
             let path = log.path().display();
             notices.push(format!("WARNING: {path} lacks {missing} of {step} steps"));
