@@ -1,10 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use pixel_iqn::data::folder::{self, Fit};
-use pixel_iqn::data::{ImageDataset, Mask, OpenOptions};
+use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, Region, write_atomically};
 use pixel_iqn::terminal::Terminal;
-use pixel_iqn::{DatasetKind, Model, Run};
+use pixel_iqn::{DatasetKind, Model, Order, Run};
 
 use crate::flags::{self, DataFlags, ModelFlags};
 use crate::outcome::Outcome;
@@ -41,18 +41,32 @@ pub struct InpaintCommand {
     /// Images to complete [default: 6, or all if there are fewer]
     #[arg(long, help_heading = "Images")]
     count: Option<usize>,
-    /// Picture in black and white, of the size of the model's images, in which what is missing is
-    /// white [default: the lower half is missing]
+    /// What is missing: lower, upper, left, right, centre, stroke, or a picture in black and white, of
+    /// the size of the model's images, in which what is missing is white
     #[arg(
         long,
-        value_name = "FILE.png",
+        value_name = "NAME|FILE.png",
+        default_value = "lower",
         conflicts_with = "known_rows",
         help_heading = "Images"
     )]
-    mask: Option<PathBuf>,
-    /// Rows of pixels that are known, from the top [default: half of them]
+    region: String,
+    /// Rows of pixels that are known, from the top: all below them are missing
     #[arg(long, value_name = "ROWS", help_heading = "Images")]
     known_rows: Option<usize>,
+    /// Generation order, from 0, raster order, to 7 [default: of the orders of the model, the one in
+    /// which most of the known pixels come before the missing ones]
+    #[arg(long, value_name = "INDEX", value_parser = flags::parse_order, help_heading = "Results")]
+    order: Option<Order>,
+    /// Go over the completions this often: each block of 8 x 8 missing pixels is sampled again given
+    /// everything else, in the order that suits it (a Gibbs sampler over blocks, approximate)
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 0,
+        help_heading = "Results"
+    )]
+    sweeps: usize,
     /// Completions of each image
     #[arg(
         long,
@@ -67,6 +81,11 @@ pub struct InpaintCommand {
     /// Leave the originals out, for images that are broken themselves
     #[arg(long, help_heading = "Results")]
     no_originals: bool,
+    /// Also write scores of the completions against the originals to this file: the CRPS of the
+    /// missing values in the order taken and in raster order, the energy score of the completions, and
+    /// the jump at the seam beside that of the originals
+    #[arg(long, value_name = "FILE.json", help_heading = "Results")]
+    scores: Option<PathBuf>,
     /// Picture to write
     #[arg(
         long,
@@ -80,8 +99,8 @@ pub struct InpaintCommand {
 const EXAMPLES: &str = "\
 Examples:
   pixel-iqn inpaint --run runs/first --count 8 --out filled.png
-  pixel-iqn inpaint --run runs/first --known-rows 8
-  pixel-iqn inpaint --run runs/first --images a.png,b.png --mask mask.png --no-originals";
+  pixel-iqn inpaint --run runs/first --region left --sweeps 2
+  pixel-iqn inpaint --run runs/first --images a.png,b.png --region mask.png --no-originals";
 
 impl InpaintCommand {
     pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
@@ -90,6 +109,13 @@ impl InpaintCommand {
 
     fn inpaint(&self, terminal: &Terminal) -> anyhow::Result<()> {
         flags::check_picture(&self.out)?;
+        if let Some(file) = &self.scores {
+            flags::check_folder_of(file)?;
+            ensure!(
+                self.completions > 1,
+                "--scores needs two --completions of each image or more"
+            );
+        }
         let model = self.model.open()?;
         let images = self.chosen(self.all_images(&model)?)?;
         let [_, height, width] = images.shape();
@@ -99,15 +125,27 @@ impl InpaintCommand {
             .inpaint(&images, &mask)
             .completions(self.completions)
             .seed(self.seed)
+            .sweeps(self.sweeps)
             .originals(!self.no_originals)
             .progress(&bar);
         if let Some(labels) = &self.labels {
             request = request.labels(labels);
         }
+        if let Some(order) = self.order {
+            request = request.order(order);
+        }
         let completions = request.run()?;
         drop(bar);
         completions.save_grid(&self.out)?;
         println!("wrote {}", self.out.display());
+        if let Some(file) = &self.scores {
+            let bar = terminal.bar("scoring");
+            let scores = completions.scores(&model, &images, &mask, &bar)?;
+            let json = serde_json::to_string_pretty(&scores)?;
+            write_atomically(file, format!("{json}\n").as_bytes())?;
+            drop(bar);
+            println!("wrote {}", file.display());
+        }
         Ok(())
     }
 
@@ -187,16 +225,18 @@ impl InpaintCommand {
     }
 
     fn mask(&self, size @ [height, _]: [usize; 2]) -> anyhow::Result<Mask> {
-        match (&self.mask, self.known_rows) {
-            (Some(path), _) => Ok(Mask::from_png(path)?),
-            (None, Some(rows)) => {
-                ensure!(
-                    rows < height,
-                    "--known-rows {rows} leaves nothing to complete: the images have {height} rows"
-                );
-                Ok(Mask::rows_below(size, rows))
-            }
-            (None, None) => Ok(Mask::lower_half(size)),
+        if let Some(rows) = self.known_rows {
+            ensure!(
+                rows < height,
+                "--known-rows {rows} leaves nothing to complete: the images have {height} rows"
+            );
+            return Ok(Mask::rows_below(size, rows));
         }
+        if Path::new(&self.region).extension().is_some() {
+            return Ok(Mask::from_png(&self.region)?);
+        }
+        let region: Region = (self.region.parse())
+            .with_context(|| format!("--region {}: give a name, or FILE.png", self.region))?;
+        Ok(Mask::of_region(region, size))
     }
 }

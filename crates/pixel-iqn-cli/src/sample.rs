@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use pixel_iqn::terminal::Terminal;
-use pixel_iqn::{Run, Sampling};
+use pixel_iqn::{Order, Run, Sampling};
 
 use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
 use crate::outcome::Outcome;
@@ -42,6 +42,9 @@ pub struct SampleCommand {
     /// distribution
     #[arg(long, value_name = "LOW,HIGH")]
     tau_range: Option<TauRange>,
+    /// Generation order, for a model of several, from 0, raster order, to 7
+    #[arg(long, value_name = "INDEX", default_value = "0", value_parser = flags::parse_order)]
+    order: Order,
     /// Images sampled together: more are faster and take more memory
     #[arg(long, value_name = "IMAGES", default_value_t = 64)]
     batch: usize,
@@ -112,6 +115,7 @@ impl SampleCommand {
         request = request
             .seed(self.seed)
             .batch(self.batch)
+            .order(self.order)
             .shard(self.shard.part, self.shard.parts);
         if let Some(ImageSize { height, width }) = self.size {
             request = request.size(height, width);

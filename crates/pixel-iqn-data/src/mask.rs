@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::{
     error::{DataError, Result, format},
     image_file::decode_png,
+    region::Region,
     sizes::element_count,
 };
 
@@ -76,7 +77,34 @@ impl Mask {
     ///
     /// Panics if a side is 0.
     pub fn lower_half(size: [usize; 2]) -> Self {
-        Self::rows_below(size, size[0] / 2)
+        Self::of_region(Region::Lower, size)
+    }
+
+    /// Creates a mask of `[height, width]` pixels in which a region is missing.
+    ///
+    /// ```
+    /// use pixel_iqn_data::{Mask, Region};
+    ///
+    /// let mask = Mask::of_region("left".parse()?, [4, 6]);
+    /// assert!(mask.is_missing(0, 2) && !mask.is_missing(0, 3));
+    /// # assert_eq!(mask, Mask::of_region(Region::Left, [4, 6]));
+    /// # Ok::<(), pixel_iqn_data::DataError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if a side is 0.
+    pub fn of_region(region: Region, size: [usize; 2]) -> Self {
+        let [height, width] = size;
+        assert!(
+            height > 0 && width > 0,
+            "a mask of {height} x {width} pixels has no pixel"
+        );
+        let missing = (0..height * width).map(|i| region.contains([i / width, i % width], size));
+        Self {
+            size,
+            missing: missing.collect(),
+        }
     }
 
     /// Reads a mask from a PNG file in black and white: white pixels are missing and to be
@@ -182,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic = "a mask of 4 x 0 pixels has no rows from 2 down"]
+    #[should_panic = "a mask of 4 x 0 pixels has no pixel"]
     fn an_empty_mask_is_refused() {
         Mask::lower_half([4, 0]);
     }

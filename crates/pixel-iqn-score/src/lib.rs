@@ -99,6 +99,7 @@
 //!   Crossing", Econometrica 78, 2010: sorted quantiles.
 //! * B. Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 7, 1979.
 
+mod completion;
 mod conditional;
 mod distribution;
 mod error;
@@ -106,6 +107,7 @@ mod estimate;
 mod forecast;
 mod scores;
 
+pub use completion::CompletionScores;
 pub use conditional::{
     ConditionalOptions, ConditionalScores, PIT_BINS, ValueMaps, conditional_scores, value_maps,
 };

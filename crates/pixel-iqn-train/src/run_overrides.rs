@@ -26,6 +26,8 @@ pub struct RunOverrides {
     /// The [kind](pixel_iqn_core::Output::KINDS) of the model's output. The sizes that the kind
     /// before and this one have in common stay.
     pub output: Option<String>,
+    /// [`ModelConfig::orders`](pixel_iqn_core::ModelConfig::orders).
+    pub orders: Option<usize>,
     /// [`TrainConfig::steps`](crate::TrainConfig::steps).
     pub steps: Option<usize>,
     /// [`TrainConfig::batch`](crate::TrainConfig::batch).
@@ -70,6 +72,7 @@ impl RunOverrides {
         if let Some(kind) = &self.output {
             config = config.with_output_kind(kind)?;
         }
+        set(&mut config.model.orders, self.orders);
         let (train, checkpoint) = (&mut config.train, &mut config.checkpoint);
         let report = &mut config.report;
         set(&mut train.steps, self.steps);
@@ -110,6 +113,7 @@ mod tests {
         // As many distinct numbers as fields.
         let overrides = RunOverrides::new()
             .with_output(Some("head".into()))
+            .with_orders(Some(8))
             .with_steps(Some(11))
             .with_batch(Some(12))
             .with_accumulation(Some(13))
@@ -127,6 +131,7 @@ mod tests {
             .with_held_out_images(Some(23));
         let mut expected = config();
         expected.model.output = expected.model.output.to_kind("head").unwrap();
+        expected.model.orders = 8;
         expected.train = expected
             .train
             .with_accumulation(13)

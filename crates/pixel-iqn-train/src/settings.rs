@@ -92,11 +92,12 @@ impl RunConfig {
     }
 
     /// Returns this config with the architecture of a [preset](ModelConfig::preset), except for the
-    /// channels, the classes and the kind of output.
+    /// channels, the classes, the orders and the kind of output.
     pub(crate) fn with_preset(&self, name: &str) -> Result<Self, TrainError> {
         let preset = ModelConfig::preset(name)?
             .with_channels(self.model.channels)
-            .with_classes(self.model.classes);
+            .with_classes(self.model.classes)
+            .with_orders(self.model.orders);
         let config = Self {
             model: preset,
             ..self.clone()
@@ -114,8 +115,8 @@ impl RunConfig {
     /// `train.learning_rate=3e-4`. The section may be left out where only one has such a key, and
     /// text needs no quotes. The result is to be [validated](Self::validate).
     ///
-    /// `model.preset` stands for a [preset](ModelConfig::preset), except for its channels, classes
-    /// and kind of output; `model.output` may be the name of a
+    /// `model.preset` stands for a [preset](ModelConfig::preset), except for its channels, classes,
+    /// orders and kind of output; `model.output` may be the name of a
     /// [kind](pixel_iqn_core::Output::KINDS).
     ///
     /// # Errors

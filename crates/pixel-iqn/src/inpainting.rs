@@ -1,10 +1,22 @@
-use pixel_iqn_core::{KnownValues, Labels, NoProgress, Progress, SampleOptions};
+use core::ops::ControlFlow;
+
+use pixel_iqn_core::{
+    FinishedRow, KnownValues, Labels, NoProgress, Order, Progress, SampleOptions,
+};
 use pixel_iqn_data::{ImageDataset, Mask};
+use pixel_iqn_score::{CompletionScores, ForecastOptions, value_maps};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Images, Model};
 
 /// Level of what is missing, in the picture of an input: mid grey.
 const MISSING: u8 = 128;
+
+/// Number of images that are scored together: a matter of memory.
+const SCORED_TOGETHER: usize = 32;
+
+/// Side of the blocks of a sweep, in pixels: our choice.
+const BLOCK: usize = 8;
 
 /// A request for completions of images with missing pixels, which [`run`](Self::run) carries out.
 #[derive(Clone)]
@@ -16,9 +28,29 @@ pub struct Inpainting<'a> {
     completions: usize,
     seed: u64,
     labels: Option<String>,
+    order: Option<Order>,
+    sweeps: usize,
     batch: usize,
     originals: bool,
     progress: &'a dyn Progress,
+}
+
+/// Passes the progress of one stage on as the progress of all.
+struct Stage<'a> {
+    progress: &'a dyn Progress,
+    stage: usize,
+    stages: usize,
+}
+
+impl Progress for Stage<'_> {
+    fn advance(&self, done: usize, total: usize) -> ControlFlow<()> {
+        self.progress
+            .advance(self.stage * total + done, self.stages * total)
+    }
+
+    fn row(&self, row: &FinishedRow<'_>) {
+        self.progress.row(row);
+    }
 }
 
 /// Images that were completed: see [`Inpainting::run`].
@@ -30,9 +62,96 @@ pub struct Completions {
     /// A row for each image: the input with its missing pixels grey, the completions, and the
     /// original where it was asked for.
     pub figure: Images,
+    /// The generation order, of the first pass where there are sweeps.
+    pub order: Order,
+}
+
+/// The scores of completions whose originals are known, means over images: see
+/// [`Completions::scores`].
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct InpaintingScores {
+    /// The number of images.
+    pub images: usize,
+    /// The index of the generation order of the completions.
+    pub order: usize,
+    /// The mean CRPS of the true missing values, each given the true values before it in the order of
+    /// the completions: known ones, and missing ones that came before.
+    pub crps: f64,
+    /// The same in raster order.
+    pub crps_in_raster_order: f64,
+    /// The mean energy score, seam and seam of the originals.
+    #[serde(flatten)]
+    pub completions: CompletionScores,
 }
 
 impl Completions {
+    /// Scores the completions against the images that were completed, where those are whole. A
+    /// class-conditional model is given the labels of the images.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Request`] where the model is class-conditional and the images have no labels,
+    /// [`Error::Score`] where the model predicts what is no number, and [`Error::Cancelled`] where the
+    /// progress broke off.
+    ///
+    /// # Panics
+    ///
+    /// Panics if these are not the completions of these images by this model, or fewer than two of
+    /// each.
+    pub fn scores(
+        &self,
+        model: &Model,
+        images: &ImageDataset,
+        mask: &Mask,
+        progress: &dyn Progress,
+    ) -> Result<InpaintingScores, Error> {
+        if !model.classes().is_empty() && images.labels().is_none() {
+            let text = "the model is class-conditional and the images have no labels: there are no \
+                        scores of their values";
+            return Err(Error::Request(text.into()));
+        }
+        let [_, _, width] = images.shape();
+        let plane = mask.missing().len();
+        let all: Vec<usize> = (0..images.len()).collect();
+        let batches = all.chunks(SCORED_TOGETHER);
+        let stages = 2 * batches.len();
+        let crps = |order: Order, first_stage: usize| -> Result<f64, Error> {
+            let options = ForecastOptions::new().with_order(order.index());
+            let (mut sum, mut count) = (0.0, 0);
+            for (batch, stage) in batches.clone().zip(first_stage..) {
+                let progress = Stage {
+                    progress,
+                    stage,
+                    stages,
+                };
+                let (network, device) = (model.network(), model.device());
+                let maps = value_maps(network, images, batch, &options, device, &progress)?;
+                for (_, crps) in (maps.iter())
+                    .flat_map(|map| map.crps.iter().enumerate())
+                    .filter(|(value, _)| mask.missing()[value % plane])
+                {
+                    sum += f64::from(*crps);
+                    count += 1;
+                }
+            }
+            Ok(sum / f64::from(count))
+        };
+        let each = self.images.len() / images.len() * images.shape().iter().product::<usize>();
+        let completions = self.images.levels().chunks_exact(each);
+        let scores: Vec<CompletionScores> = completions
+            .enumerate()
+            .map(|(i, each)| CompletionScores::of(each, images.image(i), mask.missing(), width))
+            .collect();
+        Ok(InpaintingScores {
+            images: images.len(),
+            order: self.order.index(),
+            crps: crps(self.order, 0)?,
+            crps_in_raster_order: crps(Order::RASTER, stages / 2)?,
+            completions: CompletionScores::mean(&scores),
+        })
+    }
+
     /// Writes the figure as a PNG file.
     ///
     /// # Errors
@@ -59,6 +178,8 @@ impl<'a> Inpainting<'a> {
             completions: 4,
             seed: 0,
             labels: None,
+            order: None,
+            sweeps: 0,
             batch: 64,
             originals: false,
             progress: &NoProgress,
@@ -86,6 +207,25 @@ impl<'a> Inpainting<'a> {
         Self { labels, ..self }
     }
 
+    /// Sets the order in which missing values are sampled. Without it a model of several orders takes
+    /// the one in which most of the known pixels come before the missing ones: see
+    /// [`Order::for_region`].
+    pub fn order(self, order: Order) -> Self {
+        let order = Some(order);
+        Self { order, ..self }
+    }
+
+    /// Sets how often the completion is gone over, 0 without it. A sweep takes the region in blocks of
+    /// 8 x 8 pixels, and samples each block again given everything else, in the order that suits the
+    /// block.
+    ///
+    /// This is a Gibbs sampler over blocks, and approximate: a value is given the values before it in
+    /// its order alone, and the conditional distributions of different orders need not be those of one
+    /// joint distribution.
+    pub fn sweeps(self, sweeps: usize) -> Self {
+        Self { sweeps, ..self }
+    }
+
     /// Sets how many images are sampled together, 64 without it: a matter of memory and speed.
     pub fn batch(self, batch: usize) -> Self {
         Self { batch, ..self }
@@ -101,8 +241,9 @@ impl<'a> Inpainting<'a> {
         Self { progress, ..self }
     }
 
-    /// Completes the images: missing pixels are sampled in raster order, given the known ones before
-    /// them and the sampled ones; known pixels are kept exactly.
+    /// Completes the images: missing pixels are sampled one after another in the
+    /// [order](Self::order), given the known and the sampled ones before them; known pixels are kept
+    /// exactly.
     ///
     /// # Errors
     ///
@@ -113,6 +254,7 @@ impl<'a> Inpainting<'a> {
         let shape @ [channels, height, width] = self.images.shape();
         self.check(shape)?;
         let plane = height * width;
+        let size = [height, width];
         let is_missing = |value: usize| self.mask.missing()[value % plane];
         let count = self.images.len() * self.completions;
         let repeated = |index: usize| core::iter::repeat_n(index, self.completions);
@@ -121,15 +263,41 @@ impl<'a> Inpainting<'a> {
             .flat_map(|index| self.images.image(index))
             .map(|&level| f32::from(level) / 255.0)
             .collect();
-        let options = SampleOptions::new(count, [height, width], self.seed)
+        let orders = self.model.config().orders;
+        let regions = self.regions(size);
+        let options = SampleOptions::new(count, size, self.seed)
             .with_labels(self.each_label()?)
-            .with_batch(self.batch)
-            .with_known(Some(KnownValues {
-                mask: (0..values.len()).map(|value| !is_missing(value)).collect(),
-                values,
-            }));
-        let sampler = self.model.sampler();
-        let completed = pixel_iqn_train::sample_levels(sampler, &options, self.progress)?;
+            .with_batch(self.batch);
+        let first_order = self
+            .order
+            .unwrap_or_else(|| Order::for_region(self.mask.missing(), size, orders));
+        let mut completed = Vec::new();
+        for (stage, missing) in regions.iter().enumerate() {
+            let known = KnownValues {
+                mask: (0..values.len()).map(|i| !missing[i % plane]).collect(),
+                values: match stage {
+                    0 => values.clone(),
+                    _ => completed.iter().map(|&l| f32::from(l) / 255.0).collect(),
+                },
+            };
+            let order = match stage {
+                0 => first_order,
+                _ => Order::for_region(missing, size, orders),
+            };
+            // Each stage has noise of its own.
+            let options = options
+                .clone()
+                .with_first(stage * count)
+                .with_order(order)
+                .with_known(Some(known));
+            let progress = Stage {
+                progress: self.progress,
+                stage,
+                stages: regions.len(),
+            };
+            let sampler = self.model.sampler();
+            completed = pixel_iqn_train::sample_levels(sampler, &options, &progress)?;
+        }
 
         let columns = 1 + self.completions + usize::from(self.originals);
         let mut figure = Vec::new();
@@ -147,7 +315,25 @@ impl<'a> Inpainting<'a> {
         Ok(Completions {
             images: Images::new(completed, shape(count), self.completions),
             figure: Images::new(figure, shape(self.images.len() * columns), columns),
+            order: first_order,
         })
+    }
+
+    /// What is missing in each stage: the whole region first, then the blocks of each sweep.
+    fn regions(&self, [height, width]: [usize; 2]) -> Vec<Vec<bool>> {
+        let missing = self.mask.missing();
+        let block_of = |pixel: usize| [pixel / width / BLOCK, pixel % width / BLOCK];
+        let [rows, columns] = [height.div_ceil(BLOCK), width.div_ceil(BLOCK)];
+        let blocks = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
+        let blocks = blocks.map(|block| -> Vec<bool> {
+            let pixels = missing.iter().enumerate();
+            pixels
+                .map(|(pixel, &missing)| missing && block_of(pixel) == block)
+                .collect()
+        });
+        let sweep: Vec<_> = blocks.filter(|block| block.contains(&true)).collect();
+        let sweeps = (0..self.sweeps).flat_map(|_| sweep.clone());
+        core::iter::once(missing.to_vec()).chain(sweeps).collect()
     }
 
     fn check(&self, shape @ [channels, height, width]: [usize; 3]) -> Result<(), Error> {

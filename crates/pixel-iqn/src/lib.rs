@@ -141,11 +141,11 @@ pub use classes::Classes;
 pub use device::{DEFAULT_DEVICE, DeviceDefaults, DeviceError, device, device_defaults};
 pub use error::Error;
 pub use images::Images;
-pub use inpainting::{Completions, Inpainting};
+pub use inpainting::{Completions, Inpainting, InpaintingScores};
 pub use model::Model;
 pub use pixel_iqn_core::{
-    AnyModel, GatedPixelCnn, Labels, ModelConfig, NaiveSampler, Output, PixelIqn, PixelModel,
-    SampleOptions, Sampler, TauSource,
+    AnyModel, GatedPixelCnn, Labels, ModelConfig, NaiveSampler, Order, Output, PixelIqn,
+    PixelModel, SampleOptions, Sampler, TauSource,
 };
 #[cfg(feature = "cpu")]
 pub use pixel_iqn_cpu::keep_freed_memory;

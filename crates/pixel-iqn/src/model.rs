@@ -69,16 +69,10 @@ impl Model {
                 None => run.averaged(device),
             };
         }
-        let config = folder.join("config.json");
-        let own = folder.join("weights.safetensors");
-        if !config.exists() || (weights.is_none() && !own.exists()) {
+        let (config, own) = config_json(folder)?;
+        if weights.is_none() && !own.exists() {
             return Err(Error::NoModel(folder.to_owned()));
         }
-        let text = fs::read_to_string(&config).map_err(at(&config))?;
-        let config = ModelConfig::from_json(&text).map_err(|source| Error::ModelConfig {
-            path: config,
-            source,
-        })?;
         let network = load(&config, weights.unwrap_or(&own), &device)?;
         Ok(Self::new(network, device))
     }
@@ -162,6 +156,50 @@ impl std::fmt::Debug for Model {
             .field("size", &self.size)
             .field("classes", &self.classes)
             .finish_non_exhaustive()
+    }
+}
+
+/// Trained weights, and their architecture where it stands beside them.
+pub(crate) struct TrainedWeights {
+    pub weights: PathBuf,
+    pub config: Option<ModelConfig>,
+}
+
+impl TrainedWeights {
+    /// Finds the weights of a run folder, of a folder of trained weights, or a file.
+    pub(crate) fn find(path: &Path) -> Result<Self, Error> {
+        if path.join("config.toml").exists() {
+            let run = Run::open(path)?;
+            return Ok(Self {
+                weights: path.join("averaged.safetensors"),
+                config: Some(run.config().model.clone()),
+            });
+        }
+        if path.is_dir() {
+            let (config, weights) = config_json(path)?;
+            let config = Some(config);
+            return Ok(Self { weights, config });
+        }
+        Ok(Self {
+            weights: path.to_owned(),
+            config: None,
+        })
+    }
+}
+
+/// The architecture in a folder of trained weights, and the path of the weights.
+fn config_json(folder: &Path) -> Result<(ModelConfig, PathBuf), Error> {
+    let config = folder.join("config.json");
+    if !config.exists() {
+        return Err(Error::NoModel(folder.to_owned()));
+    }
+    let text = fs::read_to_string(&config).map_err(at(&config))?;
+    match ModelConfig::from_json(&text) {
+        Ok(config) => Ok((config, folder.join("weights.safetensors"))),
+        Err(source) => Err(Error::ModelConfig {
+            path: config,
+            source,
+        }),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use pixel_iqn_core::{Labels, NoProgress, Progress, SampleOptions, TauSource};
+use pixel_iqn_core::{Labels, NoProgress, Order, Progress, SampleOptions, TauSource};
 
 use crate::{Error, Images, Model};
 
@@ -19,6 +19,7 @@ pub struct Sampling<'a> {
     size: Option<[usize; 2]>,
     tau: TauSource,
     labels: Option<String>,
+    order: Order,
     batch: usize,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -41,6 +42,7 @@ impl<'a> Sampling<'a> {
             size: None,
             tau: TauSource::Uniform,
             labels: None,
+            order: Order::RASTER,
             batch: 64,
             progress: &NoProgress,
         }
@@ -94,6 +96,12 @@ impl<'a> Sampling<'a> {
     pub fn labels(self, labels: impl Into<String>) -> Self {
         let labels = Some(labels.into());
         Self { labels, ..self }
+    }
+
+    /// Sets the order in which the values are sampled, for a model of several orders; raster order
+    /// without it.
+    pub fn order(self, order: Order) -> Self {
+        Self { order, ..self }
     }
 
     /// Sets how many images are sampled together, 64 without it: a matter of memory and speed.
@@ -162,6 +170,7 @@ impl<'a> Sampling<'a> {
             .with_first(self.first)
             .with_tau(self.tau.clone())
             .with_labels(labels)
+            .with_order(self.order)
             .with_batch(self.batch))
     }
 

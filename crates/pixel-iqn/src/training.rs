@@ -9,6 +9,7 @@ use pixel_iqn_train::{
     ResumeFrom, RunConfig, RunDir, RunOverrides, Session, TrainConfig, with_causes,
 };
 
+use crate::model::TrainedWeights;
 use crate::run::Trained;
 use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Run, TrainingImages};
 
@@ -66,6 +67,7 @@ pub struct Training {
     resume_existing: bool,
     only_steps: bool,
     class_conditional: bool,
+    begin_from: Option<PathBuf>,
     overrides: RunOverrides,
     file: ConfigFile,
     settings: Vec<String>,
@@ -118,6 +120,7 @@ impl Training {
             resume_existing: false,
             only_steps: false,
             class_conditional: false,
+            begin_from: None,
             overrides: RunOverrides::new(),
             file: ConfigFile::default(),
             settings: Vec::new(),
@@ -170,6 +173,17 @@ impl Training {
             .map(|name| name.trim().to_owned())
             .collect();
         Self { devices, ..self }
+    }
+
+    /// Begins from trained weights in place of random ones: a run folder, whose averaged weights are
+    /// taken, a folder of trained weights, or a safetensors file. Of a folder the architecture is
+    /// taken, too, unless a [preset](Self::preset) is chosen.
+    ///
+    /// The biases of classes and orders that are new begin at 0, which the
+    /// [watcher](Watcher::on_notice) is told.
+    pub fn begin_from(self, weights: impl Into<PathBuf>) -> Self {
+        let begin_from = Some(weights.into());
+        Self { begin_from, ..self }
     }
 
     /// Sets the folder of the run, new or empty; without it, the next free one in `runs`.
@@ -322,10 +336,21 @@ impl Training {
             }
             (true, classes) => classes,
         };
-        let model = ModelConfig::preset(defaults.preset)?
-            .with_channels(channels)
-            .with_classes(classes);
-        let train = TrainConfig::new(defaults.steps, defaults.batch).with_flip(images.may_flip());
+        let begun = self.begin_from.as_deref().map(TrainedWeights::find);
+        let begun = begun.transpose()?;
+        let model = match begun.as_ref().and_then(|begun| begun.config.clone()) {
+            Some(config) => config,
+            None => ModelConfig::preset(defaults.preset)?,
+        };
+        let model = model.with_channels(channels).with_classes(classes);
+        let mut train =
+            TrainConfig::new(defaults.steps, defaults.batch).with_flip(images.may_flip());
+        if let Some(begun) = begun {
+            let path = begun.weights.into_os_string().into_string();
+            train.init = Some(path.map_err(|path| {
+                Error::Request(format!("the path {} is not UTF-8", path.display()))
+            })?);
+        }
         let mut base = RunConfig::new(source.clone(), model, train);
         base.report = ReportConfig::for_steps(defaults.steps)
             .with_eval_images(defaults.eval_images)
@@ -376,10 +401,13 @@ impl Training {
 
     /// Refuses what would be passed over without a word.
     fn check_request(&self) -> Result<(), Error> {
-        let new_only = self.run_dir.is_some() || self.class_conditional || self.resume_existing;
+        let new_only = self.run_dir.is_some()
+            || self.class_conditional
+            || self.resume_existing
+            || self.begin_from.is_some();
         let problem = match &self.resumed {
             Some(_) if new_only => {
-                "a run that is resumed has its folder and its classes: leave them out"
+                "a run that is resumed has its folder, its classes and its weights: leave them out"
             }
             None if self.from.is_some() => {
                 "a new run has no checkpoint to begin from: resume a run"

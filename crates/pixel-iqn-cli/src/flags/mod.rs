@@ -3,6 +3,7 @@
 mod data;
 mod device;
 mod model;
+mod order;
 mod out;
 mod shard;
 mod size;
@@ -11,6 +12,7 @@ mod tau_range;
 pub use data::{DataFlags, images_of, open};
 pub use device::DeviceFlags;
 pub use model::ModelFlags;
+pub use order::parse_order;
 pub use out::{check_folder_of, check_picture};
 pub use shard::Shard;
 pub use size::ImageSize;

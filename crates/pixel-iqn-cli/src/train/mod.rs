@@ -35,7 +35,7 @@ pub struct TrainCommand {
     /// --eval-images, --samples, --out and --plain
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "dataset", "size", "config", "preset", "output", "class_conditional", "steps", "batch",
-        "learning_rate", "seed", "run",
+        "learning_rate", "seed", "run", "init",
     ])]
     resume: Option<PathBuf>,
     /// Resume from the checkpoint after this many steps, not from the last one
@@ -61,6 +61,14 @@ pub struct TrainCommand {
     /// Condition the model on the class of each image
     #[arg(long, help_heading = "Model")]
     class_conditional: bool,
+    /// Learn eight generation orders in place of raster order alone, so that regions on any side can
+    /// be completed from what is known around them
+    #[arg(long, help_heading = "Model")]
+    all_orders: bool,
+    /// Begin from the weights of a run, of a folder of trained weights, or of a safetensors file, in
+    /// place of random ones; of a folder the architecture is taken, too, without --preset
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
+    init: Option<PathBuf>,
 
     /// Training steps [default: what suits the device]
     #[arg(long, help_heading = "Training")]
@@ -97,6 +105,7 @@ Examples:
   pixel-iqn train
   pixel-iqn train --data data --steps 5000 --run runs/first
   pixel-iqn train --dataset folder --data photos --class-conditional
+  pixel-iqn train --init runs/first --run runs/second --steps 2000
   pixel-iqn train --resume runs/first";
 
 impl TrainCommand {

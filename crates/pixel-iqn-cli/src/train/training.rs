@@ -2,7 +2,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 use pixel_iqn::train::{ConfigFile, ResumeFrom};
-use pixel_iqn::{DatasetKind, Run, RunOverrides, Training, TrainingImages, train_on};
+use pixel_iqn::{DatasetKind, Order, Run, RunOverrides, Training, TrainingImages, train_on};
 
 use super::TrainCommand;
 use crate::flags;
@@ -42,6 +42,10 @@ impl TrainCommand {
         let training = train_on(self.images(&file)?)
             .config_file(file)
             .class_conditional(self.class_conditional);
+        let training = match &self.init {
+            Some(weights) => training.begin_from(weights),
+            None => training,
+        };
         Ok(match &self.run {
             Some(folder) => training.run_dir(folder),
             None => training,
@@ -74,6 +78,7 @@ impl TrainCommand {
             .with_batch(self.batch)
             .with_learning_rate(self.learning_rate)
             .with_seed(self.seed)
+            .with_orders(self.all_orders.then_some(Order::COUNT))
             .with_skip_bad_steps(self.skip_bad_steps.then_some(true))
             .with_checkpoint_steps(self.checkpoint_steps)
             .with_eval_images(self.eval_images)

@@ -15,6 +15,8 @@ pub(super) struct ImageEvaluation {
     pub scores: Scores,
     /// The probability integral transform of each value.
     pub pit: Vec<f64>,
+    /// The continuous ranked probability score of each value.
+    pub crps: Vec<f64>,
     /// The width of the central 90% interval of each value.
     pub widths_90: Vec<f64>,
     /// The mean pinball loss at each quantile level.
@@ -87,6 +89,7 @@ fn evaluate_image<D: Distribution>(
     let levels = quantile_levels.len();
     let mut scores = Scores::default();
     let mut pit = Vec::with_capacity(image.len());
+    let mut crps = Vec::with_capacity(image.len());
     let mut widths_90 = Vec::with_capacity(image.len());
     let mut pinball_by_level = vec![0.0; levels];
     let mut losses = vec![0.0; levels];
@@ -97,7 +100,9 @@ fn evaluate_image<D: Distribution>(
             *sum += loss / count;
         }
         scores.pinball += losses.iter().sum::<f64>() / levels as f64 / count;
-        scores.crps += distribution.crps(y, &losses) / count;
+        let score = distribution.crps(y, &losses);
+        scores.crps += score / count;
+        crps.push(score);
         let (below, at) = distribution.below_and_at(y);
         // A probability that single precision rounds to zero still counts as possible. A level of
         // a coarser grid spreads over the levels of 256 that it covers.
@@ -121,6 +126,7 @@ fn evaluate_image<D: Distribution>(
     ImageEvaluation {
         scores,
         pit,
+        crps,
         widths_90,
         pinball_by_level,
     }

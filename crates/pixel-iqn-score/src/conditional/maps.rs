@@ -13,6 +13,8 @@ use crate::forecast::{ForecastOptions, Forecaster};
 pub struct ValueMaps {
     /// The widths of the central 90% intervals, in units of the full range of intensity.
     pub width_90: Vec<f32>,
+    /// The continuous ranked probability scores of the values, in units of the full range.
+    pub crps: Vec<f32>,
     /// The probability integral transforms of the values, in [0, 1].
     pub pit: Vec<f32>,
 }
@@ -57,6 +59,7 @@ pub fn value_maps(
     let single = |values: Vec<f64>| values.into_iter().map(|x| x as f32).collect();
     let maps = evaluated.into_iter().map(|image| ValueMaps {
         width_90: single(image.widths_90),
+        crps: single(image.crps),
         pit: single(image.pit),
     });
     Ok(maps.collect())
