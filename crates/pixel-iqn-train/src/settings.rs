@@ -224,9 +224,20 @@ fn upgrade(config: &mut Table) {
 pub(crate) fn config_of_json<'de, D: serde::Deserializer<'de>>(
     json: D,
 ) -> Result<RunConfig, D::Error> {
-    let mut config = Table::deserialize(json)?;
+    let mut config = serde_json::Value::deserialize(json)?;
+    without_nulls(&mut config);
+    let config = Table::try_from(config);
+    let mut config = config.map_err(serde::de::Error::custom)?;
     upgrade(&mut config);
     config.try_into().map_err(serde::de::Error::custom)
+}
+
+/// Leaves out the keys that are `null`, which TOML does not have.
+fn without_nulls(value: &mut serde_json::Value) {
+    if let serde_json::Value::Object(fields) = value {
+        fields.retain(|_, value| !value.is_null());
+        fields.values_mut().for_each(without_nulls);
+    }
 }
 
 /// Reads TOML.

@@ -2,13 +2,15 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use pixel_iqn::core::NoProgress;
 use pixel_iqn::core::weights::to_safetensors;
-use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, builtin};
+use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, Region, builtin};
 use pixel_iqn::train::{Display, End, Interrupter, Metrics, ResumeFrom};
 use pixel_iqn::{
-    DatasetKind, Error, Model, Run, Training, TrainingImages, Watcher, train, train_on,
+    AnyModel, DatasetKind, Error, Model, Order, Run, Training, TrainingImages, Watcher, train,
+    train_on,
 };
 
 fn pictures() -> TrainingImages {
@@ -26,16 +28,8 @@ fn tiny(images: TrainingImages, folder: &Path) -> Training {
         .run_dir(folder)
 }
 
-/// Lets one test at a time draw weights: Burn has one generator of random numbers for the process, which
-/// every training seeds.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[test]
 fn a_run_opens_with_its_model_scores_and_pictures() {
-    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let run = tiny(pictures(), &path)
@@ -69,7 +63,6 @@ fn a_run_opens_with_its_model_scores_and_pictures() {
 
 #[test]
 fn weights_open_from_a_folder_of_their_own() {
-    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let run = tiny(pictures(), &folder.path().join("run"))
         .start()
@@ -95,7 +88,6 @@ fn weights_open_from_a_folder_of_their_own() {
 
 #[test]
 fn completions_keep_what_is_known() {
-    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let run = tiny(pictures(), folder.path()).start().unwrap();
     let model = run.model("cpu").unwrap();
@@ -134,6 +126,121 @@ fn completions_keep_what_is_known() {
     assert!(matches!(error, Err(Error::Cancelled(_))));
 }
 
+#[test]
+fn any_region_is_completed_in_the_order_that_suits_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = tiny(pictures(), folder.path())
+        .output("monotone")
+        .set("model.orders=8")
+        .start()
+        .unwrap();
+    let model = run.model("cpu").unwrap();
+    let images = builtin::generate(1, 0..2, 8, 3).unwrap();
+    for (region, order) in [(Region::Lower, 0), (Region::Upper, 2), (Region::Left, 6)] {
+        let mask = Mask::of_region(region, [8, 8]);
+        let request = || model.inpaint(&images, &mask).completions(2);
+        let completed = request().run().unwrap();
+        assert_eq!(completed.order.index(), order, "{region:?}");
+        let chosen = request().order(Order::new(order).unwrap()).run().unwrap();
+        assert_eq!(chosen, completed);
+        let other = request().order(Order::new(5).unwrap()).run().unwrap();
+        assert_ne!(other.images, completed.images);
+
+        let swept = request().sweeps(1).run().unwrap();
+        assert_ne!(swept.images, completed.images);
+        for index in 0..4 {
+            let (original, swept) = (images.image(index / 2), swept.images.image(index));
+            for i in (0..3 * 64).filter(|i| !mask.missing()[i % 64]) {
+                assert_eq!(original[i], swept[i]);
+            }
+        }
+
+        let scores = completed
+            .scores(&model, &images, &mask, &NoProgress)
+            .unwrap();
+        assert_eq!((scores.images, scores.order), (2, order));
+        assert!(scores.crps > 0.0 && scores.completions.seam > 0.0);
+        // In raster order a value is given others, unless that is the order.
+        assert_eq!(scores.crps == scores.crps_in_raster_order, order == 0);
+    }
+    let samples = |order| model.sample(2).order(Order::new(order).unwrap()).run();
+    assert_ne!(samples(3).unwrap(), samples(0).unwrap());
+    let plain = tiny(pictures(), &folder.path().join("plain"))
+        .start()
+        .unwrap();
+    let order = Order::new(3).unwrap();
+    let error = plain.model("cpu").unwrap().sample(1).order(order).run();
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("1 generation order")
+    );
+}
+
+/// Keeps what a user is told.
+#[derive(Clone, Default)]
+struct Notices(Arc<Mutex<Vec<String>>>);
+
+impl Watcher for Notices {
+    fn on_notice(&self) -> Box<dyn FnMut(&str) + Send> {
+        let notices = self.0.clone();
+        Box::new(move |notice| notices.lock().unwrap().push(notice.to_owned()))
+    }
+}
+
+#[test]
+fn a_training_begins_from_trained_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let first = tiny(pictures(), &path("first"))
+        .set("layers=2")
+        .start()
+        .unwrap();
+
+    // Without a preset the architecture is that of the weights. The steps change next to nothing.
+    let notices = Notices::default();
+    let second = train_on(pictures())
+        .begin_from(path("first"))
+        .class_conditional(true)
+        .steps(1)
+        .batch(4)
+        .set("learning_rate=1e-30")
+        .only_steps(true)
+        .run_dir(path("second"))
+        .watch(notices.clone())
+        .start()
+        .unwrap();
+    assert_eq!(second.config().model.layers, 2);
+    let notices = notices.0.lock().unwrap().join("\n");
+    assert!(
+        notices.contains("biases of the classes begin at 0"),
+        "{notices}"
+    );
+    let weights = |run: &Run| {
+        let model = run.model("cpu").unwrap();
+        let AnyModel::PixelIqn(model) = model.network() else {
+            panic!("a PixelIQN was trained");
+        };
+        let weight = model.trunk.layers[1].vertical.weight.val();
+        weight.into_data().iter::<f32>().collect::<Vec<f32>>()
+    };
+    // The average of equal weights is rounded.
+    for (second, first) in weights(&second).iter().zip(weights(&first)) {
+        assert!((second - first).abs() < 1e-6, "{second} {first}");
+    }
+
+    let error = tiny(pictures(), &path("third"))
+        .begin_from(path("first"))
+        .start();
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::Run(_)), "{error}");
+    let error = tiny(pictures(), &path("fourth"))
+        .begin_from(path("none"))
+        .start();
+    assert!(error.is_err());
+}
+
 /// Stops the training after its first step.
 struct StopAtOnce(Interrupter);
 
@@ -154,7 +261,6 @@ impl Watcher for StopAtOnce {
 
 #[test]
 fn a_stopped_training_resumes_to_the_same_weights() {
-    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let [stopped, whole] = ["stopped", "whole"].map(|name| folder.path().join(name));
     let watcher = StopAtOnce(Interrupter::new());
@@ -173,7 +279,6 @@ fn a_stopped_training_resumes_to_the_same_weights() {
 
 #[test]
 fn the_same_request_goes_on_with_its_run() {
-    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let request = || {
         tiny(pictures(), folder.path())
@@ -201,7 +306,6 @@ fn the_same_request_goes_on_with_its_run() {
 
 #[test]
 fn what_cannot_be_trained_is_told_before_a_folder_is_made() {
-    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let plain = ImageDataset::new(vec![7; 20 * 48], [3, 4, 4]).unwrap();

@@ -3,9 +3,9 @@ use std::time::Instant;
 use anyhow::ensure;
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::ValueEnum;
-use pixel_iqn::core::{IncrementalSampler, NoProgress, PixelModel};
+use pixel_iqn::core::{Conditions, IncrementalSampler, NoProgress, Output, PixelModel};
 use pixel_iqn::train::product_rate;
-use pixel_iqn::{ModelConfig, PixelIqn, SampleOptions, Sampler};
+use pixel_iqn::{AnyModel, ModelConfig, SampleOptions, Sampler};
 use serde_json::json;
 
 use super::{lowerings, output_of_this_program, peak_bytes};
@@ -19,6 +19,12 @@ pub struct Args {
     /// Model: tiny, quick, paper_small or paper_large
     #[arg(long, default_value = "paper_small")]
     preset: String,
+    /// Output: gates, head, monotone or categorical [default: that of the preset]
+    #[arg(long)]
+    output: Option<String>,
+    /// Also time the model with these dilations, in turn with the plain one
+    #[arg(long, value_delimiter = ',')]
+    dilations: Vec<usize>,
     /// Height and width
     #[arg(long, default_value_t = 32)]
     size: usize,
@@ -69,6 +75,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 format!("--sampler={}", sampler.get_name()),
                 format!("--lowering={}", lowering.name()),
             ];
+            flags.extend(args.output.iter().map(|kind| format!("--output={kind}")));
+            flags.extend(args.dilations.iter().map(|d| format!("--dilations={d}")));
             flags.extend(args.json.then(|| "--json".into()));
             print!("{}", output_of_this_program(&flags)?);
         }
@@ -77,17 +85,39 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> {
-    let config = ModelConfig::preset(&args.preset)?;
+    let mut config = ModelConfig::preset(&args.preset)?;
+    if let Some(kind) = &args.output {
+        config.output = Output::of_kind(kind)?;
+    }
     let device = pixel_iqn::device(&args.device)?;
-    let model: PixelIqn = config
-        .init_pixel_iqn(&device)
-        .with_lowering(lowering.lowering());
-    let sampler: Box<dyn Sampler> = match args.sampler {
-        Which::Fastest => pixel_iqn::sampler(model.clone(), &device),
-        Which::Incremental => Box::new(IncrementalSampler::from(&model)),
+    let model_of =
+        |config: &ModelConfig| AnyModel::init(config, &device).with_lowering(lowering.lowering());
+    let sampler_of = |model: &AnyModel| -> Box<dyn Sampler> {
+        match args.sampler {
+            Which::Fastest => pixel_iqn::sampler(model.clone(), &device),
+            Which::Incremental => Box::new(IncrementalSampler::from(model)),
+        }
     };
+    let model = model_of(&config);
+    let sampler = sampler_of(&model);
     let seconds = sampling(&*sampler, batch, args.size)? / batch as f64;
     let peak_bytes = peak_bytes();
+    let dilated = match &args.dilations[..] {
+        [] => None,
+        dilations => {
+            let config = config.clone().with_dilations(dilations.to_vec());
+            config.validate()?;
+            let dilated = sampler_of(&model_of(&config));
+            let mut ratios = Vec::new();
+            // In turn, so that what else the machine does slows both.
+            for _ in 0..5 {
+                let plain = sampling(&*sampler, batch, args.size)?;
+                ratios.push(sampling(&*dilated, batch, args.size)? / plain);
+            }
+            ratios.sort_by(f64::total_cmp);
+            Some(ratios[ratios.len() / 2])
+        }
+    };
     let naive = naive(&model, args.size, batch.min(NAIVE_IMAGES), &device);
     let rate = product_rate(&device);
     let floor = (config.pixel_flops() * args.size * args.size) as f64 / rate;
@@ -104,6 +134,7 @@ fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> 
                 "floor_seconds_per_image": floor,
                 "naive_seconds_per_image": naive,
                 "peak_bytes": peak_bytes,
+                "dilated_over_plain": dilated,
             })
         );
     } else {
@@ -121,6 +152,12 @@ fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> 
             naive / seconds,
             size = args.size,
         );
+        if let Some(ratio) = dilated {
+            let dilations = &args.dilations;
+            println!(
+                "dilations {dilations:?}: {ratio:.3} x the time of the plain model, median of 5"
+            );
+        }
     }
     Ok(())
 }
@@ -140,14 +177,14 @@ fn sampling(sampler: &dyn Sampler, batch: usize, size: usize) -> anyhow::Result<
 }
 
 /// Seconds of the naive sampler for an image: one forward pass, the best of three, per value.
-fn naive(model: &PixelIqn, size: usize, images: usize, device: &Device) -> f64 {
+fn naive(model: &AnyModel, size: usize, images: usize, device: &Device) -> f64 {
     let channels = model.config().channels;
     let uniform = Distribution::Uniform(0.01, 0.99);
     let noise = || Tensor::<4>::random([images, channels, size, size], uniform, device);
     let (x, tau) = (noise(), noise());
     let seconds = (0..3).map(|_| {
         let start = Instant::now();
-        let values = model.values(x.clone(), tau.clone(), None);
+        let values = model.values(x.clone(), tau.clone(), Conditions::default());
         let _ = values.into_data();
         start.elapsed().as_secs_f64()
     });

@@ -1,6 +1,6 @@
 use pixel_iqn_loss::QuantileFunction;
 
-use super::line::{HIGHEST, LOWEST, Line};
+use super::line::Line;
 use super::{Distribution, pinball};
 
 /// A distribution given by its quantile function, which is straight between knots.
@@ -27,8 +27,7 @@ impl<'a> Functions<'a> {
                 highest
             })
             .collect();
-        let on_range = values.iter().map(|value| value.clamp(LOWEST, HIGHEST));
-        let line = Line::new(on_range.collect(), knots);
+        let line = Line::new(values.clone(), knots);
         Self {
             knots,
             values,

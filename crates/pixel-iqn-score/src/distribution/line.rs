@@ -6,7 +6,8 @@ pub(super) const LOWEST: f64 = -0.5 / (INTENSITY_LEVELS - 1) as f64;
 pub(super) const HIGHEST: f64 = 1.0 - LOWEST;
 
 /// A distribution function of straight lines through some quantiles, which go on to the edges of
-/// the range of intensity, where it reaches 0 and 1 (our choice).
+/// the range of intensity, where it reaches 0 and 1 (our choice). What lies beyond the edges counts
+/// as the level at the edge, as in samples, which are clamped.
 #[derive(Debug)]
 pub(super) struct Line<L> {
     /// The quantiles in ascending order.
