@@ -83,7 +83,9 @@ pub use pixel_iqn_loss::Knots;
 pub use pointwise::{
     GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, Pointwise, PointwiseConfig,
 };
-pub use progress::{Cancelled, FinishedRow, NoProgress, Progress, RowProgress, report};
+pub use progress::{
+    Cancelled, FinishedRow, NoProgress, PartProgress, Progress, RowProgress, report,
+};
 pub use sample::{
     IncrementalSampler, KnownValues, Labels, NaiveSampler, SampleBatch, SampleError, SampleOptions,
     Sampler, TauSource,

@@ -51,6 +51,28 @@ impl Progress for NoProgress {
     }
 }
 
+/// Passes the progress of one part of a computation on as the progress of all of it.
+// Public for the other crates of the workspace, whose long functions have parts.
+#[doc(hidden)]
+pub struct PartProgress<'a> {
+    /// The progress of all parts.
+    pub progress: &'a dyn Progress,
+    /// The units of the parts before.
+    pub before: usize,
+    /// The units of all parts.
+    pub total: usize,
+}
+
+impl Progress for PartProgress<'_> {
+    fn advance(&self, done: usize, _: usize) -> ControlFlow<()> {
+        self.progress.advance(self.before + done, self.total)
+    }
+
+    fn row(&self, row: &FinishedRow<'_>) {
+        self.progress.row(row);
+    }
+}
+
 /// The error of a computation that its [`Progress`] cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cancelled")]

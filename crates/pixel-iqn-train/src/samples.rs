@@ -1,7 +1,6 @@
-use core::ops::ControlFlow;
 use std::path::Path;
 
-use pixel_iqn_core::{FinishedRow, Labels, Progress, SampleOptions, Sampler};
+use pixel_iqn_core::{Labels, PartProgress, Progress, SampleOptions, Sampler};
 use pixel_iqn_data::{DataError, ImageGrid, levels_of};
 
 use crate::error::RunError;
@@ -46,7 +45,7 @@ pub fn sample_batches(
     let [height, _] = options.size;
     let mut rows = 0;
     for batch in options.batches(sampler.config())? {
-        let batch_progress = BatchProgress {
+        let batch_progress = PartProgress {
             progress,
             before: rows,
             total: options.count * height,
@@ -66,25 +65,6 @@ pub fn grid_columns(labels: &Labels, classes: usize, count: usize) -> usize {
     match labels {
         Labels::Spread => (classes * (side / classes).max(1)).min(count),
         _ => side,
-    }
-}
-
-/// Passes the progress of one batch on as the progress of all.
-struct BatchProgress<'a> {
-    progress: &'a dyn Progress,
-    /// The rows of the batches before.
-    before: usize,
-    /// The rows of all batches.
-    total: usize,
-}
-
-impl Progress for BatchProgress<'_> {
-    fn advance(&self, done: usize, _: usize) -> ControlFlow<()> {
-        self.progress.advance(self.before + done, self.total)
-    }
-
-    fn row(&self, row: &FinishedRow<'_>) {
-        self.progress.row(row);
     }
 }
 

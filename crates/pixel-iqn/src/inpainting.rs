@@ -1,10 +1,8 @@
-use core::ops::ControlFlow;
-
 use pixel_iqn_core::{
-    FinishedRow, KnownValues, Labels, NoProgress, Order, Progress, SampleOptions,
+    KnownValues, Labels, NoProgress, Order, PartProgress, Progress, SampleOptions,
 };
 use pixel_iqn_data::{ImageDataset, Mask};
-use pixel_iqn_score::{CompletionScores, ForecastOptions, value_maps};
+use pixel_iqn_score::{CompletionScores, ForecastOptions, Forecaster, value_maps};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Images, Model};
@@ -33,24 +31,6 @@ pub struct Inpainting<'a> {
     batch: usize,
     originals: bool,
     progress: &'a dyn Progress,
-}
-
-/// Passes the progress of one stage on as the progress of all.
-struct Stage<'a> {
-    progress: &'a dyn Progress,
-    stage: usize,
-    stages: usize,
-}
-
-impl Progress for Stage<'_> {
-    fn advance(&self, done: usize, total: usize) -> ControlFlow<()> {
-        self.progress
-            .advance(self.stage * total + done, self.stages * total)
-    }
-
-    fn row(&self, row: &FinishedRow<'_>) {
-        self.progress.row(row);
-    }
 }
 
 /// Images that were completed: see [`Inpainting::run`].
@@ -120,12 +100,13 @@ impl Completions {
             let options = ForecastOptions::new().with_order(order.index());
             let (mut sum, mut count) = (0.0, 0);
             for (batch, stage) in batches.clone().zip(first_stage..) {
-                let progress = Stage {
-                    progress,
-                    stage,
-                    stages,
-                };
                 let (network, device) = (model.network(), model.device());
+                let passes = network.passes(&options);
+                let progress = PartProgress {
+                    progress,
+                    before: stage * passes,
+                    total: stages * passes,
+                };
                 let maps = value_maps(network, images, batch, &options, device, &progress)?;
                 for (_, crps) in (maps.iter())
                     .flat_map(|map| map.crps.iter().enumerate())
@@ -290,10 +271,11 @@ impl<'a> Inpainting<'a> {
                 .with_first(stage * count)
                 .with_order(order)
                 .with_known(Some(known));
-            let progress = Stage {
+            let [rows, _] = order.size(size);
+            let progress = PartProgress {
                 progress: self.progress,
-                stage,
-                stages: regions.len(),
+                before: stage * count * rows,
+                total: regions.len() * count * rows,
             };
             let sampler = self.model.sampler();
             completed = pixel_iqn_train::sample_levels(sampler, &options, &progress)?;
