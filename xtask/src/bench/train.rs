@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use pixel_iqn::data::{Loader, LoaderConfig, builtin};
 use pixel_iqn::train::product_rate;
-use pixel_iqn::{ModelConfig, PixelIqn, TrainConfig, Trainer};
+use pixel_iqn::{AnyModel, ModelConfig, TrainConfig, Trainer};
 use serde_json::{Value, json};
 
 use super::{lowerings, output_of_this_program, peak_bytes};
@@ -31,6 +31,9 @@ pub struct Args {
         default_value = "5x96:8,paper_small:4"
     )]
     cases: Vec<String>,
+    /// Output of the models: gates, head, monotone or categorical
+    #[arg(long, default_value = "gates")]
+    output: String,
     /// Height and width
     #[arg(long, default_value_t = 32)]
     size: usize,
@@ -80,7 +83,7 @@ struct Case {
 }
 
 impl Case {
-    fn parse(text: &str, size: usize) -> anyhow::Result<Self> {
+    fn parse(text: &str, size: usize, output: &str) -> anyhow::Result<Self> {
         let expected = || format!("`{text}` is no case: give MODEL:BATCH, as 5x96:8");
         let (name, batch) = text.split_once(':').with_context(expected)?;
         let batch: usize = batch.parse().with_context(expected)?;
@@ -91,6 +94,8 @@ impl Case {
                 .with_features(features.parse().with_context(expected)?),
             None => ModelConfig::preset(name)?,
         };
+        let output = model.output.to_kind(output)?;
+        let model = model.with_output(output);
         model.validate()?;
         Ok(Self {
             name: name.to_owned(),
@@ -116,7 +121,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let [case] = &args.cases[..] else {
             bail!("--alone takes one case");
         };
-        println!("{}", measure(args, &Case::parse(case, args.size)?)?);
+        println!(
+            "{}",
+            measure(args, &Case::parse(case, args.size, &args.output)?)?
+        );
         return Ok(());
     }
     let cases: Vec<Case> = if args.sweep {
@@ -126,12 +134,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let sizes = [16, 24, 48, 64].map(|size| (8, size));
         let sweep = batches.into_iter().chain(sizes);
         sweep
-            .map(|(batch, size)| Case::parse(&format!("{model}:{batch}"), size))
+            .map(|(batch, size)| Case::parse(&format!("{model}:{batch}"), size, &args.output))
             .collect::<Result<_, _>>()?
     } else {
         let cases = args.cases.iter();
         cases
-            .map(|case| Case::parse(case, args.size))
+            .map(|case| Case::parse(case, args.size, &args.output))
             .collect::<Result<_, _>>()?
     };
     for case in &cases {
@@ -189,6 +197,7 @@ fn ours(args: &Args, case: &Case, lowering: LoweringName) -> anyhow::Result<Valu
         format!("--case={}:{}", case.name, case.batch),
         format!("--size={}", case.size),
         format!("--seconds={}", args.seconds),
+        format!("--output={}", args.output),
         format!("--device={}", args.device),
         format!("--lowering={}", lowering.name()),
     ];
@@ -206,7 +215,7 @@ fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
     )?);
     let loader = Loader::new(images, LoaderConfig::new(case.batch), device.clone(), 0)?;
     let config = TrainConfig::new(1_000_000, case.batch);
-    let mut trainer = Trainer::<PixelIqn>::new(&case.model, config, &device)?;
+    let mut trainer = Trainer::<AnyModel>::new(&case.model, config, &device)?;
     if let [lowering] = &args.lowering[..] {
         trainer.set_lowering(lowering.lowering());
     }
