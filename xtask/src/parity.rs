@@ -3,14 +3,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use pixel_iqn::core::parity::{Differences, MAX_ABS, MAX_REL_GRAD, MAX_UNEQUAL, check};
+use pixel_iqn::burn::tensor::Device;
+use pixel_iqn::core::parity::{
+    Differences, MAX_ABS, MAX_ABS_LOSS, MAX_REL_GRAD, MAX_UNEQUAL, ParityError, check, check_crps,
+    check_losses,
+};
 use serde_json::json;
 
 use crate::lowering::LoweringName;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Folder of NAME.json configs and NAME.safetensors vectors
+    /// Folder of NAME.json configs and NAME.safetensors vectors; losses.json and crps.json in the
+    /// folder above are checked, too
     dir: PathBuf,
     /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
     #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]
@@ -82,11 +87,33 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             (Err(error), false) => println!("FAIL {name}: {error:#}"),
         }
     }
+    type Check = fn(&str, &Device) -> Result<f64, ParityError>;
+    let checks: [(&str, Check); 2] = [("losses.json", check_losses), ("crps.json", check_crps)];
+    let mut single = 0;
+    for (name, check) in checks {
+        let path = args.dir.join("..").join(name);
+        if !path.exists() {
+            continue;
+        }
+        single += 1;
+        let text = String::from_utf8(read(&path)?).context("the losses are not UTF-8")?;
+        let worst = check(&text, &device)?;
+        let ok = worst <= MAX_ABS_LOSS;
+        misses += usize::from(!ok);
+        if args.json {
+            println!("{}", json!({"file": name, "ok": ok, "max_abs": worst}));
+        } else {
+            let word = if ok { "ok  " } else { "MISS" };
+            println!(
+                "{word} {name}: losses and gradients {worst:.1e}, {MAX_ABS_LOSS:.0e} is allowed"
+            );
+        }
+    }
     if misses > 0 {
         bail!(
             "{misses} of {} files missed; {MAX_ABS:.0e} is allowed, {MAX_REL_GRAD:.0e} relative \
              for gradients, {}% of unequal values for samples",
-            files.len(),
+            files.len() + single,
             100.0 * MAX_UNEQUAL
         );
     }

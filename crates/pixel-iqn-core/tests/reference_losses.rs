@@ -3,6 +3,7 @@
 
 use burn::nn::loss::Reduction;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use pixel_iqn_core::parity;
 use pixel_iqn_loss::{
     Censoring, Knots, QuantileFunction, QuantileFunctions, QuantileHuberLossConfig,
 };
@@ -54,8 +55,22 @@ fn plain_and_censored_losses_and_their_gradients() {
 }
 
 #[test]
+fn in_single_precision_both_files_are_met() {
+    let device = Device::flex();
+    let losses = parity::check_losses(include_str!("fixtures/reference/losses.json"), &device);
+    let crps = parity::check_crps(include_str!("fixtures/reference/crps.json"), &device);
+    for worst in [losses.unwrap(), crps.unwrap()] {
+        assert!(worst > 0.0 && worst <= parity::MAX_ABS_LOSS, "{worst}");
+    }
+    let wrong = r#"[{"kappa": 0.1, "leak": null, "target": 0.3, "prediction": 0.6, "tau": 0.7,
+                     "loss": 0.5, "gradient": 0.3}]"#;
+    assert!(parity::check_losses(wrong, &device).unwrap() > 0.1);
+    assert!(parity::check_losses("[{}]", &device).is_err());
+}
+
+#[test]
 fn scores_of_quantile_functions_and_their_gradients() {
-    let knots = Knots::default();
+    let knots = Knots::reference();
     for case in cases(include_str!("fixtures/reference/crps.json"), 18) {
         let (quantiles, y) = (numbers(&case, "values"), number(&case, "target"));
         let (score, slopes) = (number(&case, "crps"), numbers(&case, "gradient"));

@@ -30,6 +30,15 @@ impl Knots {
         Ok(Self(levels.into()))
     }
 
+    /// Returns the 20 knots of the reference implementation: the midpoints of 16 equal bins of
+    /// [0, 1], and 0.002, 0.01, 0.99 and 0.998 for the tails (our choice).
+    pub fn reference() -> Self {
+        let mut levels = vec![0.002, 0.01];
+        levels.extend(crate::tau_midpoints(16));
+        levels.extend([0.99, 0.998]);
+        Self(levels.into())
+    }
+
     /// The quantile levels.
     pub fn as_slice(&self) -> &[f64] {
         &self.0
@@ -48,13 +57,9 @@ impl Knots {
 }
 
 impl Default for Knots {
-    /// Returns 20 knots: the midpoints of 16 equal bins of [0, 1], and 0.002, 0.01, 0.99 and 0.998
-    /// for the tails (our choice).
+    /// Returns the 20 knots of [`reference`](Self::reference).
     fn default() -> Self {
-        let mut levels = vec![0.002, 0.01];
-        levels.extend(crate::tau_midpoints(16));
-        levels.extend([0.99, 0.998]);
-        Self(levels.into())
+        Self::reference()
     }
 }
 

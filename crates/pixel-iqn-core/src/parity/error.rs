@@ -8,8 +8,9 @@ pub enum ParityError {
     /// The config cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The vectors are not a safetensors file; the message says what is wrong.
-    #[error("not a safetensors file: {0}")]
+    /// The vectors are not a safetensors file, or not the JSON that is expected; the message says
+    /// what is wrong.
+    #[error("not the file that is expected: {0}")]
     Format(String),
     /// The weights are not those of the config.
     #[error(transparent)]

@@ -9,6 +9,7 @@
 mod case;
 mod differences;
 mod error;
+mod losses;
 mod vectors;
 
 use burn::tensor::Device;
@@ -18,6 +19,7 @@ use crate::{Lowering, ModelConfig};
 use case::Case;
 pub use differences::{Differences, MAX_ABS, MAX_REL_GRAD, MAX_UNEQUAL};
 pub use error::ParityError;
+pub use losses::{MAX_ABS_LOSS, check_crps, check_losses};
 
 /// Runs a case on `device` with a lowering of the convolutions, and compares the results.
 ///
