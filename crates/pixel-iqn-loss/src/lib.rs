@@ -190,7 +190,7 @@ pub use interval::{coverage, interval_score};
 pub use knots::{Knots, KnotsError};
 pub use monotone_head::{MonotoneHead, MonotoneHeadConfig, increments_of_uniform};
 pub use pinball::{PinballLoss, pinball};
-pub use quantile_function::{QuantileFunction, values_of_increments};
+pub use quantile_function::{QuantileFunction, quantile_of_increments, values_of_increments};
 pub use quantile_functions::QuantileFunctions;
 pub use quantile_huber::{QuantileHuberLoss, QuantileHuberLossConfig, quantile_huber};
 pub use skill::skill_score;

@@ -179,6 +179,31 @@ impl<'a> QuantileFunction<'a> {
     }
 }
 
+/// Computes one quantile of the quantile function that is given by increments, as
+/// [`values_of_increments`] and [`QuantileFunction::quantile`] do, from the increments up to its knot
+/// alone.
+///
+/// # Panics
+///
+/// Panics if there is not one increment for each knot.
+pub fn quantile_of_increments(increments: &[f32], knots: &Knots, tau: f64) -> f64 {
+    assert_eq!(increments.len(), knots.len(), "one increment per knot");
+    let mut value = f64::from(increments[0]);
+    for (increment, pair) in increments[1..].iter().zip(knots.as_slice().windows(2)) {
+        let (a, b) = (pair[0], pair[1]);
+        if tau <= a {
+            break;
+        }
+        value += softplus(*increment) * (tau.min(b) - a);
+    }
+    value
+}
+
+/// `ln(1 + e^x)` without overflow.
+fn softplus(x: f32) -> f64 {
+    f64::from(x.max(0.0) + (-x.abs()).exp().ln_1p())
+}
+
 /// Computes the values at the knots from increments, as
 /// [`QuantileFunctions::from_increments`](crate::QuantileFunctions::from_increments) does: the first
 /// number is the value at the first knot, and the softplus of each other one times the distance of
@@ -199,9 +224,7 @@ pub fn values_of_increments(increments: &[f32], knots: &Knots, values: &mut [f64
     values[0] = value;
     let steps = increments[1..].iter().zip(knots.gaps());
     for ((increment, gap), next) in steps.zip(&mut values[1..]) {
-        // ln(1 + e^x) without overflow.
-        let softplus = increment.max(0.0) + (-increment.abs()).exp().ln_1p();
-        value += f64::from(softplus) * gap;
+        value += softplus(*increment) * gap;
         *next = value;
     }
 }
@@ -296,6 +319,22 @@ mod tests {
                 let expected = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
                 prop_assert!((derivative - expected).abs() < 1e-5, "{derivative} {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn a_quantile_of_increments_is_that_of_the_values() {
+        let knots = Knots::default();
+        let increments: Vec<f32> = (0..20).map(|i| (7.0 * i as f32).sin() * 4.0).collect();
+        let mut values = vec![0.0; 20];
+        values_of_increments(&increments, &knots, &mut values);
+        let line = QuantileFunction::new(knots.as_slice(), &values);
+        for tau in tau_midpoints(1000).into_iter().chain([0.0, 1.0]) {
+            let quantile = quantile_of_increments(&increments, &knots, tau);
+            assert!(
+                (quantile - line.quantile(tau)).abs() < 1e-12,
+                "{tau}: {quantile}"
+            );
         }
     }
 

@@ -5,7 +5,7 @@
 
 use pixel_iqn_core::{Order, RowProgress, SampleBatch, SampleError};
 use pixel_iqn_kernels::{Init, OutputMatrix, Rows, cosines, gate};
-use pixel_iqn_loss::{QuantileFunction, values_of_increments};
+use pixel_iqn_loss::quantile_of_increments;
 
 use super::layer_state::LayerState;
 use super::plan::{GroupLinear, Layer, OutputWeights, Plan};
@@ -322,13 +322,10 @@ impl<'a> Run<'a> {
             OutputWeights::Monotone(out, knots) => {
                 let increments = affine(&out[channel], x, images);
                 let increments = increments.chunks_exact(knots.len());
-                let mut values = vec![0.0; knots.len()];
                 increments
                     .zip(self.tau(row, column, channel))
                     .map(|(increments, tau)| {
-                        values_of_increments(increments, knots, &mut values);
-                        let function = QuantileFunction::new(knots.as_slice(), &values);
-                        function.quantile(f64::from(tau)) as f32
+                        quantile_of_increments(increments, knots, f64::from(tau)) as f32
                     })
                     .collect()
             }
