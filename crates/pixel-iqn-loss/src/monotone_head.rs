@@ -11,7 +11,7 @@ use crate::{Knots, KnotsError, QuantileFunctions};
 pub struct MonotoneHeadConfig {
     /// The number of features that the head reads.
     pub features: usize,
-    /// The quantile levels of the knots; 20 by default, those of [`Knots::default`].
+    /// The quantile levels of the knots; 36 by default, those of [`Knots::default`].
     #[config(default = "Knots::default().as_slice().to_vec()")]
     pub knots: Vec<f64>,
     /// The interval on which the quantile function of a new head is uniform, in the unit of the

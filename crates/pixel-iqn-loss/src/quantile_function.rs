@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_quantile_of_increments_is_that_of_the_values() {
-        let knots = Knots::default();
+        let knots = Knots::reference();
         let increments: Vec<f32> = (0..20).map(|i| (7.0 * i as f32).sin() * 4.0).collect();
         let mut values = vec![0.0; 20];
         values_of_increments(&increments, &knots, &mut values);

@@ -64,9 +64,14 @@ impl RunDir {
         let path = path.into();
         fs::create_dir_all(&path).map_err(at(&path))?;
         for entry in fs::read_dir(&path).map_err(at(&path))? {
-            // What a run leaves that could not begin, or was ended before it had a config.
-            let name = entry.map_err(at(&path))?.file_name();
-            if name != LOCK && !is_leftover(&name, "config.toml") {
+            // What a run leaves that could not begin, or was ended before it had a config: the metrics
+            // are opened first.
+            let entry = entry.map_err(at(&path))?;
+            let name = entry.file_name();
+            let part = ["config.toml", "metrics.jsonl"].map(|file| is_leftover(&name, file));
+            let no_metrics =
+                name == "metrics.jsonl" && entry.metadata().is_ok_and(|file| file.len() == 0);
+            if name != LOCK && !part.contains(&true) && !no_metrics {
                 return Err(RunError::NotEmpty(path));
             }
         }
@@ -273,6 +278,24 @@ mod tests {
     use super::*;
     use crate::run_config::tests::config;
     use pixel_iqn_core::PixelIqn;
+
+    #[test]
+    fn a_run_that_was_ended_before_it_had_a_config_can_begin_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        for name in [
+            LOCK,
+            ".config.toml.1.part",
+            ".metrics.jsonl.2.part",
+            "metrics.jsonl",
+        ] {
+            write(name, "");
+        }
+        RunDir::create(folder.path()).unwrap();
+        write("metrics.jsonl", "{}\n");
+        let error = RunDir::create(folder.path()).unwrap_err();
+        assert!(matches!(error, RunError::NotEmpty(_)), "{error}");
+    }
 
     #[test]
     fn a_saved_run_opens_with_the_same_config_and_weights() {
