@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use pixel_iqn_core::SampleOptions;
+use pixel_iqn_core::{Order, SampleOptions};
 use pixel_iqn_data::{NpzWriter, PngFolder};
 use pixel_iqn_train::sample_batches;
 
@@ -44,7 +44,7 @@ impl Sampling<'_> {
     /// # Errors
     ///
     /// The errors of [`run`](Self::run); also [`Error::Data`] where a file cannot be written, or the
-    /// folder has the samples of another model, seed, tau or labels.
+    /// folder has the samples of another model, seed, tau, order or labels.
     pub fn save_folder(self, path: impl AsRef<Path>) -> Result<(), Error> {
         let (options, range) = self.request()?;
         let [height, width] = options.size;
@@ -62,11 +62,20 @@ impl Sampling<'_> {
     /// All that an image depends on, but its index.
     fn job(&self, options: &SampleOptions) -> Result<String, Error> {
         let SampleOptions {
-            seed, tau, labels, ..
+            seed,
+            tau,
+            labels,
+            order,
+            ..
         } = options;
         let model = self.model.fingerprint()?;
+        // Raster order goes without saying, as in jobs from before there were others.
+        let order = match *order {
+            Order::RASTER => String::new(),
+            order => format!("order {order}, "),
+        };
         Ok(format!(
-            "seed {seed}, tau {tau:?}, labels {labels:?}, model {model}"
+            "seed {seed}, tau {tau:?}, labels {labels:?}, {order}model {model}"
         ))
     }
 
@@ -117,6 +126,24 @@ mod tests {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
+    }
+
+    #[test]
+    fn another_order_is_another_job() {
+        let config = ModelConfig::tiny().with_orders(8);
+        let device = burn::tensor::Device::flex();
+        let network = config.init_pixel_iqn(&device);
+        let model = Model::new(network, device).with_size([4, 4]);
+        let folder = tempfile::tempdir().unwrap();
+        let save = |order, count| {
+            let order = pixel_iqn_core::Order::new(order).unwrap();
+            let request = model.sample(count).order(order);
+            request.save_folder(folder.path().join("samples"))
+        };
+        save(2, 1).unwrap();
+        save(2, 2).unwrap();
+        assert!(save(3, 2).is_err());
+        assert!(save(0, 2).is_err());
     }
 
     #[test]
