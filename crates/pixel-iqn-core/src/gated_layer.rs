@@ -172,7 +172,7 @@ impl GatedLayer {
         let v_in = self
             .vertical
             .forward_onto(v, self.vertical_bias(conditions));
-        let bias = self.horizontal_bias(self.horizontal.bias.val(), conditions);
+        let bias = self.horizontal_bias(conditions);
         let above = &self.vertical_to_horizontal;
         let above = above.forward_at(v_in.clone(), ReceptiveField::ABOVE, bias);
         let mut h_in = self.horizontal.forward_onto(h.clone(), None, Some(above));
@@ -191,14 +191,13 @@ impl GatedLayer {
         with_label(bias, &self.label_vertical, labels)
     }
 
-    /// The bias of the horizontal stack: `bias`, `[2 * features]`, that of the rows above, and those
-    /// of the classes and the order. The shape is that of [`vertical_bias`](Self::vertical_bias).
+    /// The bias of the horizontal stack and of the rows above together, with those of the classes and
+    /// the order. The shape is that of [`vertical_bias`](Self::vertical_bias).
     pub(crate) fn horizontal_bias(
         &self,
-        bias: Tensor<1>,
         Conditions { labels, order }: Conditions<'_>,
     ) -> Tensor<2> {
-        let bias = bias + self.vertical_to_horizontal.bias.val();
+        let bias = self.horizontal.bias.val() + self.vertical_to_horizontal.bias.val();
         let bias = with_order(bias, &self.order_horizontal, order);
         with_label(bias, &self.label_horizontal, labels)
     }

@@ -68,8 +68,12 @@ impl TauPlacement {
         }
     }
 
-    /// The bin of each value in a pass.
-    fn bins(&self, pass: usize) -> impl Iterator<Item = usize> {
+    /// The bin of each value in a pass, from 0 to one below their number.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[values]`
+    pub fn bins(&self, pass: usize) -> impl Iterator<Item = usize> {
         self.first_bins.iter().map(move |r| (pass + r) % self.bins)
     }
 }

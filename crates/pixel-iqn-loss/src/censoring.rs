@@ -121,6 +121,18 @@ pub fn censor<const D: usize>(
     }
 }
 
+/// Censors the predictions of a loss that is censored, and leaves those of any other as they are.
+pub(crate) fn censor_where_asked<const D: usize>(
+    prediction: Tensor<D>,
+    target: &Tensor<D>,
+    censoring: Option<&Censoring>,
+) -> Tensor<D> {
+    match censoring {
+        Some(censoring) => censor(prediction, target.clone(), censoring),
+        None => prediction,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

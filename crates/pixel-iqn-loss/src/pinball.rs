@@ -6,7 +6,7 @@ use burn::{
 
 use crate::{
     broadcast::assert_broadcast,
-    censoring::{Censoring, censor},
+    censoring::{Censoring, censor_where_asked},
     reduction::reduce,
 };
 
@@ -80,7 +80,7 @@ impl PinballLoss {
         Self::default()
     }
 
-    /// Makes it the loss of the [censored](censor) prediction: censored regression quantiles.
+    /// Makes it the loss of the [censored](crate::censor) prediction: censored regression quantiles.
     pub fn with_censoring(mut self, censoring: Option<Censoring>) -> Self {
         self.censoring = censoring;
         self
@@ -112,7 +112,7 @@ impl PinballLoss {
         )
     }
 
-    /// Computes the loss of every element, as [`pinball()`] does, of the [censored](censor)
+    /// Computes the loss of every element, as [`pinball()`] does, of the [censored](crate::censor)
     /// prediction where the loss is censored.
     ///
     /// # Shapes
@@ -129,10 +129,7 @@ impl PinballLoss {
         target: Tensor<D>,
         tau: Tensor<D>,
     ) -> Tensor<D> {
-        let prediction = match &self.censoring {
-            Some(censoring) => censor(prediction, target.clone(), censoring),
-            None => prediction,
-        };
+        let prediction = censor_where_asked(prediction, &target, self.censoring.as_ref());
         pinball(prediction, target, tau)
     }
 }

@@ -1,7 +1,7 @@
 use burn::{config::Config, module::Module, nn::loss::Reduction, tensor::Tensor};
 
 use crate::{
-    censoring::{Censoring, censor},
+    censoring::{Censoring, censor_where_asked},
     pinball::{pinball, residual_and_slope},
     reduction::reduce,
 };
@@ -71,7 +71,7 @@ pub struct QuantileHuberLossConfig {
     #[config(default = 0.002)]
     pub kappa: f64,
     /// The range of the target, where predictions are clamped to it before they are used:
-    /// the loss is then that of the [censored](censor) prediction.
+    /// the loss is then that of the [censored](crate::censor) prediction.
     pub censoring: Option<Censoring>,
 }
 
@@ -134,7 +134,7 @@ impl QuantileHuberLoss {
     }
 
     /// Computes the loss of every element, as [`quantile_huber()`] does, of the
-    /// [censored](censor) prediction where the loss is censored.
+    /// [censored](crate::censor) prediction where the loss is censored.
     ///
     /// # Shapes
     ///
@@ -150,10 +150,7 @@ impl QuantileHuberLoss {
         target: Tensor<D>,
         tau: Tensor<D>,
     ) -> Tensor<D> {
-        let prediction = match &self.censoring {
-            Some(censoring) => censor(prediction, target.clone(), censoring),
-            None => prediction,
-        };
+        let prediction = censor_where_asked(prediction, &target, self.censoring.as_ref());
         quantile_huber(prediction, target, tau, self.kappa)
     }
 }

@@ -169,6 +169,11 @@ impl RunDir {
         &self.path
     }
 
+    /// The path of a file of weights.
+    pub fn weights(&self, which: Weights) -> PathBuf {
+        self.file(which.file_name())
+    }
+
     /// The path of a file of the run.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -208,7 +213,7 @@ impl RunDir {
     ///
     /// [`RunError::Weights`] where they cannot be read from the device, and [`RunError::Io`].
     pub fn save_weights<M: PixelModel>(&self, which: Weights, model: &M) -> Result<(), RunError> {
-        let path = self.file(which.file_name());
+        let path = self.weights(which);
         match weights::to_safetensors(model) {
             Ok(bytes) => Ok(write_atomically(&path, &bytes)?),
             Err(source) => Err(RunError::Weights { path, source }),
@@ -231,7 +236,7 @@ impl RunDir {
         config: &RunConfig,
         device: &Device,
     ) -> Result<M, RunError> {
-        let path = self.file(which.file_name());
+        let path = self.weights(which);
         let bytes = read(&path)?;
         let mut model = M::init(&config.model, device);
         match weights::load_safetensors(&mut model, bytes) {

@@ -1,7 +1,7 @@
 use core::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use pixel_iqn_core::{ModelConfig, Noise, Order};
+use pixel_iqn_core::{ModelConfig, Noise, Order, TauPlacement};
 use pixel_iqn_data::ImageBatch;
 
 use crate::config::TrainConfig;
@@ -97,25 +97,21 @@ impl StepBatches {
             .clone()
             .map(|image| noise.uniform(image, values * self.taus))
             .collect();
-        // The bin of each value in the first pass; with one tau there is one bin.
-        let first_bins: Vec<Vec<f32>> = match self.taus {
-            1 => vec![vec![0.0; values]; range.len()],
-            _ => {
-                let noise = Noise::new(self.seed ^ STRATA);
-                numbers
-                    .clone()
-                    .map(|image| noise.uniform(image, values))
-                    .collect()
-            }
-        };
+        // With one tau there is one bin.
+        let strata = (self.taus > 1).then(|| {
+            let numbers: Vec<usize> = numbers.clone().map(|number| number as usize).collect();
+            TauPlacement::new(&Noise::new(self.seed ^ STRATA), &numbers, values, self.taus)
+        });
         let tau = (0..self.taus).flat_map(|pass| {
-            let images = of_image.iter().zip(&first_bins);
-            images.flat_map(move |(draws, first_bins)| {
-                let draws = draws[pass * values..(pass + 1) * values].iter();
-                draws.zip(first_bins).map(move |(u, first)| {
-                    stratified(*u, pass + (first * self.taus as f32) as usize, self.taus)
-                })
-            })
+            let bins: Vec<usize> = match &strata {
+                Some(strata) => strata.bins(pass).collect(),
+                None => vec![0; range.len() * values],
+            };
+            let draws = of_image.iter();
+            let draws = draws.flat_map(move |draws| &draws[pass * values..(pass + 1) * values]);
+            draws
+                .zip(bins)
+                .map(|(u, bin)| stratified(*u, bin, self.taus))
         });
         let tau = order.reorder(tensor(tau.collect()));
 
@@ -175,9 +171,9 @@ impl StepBatches {
     }
 }
 
-/// Moves a uniform number into bin `bin` modulo `bins` of as many equal bins of [0, 1].
+/// Moves a uniform number into bin `bin` of `bins` equal ones of [0, 1].
 fn stratified(u: f32, bin: usize, bins: usize) -> f32 {
-    let tau = ((bin % bins) as f32 + u) / bins as f32;
+    let tau = (bin as f32 + u) / bins as f32;
     // The sum may round up to the next bin, and so to 1, which is not a valid tau.
     tau.min(1.0 - f32::EPSILON / 2.0)
 }

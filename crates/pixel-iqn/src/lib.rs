@@ -136,6 +136,7 @@ mod sampling;
 pub mod terminal;
 mod training;
 mod training_images;
+mod watcher;
 
 pub use classes::Classes;
 pub use device::{DEFAULT_DEVICE, DeviceDefaults, DeviceError, device, device_defaults};
@@ -156,5 +157,6 @@ pub use pixel_iqn_train::{
 pub use run::Run;
 pub use sampler::sampler;
 pub use sampling::Sampling;
-pub use training::{Training, Watcher, train, train_on};
+pub use training::{Training, train, train_on};
 pub use training_images::TrainingImages;
+pub use watcher::Watcher;

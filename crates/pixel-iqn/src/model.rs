@@ -171,7 +171,7 @@ impl TrainedWeights {
         if path.join("config.toml").exists() {
             let run = Run::open(path)?;
             return Ok(Self {
-                weights: path.join("averaged.safetensors"),
+                weights: run.averaged_file(),
                 config: Some(run.config().model.clone()),
             });
         }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use pixel_iqn_core::AnyModel;
@@ -109,6 +109,11 @@ impl Run {
     /// Returns the errors of [`Model::open`].
     pub fn model(&self, device: &str) -> Result<Model, Error> {
         self.averaged(crate::device(device)?)
+    }
+
+    /// The file of its averaged weights.
+    pub(crate) fn averaged_file(&self) -> PathBuf {
+        self.dir.weights(Weights::Averaged)
     }
 
     /// The model with its averaged weights on a device.

@@ -1,16 +1,17 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use pixel_iqn_core::{AnyModel, Cancelled, ModelConfig, NoProgress, Progress};
+use pixel_iqn_core::{AnyModel, Cancelled, ModelConfig};
 use pixel_iqn_data::{ImageDataset, Mask};
 use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 use pixel_iqn_train::{
-    ConfigFile, Display, End, Finished, Interrupter, Metrics, QUANTILE_LEVELS, ReportConfig,
-    ResumeFrom, RunConfig, RunDir, RunOverrides, Session, TrainConfig, with_causes,
+    ConfigFile, End, Finished, QUANTILE_LEVELS, ReportConfig, ResumeFrom, RunConfig, RunDir,
+    RunOverrides, Session, TrainConfig, with_causes,
 };
 
 use crate::model::TrainedWeights;
 use crate::run::Trained;
+use crate::watcher::Watcher;
 use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Run, TrainingImages};
 
 /// Begins a training on images, of which the last of every ten is held out: see [`Training`].
@@ -73,41 +74,6 @@ pub struct Training {
     settings: Vec<String>,
     watcher: Box<dyn Watcher>,
 }
-
-/// Sees and may stop a [`Training`]: what a program shows on the way.
-///
-/// The unit type watches nothing. [`terminal`](crate::terminal) has one for terminals.
-pub trait Watcher: Send {
-    /// Is called before the first step.
-    fn begin(&mut self, _run: &Run, _steps_done: usize, _devices: &[Device]) {}
-
-    /// How the steps are shown: without an answer, by the callbacks alone.
-    fn display(&self) -> Display {
-        Display::Plain
-    }
-
-    /// The switch that stops the training.
-    fn interrupter(&self) -> Interrupter {
-        Interrupter::new()
-    }
-
-    /// Makes what is called after each step.
-    fn on_step(&self) -> Box<dyn FnMut(&Metrics) + Send> {
-        Box::new(|_| ())
-    }
-
-    /// Makes what is called with a line of text for what a user should know.
-    fn on_notice(&self) -> Box<dyn FnMut(&str) + Send> {
-        Box::new(|_| ())
-    }
-
-    /// Makes the progress of a task after the steps, such as `scoring`.
-    fn progress(&self, _task: &str) -> Box<dyn Progress> {
-        Box::new(NoProgress)
-    }
-}
-
-impl Watcher for () {}
 
 impl Training {
     fn new(images: Result<TrainingImages, Error>) -> Self {

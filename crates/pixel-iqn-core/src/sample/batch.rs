@@ -125,12 +125,7 @@ impl SampleBatch {
         if count == 0 {
             return invalid(format!("there is no value to sample in {:?}", self.dims));
         }
-        if self.order.index() >= config.orders {
-            return invalid(format!(
-                "the model has {} generation order(s), not one of index {}",
-                config.orders, self.order
-            ));
-        }
+        check_order(self.order, config)?;
         if self.levels.is_some_and(|levels| levels < 2) {
             return invalid("values can be rounded to two levels or more".into());
         }
@@ -185,6 +180,17 @@ impl SampleBatch {
             .collect();
         Some(Tensor::from_data(labels.as_slice(), device))
     }
+}
+
+/// Checks that a model knows a generation order.
+pub(super) fn check_order(order: Order, config: &ModelConfig) -> Result<(), SampleError> {
+    if order.index() < config.orders {
+        return Ok(());
+    }
+    Err(SampleError::Invalid(format!(
+        "the model has {} generation order(s), not one of index {order}",
+        config.orders
+    )))
 }
 
 /// Rounds `value`, in [0, 1], to the nearest of `levels` evenly spaced intensity levels, ties to

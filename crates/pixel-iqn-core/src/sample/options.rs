@@ -3,6 +3,7 @@ use core::ops::Range;
 use crate::config::ModelConfig;
 use crate::noise::Noise;
 use crate::order::Order;
+use crate::sample::batch::check_order;
 use crate::sample::{KnownValues, SampleBatch, SampleError};
 
 /// The source of the quantile levels tau of sampled images.
@@ -192,12 +193,7 @@ impl SampleOptions {
         let [height, width] = self.size;
         let values = config.channels * height * width;
         let invalid = |message: String| Err(SampleError::Invalid(message));
-        if self.order.index() >= config.orders {
-            return invalid(format!(
-                "the model has {} generation order(s), not one of index {}",
-                config.orders, self.order
-            ));
-        }
+        check_order(self.order, config)?;
         if self.batch == 0 {
             return invalid("a batch must have at least one image".into());
         }

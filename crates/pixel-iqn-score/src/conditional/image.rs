@@ -65,7 +65,8 @@ pub(super) fn evaluate_batch(
         let rows = numbers.chunks_exact(each);
         match forecasts {
             Forecasts::Quantiles { .. } => {
-                evaluate_image(image, &noise, rows.map(Quantiles::new), &quantile_levels)
+                let quantiles = rows.map(|row| Quantiles::new(row, &quantile_levels));
+                evaluate_image(image, &noise, quantiles, &quantile_levels)
             }
             Forecasts::QuantileFunctions { knots, .. } => {
                 let functions = rows.map(|row| Functions::new(knots.as_slice(), row));

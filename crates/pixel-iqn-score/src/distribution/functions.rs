@@ -11,9 +11,7 @@ use super::{Distribution, pinball};
 /// outer values, so that no level is impossible.
 #[derive(Debug)]
 pub(crate) struct Functions<'a> {
-    knots: &'a [f64],
-    values: Vec<f64>,
-    line: Line<&'a [f64]>,
+    line: Line<'a>,
 }
 
 impl<'a> Functions<'a> {
@@ -27,16 +25,15 @@ impl<'a> Functions<'a> {
                 highest
             })
             .collect();
-        let line = Line::new(values.clone(), knots);
-        Self {
-            knots,
+        let line = Line {
             values,
-            line,
-        }
+            levels: knots,
+        };
+        Self { line }
     }
 
     fn sampled(&self) -> QuantileFunction<'_> {
-        QuantileFunction::new(self.knots, &self.values).with_bounds(0.0, 1.0)
+        QuantileFunction::new(self.line.levels, &self.line.values).with_bounds(0.0, 1.0)
     }
 }
 

@@ -9,38 +9,21 @@ pub(super) const HIGHEST: f64 = 1.0 - LOWEST;
 /// the range of intensity, where it reaches 0 and 1 (our choice). What lies beyond the edges counts
 /// as the level at the edge, as in samples, which are clamped.
 #[derive(Debug)]
-pub(super) struct Line<L> {
+pub(super) struct Line<'a> {
     /// The quantiles in ascending order.
-    values: Vec<f64>,
+    pub values: Vec<f64>,
     /// The quantile level of each of them.
-    levels: L,
+    pub levels: &'a [f64],
 }
 
-/// The quantile levels of the points of a [`Line`].
-pub(super) trait Levels {
-    /// The level of the quantile number `k`, counted from 0.
-    fn level(&self, k: usize) -> f64;
-}
-
-impl Levels for &[f64] {
-    fn level(&self, k: usize) -> f64 {
-        self[k]
-    }
-}
-
-impl<L: Levels> Line<L> {
-    /// Takes quantiles in ascending order with their levels.
-    pub fn new(values: Vec<f64>, levels: L) -> Self {
-        Self { values, levels }
-    }
-
+impl Line<'_> {
     /// The point `k` of the line as a value and the probability below it, counted from the lowest
     /// edge.
     fn point(&self, k: usize) -> (f64, f64) {
         match k {
             0 => (LOWEST, 0.0),
             k if k > self.values.len() => (HIGHEST, 1.0),
-            k => (self.values[k - 1], self.levels.level(k - 1)),
+            k => (self.values[k - 1], self.levels[k - 1]),
         }
     }
 
@@ -59,17 +42,8 @@ impl<L: Levels> Line<L> {
 
     /// The quantile at the level `tau`.
     fn quantile(&self, tau: f64) -> f64 {
-        let (mut low, mut high) = (0, self.values.len());
-        // The number of points whose level is at most tau.
-        while low < high {
-            let middle = (low + high) / 2;
-            if self.levels.level(middle) <= tau {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let ((x0, tau0), (x1, tau1)) = (self.point(low), self.point(low + 1));
+        let k = self.levels.partition_point(|level| *level <= tau);
+        let ((x0, tau0), (x1, tau1)) = (self.point(k), self.point(k + 1));
         if tau1 > tau0 {
             x0 + (x1 - x0) * (tau - tau0) / (tau1 - tau0)
         } else {

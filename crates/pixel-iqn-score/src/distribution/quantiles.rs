@@ -1,4 +1,4 @@
-use super::line::{Levels, Line};
+use super::line::Line;
 use super::{Distribution, pinball};
 
 /// A distribution given by its quantiles at the midpoints of equal bins.
@@ -10,24 +10,15 @@ use super::{Distribution, pinball};
 #[derive(Debug)]
 pub(crate) struct Quantiles<'a> {
     raw: &'a [f32],
-    line: Line<Midpoints>,
-}
-
-/// The levels of quantiles at the midpoints of this many equal bins.
-#[derive(Debug)]
-struct Midpoints(usize);
-
-impl Levels for Midpoints {
-    fn level(&self, k: usize) -> f64 {
-        (k as f64 + 0.5) / self.0 as f64
-    }
+    line: Line<'a>,
 }
 
 impl<'a> Quantiles<'a> {
-    pub fn new(raw: &'a [f32]) -> Self {
-        let mut sorted: Vec<f64> = raw.iter().map(|q| f64::from(*q)).collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let line = Line::new(sorted, Midpoints(raw.len()));
+    /// Takes quantiles, and the midpoints that are their levels.
+    pub fn new(raw: &'a [f32], levels: &'a [f64]) -> Self {
+        let mut values: Vec<f64> = raw.iter().map(|q| f64::from(*q)).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let line = Line { values, levels };
         Self { raw, line }
     }
 }

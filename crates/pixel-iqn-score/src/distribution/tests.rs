@@ -25,7 +25,8 @@ proptest! {
     fn levels_add_up_to_one_and_none_is_impossible(
         raw in prop::collection::vec(0.0..=1.0f32, 2..40),
     ) {
-        let quantiles = Quantiles::new(&raw);
+        let levels = tau_midpoints(raw.len());
+        let quantiles = Quantiles::new(&raw, &levels);
         let mut below = 0.0;
         for level in 0..256 {
             let (before, at) = quantiles.below_and_at(y(level));
@@ -71,7 +72,7 @@ proptest! {
     ) {
         raw.sort_unstable_by(f32::total_cmp);
         let samples: Vec<f64> = raw.iter().map(|q| f64::from(*q)).collect();
-        let score = crps(&Quantiles::new(&raw), y(level), raw.len());
+        let score = crps(&Quantiles::new(&raw, &tau_midpoints(raw.len())), y(level), raw.len());
         prop_assert!((score - crps_from_samples(&samples, y(level))).abs() < 1e-12);
     }
 
@@ -94,7 +95,8 @@ proptest! {
 
 /// The bits per value that a distribution of levels gives to one like it, from quantiles of it.
 fn bits(probability: impl Fn(usize) -> f64, raw: &[f32]) -> f64 {
-    let quantiles = Quantiles::new(raw);
+    let levels = tau_midpoints(raw.len());
+    let quantiles = Quantiles::new(raw, &levels);
     (0..256)
         .map(|level| -probability(level) * quantiles.below_and_at(y(level)).1.log2())
         .sum()
@@ -130,7 +132,7 @@ fn bits_approach_the_entropy() {
 fn a_certain_forecast_costs_what_its_tails_hold() {
     // All quantiles at level 100: half a bin of probability goes to each side.
     let raw = vec![100.0 / 255.0; 50];
-    let (below, at) = Quantiles::new(&raw).below_and_at(y(100));
+    let (below, at) = Quantiles::new(&raw, &tau_midpoints(raw.len())).below_and_at(y(100));
     assert!(
         at > 1.0 - 1.0 / 50.0 && at < 1.0 && below < 0.01,
         "{below} {at}"
@@ -140,7 +142,7 @@ fn a_certain_forecast_costs_what_its_tails_hold() {
 #[test]
 fn intervals_are_central() {
     let raw = quantiles_of(40, |tau| tau);
-    let (low, high, _) = Quantiles::new(&raw).interval(0.5);
+    let (low, high, _) = Quantiles::new(&raw, &tau_midpoints(raw.len())).interval(0.5);
     assert!((low - 0.25).abs() < 0.003 && (high - 0.75).abs() < 0.003);
     // Levels 0, 1, 2 with 10, 80 and 10 percent.
     let levels = Levels::new(&[0.1, 0.8, 0.1]);
@@ -157,10 +159,19 @@ fn intervals_are_central() {
 fn falling_quantiles_cross_everywhere_and_are_sorted_for_the_rest() {
     let up = quantiles_of(9, |tau| tau);
     let down: Vec<f32> = up.iter().rev().copied().collect();
-    assert_eq!(Quantiles::new(&up).crossings(), 0);
-    assert_eq!(Quantiles::new(&down).crossings(), 8);
-    let at = |raw: &[f32]| Quantiles::new(raw).below_and_at(y(60));
+    assert_eq!(Quantiles::new(&up, &tau_midpoints(up.len())).crossings(), 0);
+    assert_eq!(
+        Quantiles::new(&down, &tau_midpoints(down.len())).crossings(),
+        8
+    );
+    let at = |raw: &[f32]| Quantiles::new(raw, &tau_midpoints(raw.len())).below_and_at(y(60));
     assert_eq!(at(&up), at(&down));
-    let crps = |raw: &[f32]| crps(&Quantiles::new(raw), 0.9, raw.len());
+    let crps = |raw: &[f32]| {
+        crps(
+            &Quantiles::new(raw, &tau_midpoints(raw.len())),
+            0.9,
+            raw.len(),
+        )
+    };
     assert!(crps(&down) > crps(&up));
 }

@@ -168,7 +168,7 @@ impl<'a> Run<'a> {
             });
             let zeros = || Tensor::zeros([images, 1, width, 2 * features], device);
             let above = v_in.clone().unwrap_or_else(zeros);
-            let bias = layer.horizontal_bias(layer.horizontal.bias.val(), conditions);
+            let bias = layer.horizontal_bias(conditions);
             let projection = &layer.vertical_to_horizontal;
             let above = projection.forward_at(above, ReceptiveField::POINT, bias);
             let gates = gates_by_group(above, groups);
