@@ -104,10 +104,16 @@ Examples:
 
 impl InpaintCommand {
     pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
-        Outcome::of(self.inpaint(terminal), "interrupted: nothing was written")
+        let mut drawn = false;
+        let work = self.inpaint(terminal, &mut drawn);
+        let message = match drawn {
+            false => "interrupted: nothing was written",
+            true => "interrupted: the picture is written, and the scores are not",
+        };
+        Outcome::of(work, message)
     }
 
-    fn inpaint(&self, terminal: &Terminal) -> anyhow::Result<()> {
+    fn inpaint(&self, terminal: &Terminal, drawn: &mut bool) -> anyhow::Result<()> {
         flags::check_picture(&self.out)?;
         if let Some(file) = &self.scores {
             flags::check_folder_of(file)?;
@@ -137,7 +143,13 @@ impl InpaintCommand {
         let completions = request.run()?;
         drop(bar);
         completions.save_grid(&self.out)?;
-        println!("wrote {}", self.out.display());
+        *drawn = true;
+        println!(
+            "wrote {}, completed in order {}",
+            self.out.display(),
+            completions.order.index()
+        );
+        self.hint_of_orders(&model, &mask);
         if let Some(file) = &self.scores {
             let bar = terminal.bar("scoring");
             let scores = completions.scores(&model, &images, &mask, &bar)?;
@@ -147,6 +159,18 @@ impl InpaintCommand {
             println!("wrote {}", file.display());
         }
         Ok(())
+    }
+
+    /// Says where a model of eight orders would have known more.
+    fn hint_of_orders(&self, model: &Model, mask: &Mask) {
+        let best = Order::for_region(mask.missing(), mask.size(), Order::COUNT);
+        if model.config().orders == 1 && best != Order::RASTER {
+            println!(
+                "NOTE: this model knows raster order alone, in which much of what surrounds the region \
+                 comes after it: one that was trained with --all-orders would take order {}",
+                best.index()
+            );
+        }
     }
 
     /// The images of `--images`, or held-out images.

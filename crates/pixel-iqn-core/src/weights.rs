@@ -149,7 +149,7 @@ pub fn begin_from_safetensors<M: Module>(
 pub enum WeightsError {
     /// The bytes are not a safetensors file, or tensors cannot be read or written; the source says
     /// why.
-    #[error("cannot read or write the weights")]
+    #[error("they are no safetensors file, or a damaged one, or cannot be read from their device")]
     Format(#[from] burn::store::SafetensorsStoreError),
     /// The tensors of the file are not those of the model, with a message for each that differs.
     #[error("the weights are of another model: {}", first_of(.0))]

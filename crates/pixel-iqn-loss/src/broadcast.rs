@@ -1,6 +1,6 @@
-/// Panics with the names and shapes of three arguments if they do not broadcast, since the message
-/// of a backend names none of them.
-pub(crate) fn assert_broadcast<const D: usize>(arguments: [(&str, [usize; D]); 3]) {
+/// Panics with the names and shapes of some arguments if they do not broadcast, since the message of
+/// a backend names none of them.
+pub(crate) fn assert_broadcast<const D: usize, const N: usize>(arguments: [(&str, [usize; D]); N]) {
     let fits = (0..D).all(|axis| {
         let mut sizes = arguments
             .iter()
@@ -9,10 +9,21 @@ pub(crate) fn assert_broadcast<const D: usize>(arguments: [(&str, [usize; D]); 3
         let first = sizes.next();
         sizes.all(|size| Some(size) == first)
     });
-    let [(a, a_shape), (b, b_shape), (c, c_shape)] = arguments;
+    let each = arguments.map(|(name, shape)| format!("{name} {shape:?}"));
+    let (last, others) = each.split_last().expect("shapes of some arguments");
     assert!(
         fits,
-        "{a} {a_shape:?}, {b} {b_shape:?} and {c} {c_shape:?} do not broadcast: \
-         the sizes of an axis must be equal or 1"
+        "{} and {last} do not broadcast: the sizes of an axis must be equal or 1",
+        others.join(", ")
     );
+}
+
+/// The shape that shapes which broadcast have together.
+pub(crate) fn broadcast_shape<const D: usize, const N: usize>(
+    shapes: [[usize; D]; N],
+) -> [usize; D] {
+    core::array::from_fn(|axis| {
+        let mut sizes = shapes.iter().map(|shape| shape[axis]);
+        sizes.find(|&size| size != 1).unwrap_or(1)
+    })
 }

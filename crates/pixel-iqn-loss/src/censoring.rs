@@ -1,6 +1,8 @@
 use burn::config::Config;
 use burn::tensor::{FloatDType, Tensor};
 
+use crate::broadcast::{assert_broadcast, broadcast_shape};
+
 /// The ends of the range of a target, for the loss of a prediction that is clamped to this range
 /// before it is used: see [`censor`].
 ///
@@ -88,6 +90,8 @@ pub fn censor<const D: usize>(
     censoring: &Censoring,
 ) -> Tensor<D> {
     censoring.expect_valid();
+    let shapes = [prediction.dims(), target.dims()];
+    assert_broadcast([("prediction", shapes[0]), ("target", shapes[1])]);
     let mut clamped = prediction.clone();
     if let Some(low) = censoring.low {
         clamped = clamped.clamp_min(low);
@@ -96,7 +100,7 @@ pub fn censor<const D: usize>(
         clamped = clamped.clamp_max(high);
     }
     if censoring.leak == 0.0 {
-        return clamped;
+        return clamped.expand(broadcast_shape(shapes));
     }
     let float = |mask: Tensor<D, burn::tensor::Bool>| mask.cast(FloatDType::from(target.dtype()));
     let excess = prediction.clone() - clamped.clone();
@@ -117,7 +121,7 @@ pub fn censor<const D: usize>(
     }
     match right {
         Some(right) => clamped + excess * (right.neg() + 1.0).mul_scalar(censoring.leak),
-        None => clamped,
+        None => clamped.expand(broadcast_shape(shapes)),
     }
 }
 
@@ -162,6 +166,29 @@ mod tests {
         let censored = censor(prediction, target, &Censoring::new());
         let expected = [0.0, 0.0, 0.5, 1.0, 1.2, -0.1, 0.0, 0.5, 1.0, 1.0];
         assert_close(&values(censored), &expected, 1e-15);
+    }
+
+    #[test]
+    fn arguments_broadcast_under_every_censoring() {
+        let prediction = tensor::<2>([[-1.0, 0.5, 3.0]]);
+        let target = tensor::<2>([[0.25], [0.75]]);
+        let new = Censoring::new();
+        for censoring in [
+            new,
+            new.with_leak(0.0),
+            new.with_low(None),
+            new.with_low(None).with_high(None),
+        ] {
+            let censored = censor(prediction.clone(), target.clone(), &censoring);
+            assert_eq!(censored.dims(), [2, 3], "{censoring:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic = "do not broadcast"]
+    fn shapes_are_checked_without_a_leak_too() {
+        let censoring = Censoring::new().with_leak(0.0);
+        censor::<1>(tensor([0.0, 1.0]), tensor([0.0, 0.5, 1.0]), &censoring);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 /// The quantile levels between which a [quantile function](crate::QuantileFunction) is straight:
-/// at least two, strictly ascending, in [0, 1].
+/// at least two, ascending by at least 1e-6 from each to the next, in [0, 1].
 ///
 /// ```
 /// use pixel_iqn_loss::Knots;
@@ -12,19 +12,28 @@ use std::sync::Arc;
 /// assert_eq!(Knots::default().len(), 36);
 /// # Ok::<(), pixel_iqn_loss::KnotsError>(())
 /// ```
+/// Knots nearer to each other could fall together in single precision (the least distance is our
+/// choice).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Knots(Arc<[f64]>);
+
+/// The least distance of a knot from the next: the spacing of single precision below 1 is 6e-8.
+const LEAST_GAP: f64 = 1e-6;
 
 impl Knots {
     /// Takes quantile levels as knots.
     ///
     /// # Errors
     ///
-    /// [`KnotsError`] where there are fewer than two, or they are not strictly ascending in [0, 1].
+    /// [`KnotsError`] where there are fewer than two, they are not in [0, 1], or one is not 1e-6 above
+    /// the one before.
     pub fn new(levels: impl Into<Vec<f64>>) -> Result<Self, KnotsError> {
         let levels = levels.into();
         let in_range = levels.iter().all(|level| (0.0..=1.0).contains(level));
-        if levels.len() < 2 || !in_range || !levels.is_sorted_by(|low, high| low < high) {
+        if levels.len() < 2
+            || !in_range
+            || !levels.is_sorted_by(|low, high| high - low >= LEAST_GAP)
+        {
             return Err(KnotsError(levels));
         }
         Ok(Self(levels.into()))
@@ -77,7 +86,8 @@ impl core::fmt::Display for KnotsError {
         let levels = &self.0;
         write!(
             f,
-            "knots must be two or more quantile levels, strictly ascending in [0, 1], not {levels:?}"
+            "knots must be two or more quantile levels in [0, 1], each at least {LEAST_GAP:e} above the one \
+             before, not {levels:?}"
         )
     }
 }
@@ -94,14 +104,18 @@ mod tests {
             vec![],
             vec![0.5],
             vec![0.5, 0.5],
+            vec![0.0, 1e-40],
             vec![0.9, 0.1],
             vec![-0.1, 0.5],
             vec![0.5, 1.1],
             vec![0.5, f64::NAN],
         ] {
             let error = Knots::new(levels).unwrap_err();
-            assert!(error.to_string().contains("strictly ascending"), "{error}");
+            assert!(
+                error.to_string().contains("above the one before"),
+                "{error}"
+            );
         }
-        Knots::new([0.0, 1.0]).unwrap();
+        Knots::new([0.0, 1e-6, 1.0]).unwrap();
     }
 }

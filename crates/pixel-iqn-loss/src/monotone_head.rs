@@ -160,6 +160,44 @@ mod tests {
     }
 
     #[test]
+    fn bounds_hold_in_samples_and_in_the_score() {
+        let device = Device::flex();
+        let config = MonotoneHeadConfig::new(1).with_low(-2.0).with_high(2.0);
+        let bounded = (config.clone())
+            .with_lower_bound(Some(0.0))
+            .with_upper_bound(Some(1.5));
+        let row = Tensor::<2>::zeros([1, 1], &device);
+        let [free, bounded] =
+            [config, bounded].map(|config| config.init(&device).unwrap().forward(row.clone()));
+        let tau = Tensor::<2>::from_floats([[0.0, 0.25, 0.625, 1.0]], &device);
+        let quantiles = |functions: &QuantileFunctions<2>| -> Vec<f32> {
+            let quantiles = functions.quantile(tau.clone());
+            quantiles.into_data().try_to_vec().unwrap()
+        };
+        let expected = [[-2.0, -1.0, 0.5, 2.0], [0.0, 0.0, 0.5, 1.5]];
+        for (functions, expected) in [&free, &bounded].into_iter().zip(expected) {
+            for (quantile, expected) in quantiles(functions).iter().zip(expected) {
+                // The outer knots are not 0 and 1: there the end of a function is its last value.
+                assert!((quantile - expected).abs() < 0.01, "{quantile} {expected}");
+            }
+        }
+        // Where the target is the bound, half of the distribution is right.
+        let crps = |functions: &QuantileFunctions<2>| {
+            functions
+                .crps(Tensor::zeros([1, 1], &device))
+                .into_scalar::<f32>()
+        };
+        assert!(crps(&bounded) < 0.6 * crps(&free));
+    }
+
+    #[test]
+    #[should_panic = "the bounds [1.0, 0.0] hold no interval"]
+    fn bounds_in_the_wrong_order_are_refused() {
+        let config = MonotoneHeadConfig::new(1).with_lower_bound(Some(1.0));
+        let _ = config.with_upper_bound(Some(0.0)).init(&Device::flex());
+    }
+
+    #[test]
     fn knots_out_of_order_are_an_error() {
         let config = MonotoneHeadConfig::new(2).with_knots(vec![0.5, 0.4]);
         assert!(config.init(&Device::flex()).is_err());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::error::{RunError, SettingsError, at};
-use crate::settings::parse;
+use crate::settings::{parse, upgrade};
 
 /// A config file that a program was given: TOML with the keys of a [`RunConfig`](crate::RunConfig),
 /// or some of them.
@@ -40,8 +40,8 @@ impl ConfigFile {
             }
             Err(error) => return Err(at(&path)(error)),
         };
-        match parse(&text) {
-            Ok(keys) => Ok(Self { path, keys }),
+        match Self::parse(&text) {
+            Ok(file) => Ok(Self { path, ..file }),
             Err(source) => Err(RunError::Config { path, source }),
         }
     }
@@ -52,9 +52,11 @@ impl ConfigFile {
     ///
     /// [`SettingsError::Toml`] where it is not TOML.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        let mut keys = parse(text)?;
+        upgrade(&mut keys);
         Ok(Self {
             path: "the config".into(),
-            keys: parse(text)?,
+            keys,
         })
     }
 
@@ -100,6 +102,25 @@ impl ConfigFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run_config::tests::config;
+    use crate::run_overrides::RunOverrides;
+
+    #[test]
+    fn a_file_of_version_3_means_the_plain_loss() {
+        let whole = config().to_toml();
+        let own = |text: &str| {
+            let file = ConfigFile::parse(text).unwrap();
+            config()
+                .resolve::<&str>(&file, &RunOverrides::new(), &[])
+                .unwrap()
+        };
+        assert!(own(&whole).train.censored);
+        let old = whole.replace("version = 4", "version = 3");
+        let old = old.replace("censored = true\n", "");
+        assert!(!own(&old).train.censored);
+        // A part of a config has no version, and is one of today's.
+        assert!(own("[train]\nsteps = 9\n").train.censored);
+    }
 
     #[test]
     fn what_cannot_be_read_is_named() {

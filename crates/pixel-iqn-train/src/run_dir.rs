@@ -139,6 +139,17 @@ impl RunDir {
         }
     }
 
+    /// Removes what a session has written that could not begin, and the folder where nothing else is
+    /// in it. This is a courtesy: what cannot be removed stays.
+    pub(crate) fn remove_unbegun(&self) {
+        let _ = fs::remove_file(self.file(LOCK));
+        let metrics = self.file("metrics.jsonl");
+        if fs::metadata(&metrics).is_ok_and(|file| file.len() == 0) {
+            let _ = fs::remove_file(metrics);
+        }
+        let _ = fs::remove_dir(&self.path);
+    }
+
     /// Removes what a killed session left of the files that it was writing. Only a session that has
     /// the [lock](Self::lock) may do so.
     ///
@@ -271,7 +282,7 @@ fn remove_files(folder: &Path, unwanted: impl Fn(&OsStr) -> bool) -> Result<(), 
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, RunError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => RunError::Missing { path: path.into() },
         _ => at(path)(error),

@@ -42,7 +42,8 @@ pub fn sample_batches(
     write: &mut dyn FnMut(&[u8]) -> Result<(), DataError>,
     progress: &dyn Progress,
 ) -> Result<(), RunError> {
-    let [height, _] = options.size;
+    // What is sampled one after another is a row of the turned image.
+    let [height, _] = options.order.size(options.size);
     let mut rows = 0;
     for batch in options.batches(sampler.config())? {
         let batch_progress = PartProgress {

@@ -204,7 +204,7 @@ impl RunConfig {
 }
 
 /// Turns a config of version 3, which knew the plain loss alone, into one of this version.
-fn upgrade(config: &mut Table) {
+pub(crate) fn upgrade(config: &mut Table) {
     if config.get("version").and_then(Value::as_integer) != Some(3) {
         return;
     }

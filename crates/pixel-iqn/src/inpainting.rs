@@ -44,6 +44,8 @@ pub struct Completions {
     pub figure: Images,
     /// The generation order, of the first pass where there are sweeps.
     pub order: Order,
+    /// The class of each input, where the model has classes.
+    labels: Option<Vec<Option<usize>>>,
 }
 
 /// The scores of completions whose originals are known, means over images: see
@@ -67,11 +69,10 @@ pub struct InpaintingScores {
 
 impl Completions {
     /// Scores the completions against the images that were completed, where those are whole. A
-    /// class-conditional model is given the labels of the images.
+    /// class-conditional model is given the classes that the completions were drawn with.
     ///
     /// # Errors
     ///
-    /// [`Error::Request`] where the model is class-conditional and the images have no labels,
     /// [`Error::Score`] where the model predicts what is no number, and [`Error::Cancelled`] where the
     /// progress broke off.
     ///
@@ -86,11 +87,7 @@ impl Completions {
         mask: &Mask,
         progress: &dyn Progress,
     ) -> Result<InpaintingScores, Error> {
-        if !model.classes().is_empty() && images.labels().is_none() {
-            let text = "the model is class-conditional and the images have no labels: there are no \
-                        scores of their values";
-            return Err(Error::Request(text.into()));
-        }
+        let images = &self.with_classes_of_model(images, model.classes().len());
         let [_, _, width] = images.shape();
         let plane = mask.missing().len();
         let all: Vec<usize> = (0..images.len()).collect();
@@ -131,6 +128,19 @@ impl Completions {
             crps_in_raster_order: crps(Order::RASTER, stages / 2)?,
             completions: CompletionScores::mean(&scores),
         })
+    }
+
+    /// The images with the classes of the model that they were completed with, in place of their own.
+    fn with_classes_of_model(&self, images: &ImageDataset, classes: usize) -> ImageDataset {
+        let levels = images.images().to_vec();
+        let plain = ImageDataset::new(levels, images.shape()).expect("they were a set before");
+        let Some(labels) = &self.labels else {
+            return plain;
+        };
+        // An image without a class has the number of classes for a label: see `LabelEmbedding`.
+        let labels = labels.iter().map(|label| label.unwrap_or(classes) as u32);
+        let labelled = plain.with_labels(labels.collect(), classes + 1);
+        labelled.expect("each image was completed with one class")
     }
 
     /// Writes the figure as a PNG file.
@@ -238,22 +248,37 @@ impl<'a> Inpainting<'a> {
         let size = [height, width];
         let is_missing = |value: usize| self.mask.missing()[value % plane];
         let count = self.images.len() * self.completions;
-        let repeated = |index: usize| core::iter::repeat_n(index, self.completions);
+        let completions = self.completions;
         let values: Vec<f32> = (0..self.images.len())
-            .flat_map(repeated)
-            .flat_map(|index| self.images.image(index))
-            .map(|&level| f32::from(level) / 255.0)
+            .flat_map(|index| self.images.image(index).repeat(completions))
+            .map(|level| f32::from(level) / 255.0)
             .collect();
         let orders = self.model.config().orders;
         let regions = self.regions(size);
+        let labels = self.classes_of_images()?;
+        let of_completions = match &labels {
+            None => Labels::None,
+            Some(labels) => Labels::PerImage({
+                let each = |&label| core::iter::repeat_n(label, completions);
+                labels.iter().flat_map(each).collect()
+            }),
+        };
         let options = SampleOptions::new(count, size, self.seed)
-            .with_labels(self.each_label()?)
+            .with_labels(of_completions)
             .with_batch(self.batch);
         let first_order = self
             .order
             .unwrap_or_else(|| Order::for_region(self.mask.missing(), size, orders));
+        let stages = (regions.iter().enumerate()).map(|(stage, missing)| match stage {
+            0 => (missing, first_order),
+            _ => (missing, Order::for_region(missing, size, orders)),
+        });
+        // An order may go along columns, of which there may be more than rows.
+        let rows_of = |order: Order| count * order.size(size)[0];
+        let total = stages.clone().map(|(_, order)| rows_of(order)).sum();
+        let mut finished = 0;
         let mut completed = Vec::new();
-        for (stage, missing) in regions.iter().enumerate() {
+        for (stage, (missing, order)) in stages.enumerate() {
             let known = KnownValues {
                 mask: (0..values.len()).map(|i| !missing[i % plane]).collect(),
                 values: match stage {
@@ -261,24 +286,20 @@ impl<'a> Inpainting<'a> {
                     _ => completed.iter().map(|&l| f32::from(l) / 255.0).collect(),
                 },
             };
-            let order = match stage {
-                0 => first_order,
-                _ => Order::for_region(missing, size, orders),
-            };
             // Each stage has noise of its own.
             let options = options
                 .clone()
                 .with_first(stage * count)
                 .with_order(order)
                 .with_known(Some(known));
-            let [rows, _] = order.size(size);
             let progress = PartProgress {
                 progress: self.progress,
-                before: stage * count * rows,
-                total: regions.len() * count * rows,
+                before: finished,
+                total,
             };
             let sampler = self.model.sampler();
             completed = pixel_iqn_train::sample_levels(sampler, &options, &progress)?;
+            finished += rows_of(order);
         }
 
         let columns = 1 + self.completions + usize::from(self.originals);
@@ -298,6 +319,7 @@ impl<'a> Inpainting<'a> {
             images: Images::new(completed, shape(count), self.completions),
             figure: Images::new(figure, shape(self.images.len() * columns), columns),
             order: first_order,
+            labels,
         })
     }
 
@@ -351,26 +373,19 @@ impl<'a> Inpainting<'a> {
         Ok(())
     }
 
-    /// One label for each completion.
-    fn each_label(&self) -> Result<Labels, Error> {
+    /// The class of each image, none where the model has no classes.
+    fn classes_of_images(&self) -> Result<Option<Vec<Option<usize>>>, Error> {
         let classes = self.model.classes();
-        let by_image: Vec<Option<usize>> = match &self.labels {
-            Some(text) => match classes.labels(text, self.images.len())? {
-                Labels::PerImage(labels) => labels,
-                Labels::Spread => (0..self.images.len())
-                    .map(|image| Some(image % classes.len()))
-                    .collect(),
-                other => return Ok(other),
-            },
-            None if classes.is_empty() => return Ok(Labels::None),
-            None => (0..self.images.len())
-                .map(|image| self.label_of(image))
-                .collect::<Result<_, Error>>()?,
+        let images = 0..self.images.len();
+        let labels = match &self.labels {
+            Some(text) => classes.labels(text, images.len())?,
+            None if classes.is_empty() => Labels::None,
+            None => {
+                let own = images.clone().map(|image| self.label_of(image));
+                Labels::PerImage(own.collect::<Result<_, Error>>()?)
+            }
         };
-        let each = by_image
-            .into_iter()
-            .flat_map(|label| core::iter::repeat_n(label, self.completions));
-        Ok(Labels::PerImage(each.collect()))
+        Ok(labels.of_images(images, classes.len()))
     }
 
     /// The class of the model that has the name of an image's class, or its number where either has

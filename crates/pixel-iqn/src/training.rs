@@ -305,6 +305,13 @@ impl Training {
         let begun = self.begin_from.as_deref().map(TrainedWeights::find);
         let begun = begun.transpose()?;
         let model = match begun.as_ref().and_then(|begun| begun.config.clone()) {
+            Some(config) if config.channels != channels => {
+                return Err(Error::Request(format!(
+                    "the weights to begin from are of images of {} channel(s), and those of `{}` have \
+                     {channels}",
+                    config.channels, source.dataset
+                )));
+            }
             Some(config) => config,
             None => ModelConfig::preset(defaults.preset)?,
         };

@@ -230,15 +230,109 @@ fn a_training_begins_from_trained_weights() {
         assert!((second - first).abs() < 1e-6, "{second} {first}");
     }
 
-    let error = tiny(pictures(), &path("third"))
-        .begin_from(path("first"))
-        .start();
-    let error = error.unwrap_err();
-    assert!(matches!(error, Error::Run(_)), "{error}");
-    let error = tiny(pictures(), &path("fourth"))
-        .begin_from(path("none"))
-        .start();
-    assert!(error.is_err());
+    // What cannot be begun says why, and leaves no folder.
+    std::fs::write(path("page.safetensors"), "<html>").unwrap();
+    std::fs::create_dir(path("unsaved")).unwrap();
+    std::fs::copy(path("first/config.toml"), path("unsaved/config.toml")).unwrap();
+    let grey = OpenOptions::default().with_size(Some(8)).with_count(40);
+    let grey = TrainingImages::open(DatasetKind::Builtin, None, &grey.with_channels(1)).unwrap();
+    for (images, weights, reason) in [
+        (pictures(), "first", "are of another model"),
+        (pictures(), "none", "none is missing"),
+        (pictures(), "unsaved", "averaged.safetensors is missing"),
+        (pictures(), "page.safetensors", "no safetensors file"),
+        (grey, "first", "3 channel(s)"),
+    ] {
+        let error = tiny(images, &path("failed"))
+            .begin_from(path(weights))
+            .start();
+        let error = train::with_causes(&error.unwrap_err());
+        assert!(error.contains(reason), "{weights}: {error}");
+        assert!(!path("failed").exists(), "{weights}");
+    }
+}
+
+#[test]
+fn completions_are_scored_under_the_classes_they_were_drawn_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = tiny(pictures(), folder.path())
+        .class_conditional(true)
+        .output("monotone")
+        .start()
+        .unwrap();
+    let model = run.model("cpu").unwrap();
+    let names = model.classes().names().to_vec();
+    let plain = builtin::generate(1, 0..2, 8, 3).unwrap();
+    let plain = ImageDataset::new(plain.images().to_vec(), plain.shape()).unwrap();
+    // Folders of images: more classes than the model has, and those of the images are its last two.
+    let mut folders: Vec<String> = (0..names.len() + 3).map(|i| format!("other {i}")).collect();
+    let own = [names.len() - 1, names.len() - 2];
+    let of_folders = [names.len() + 2, names.len() + 1];
+    for (class, folder) in own.iter().zip(of_folders) {
+        folders[folder] = names[*class].clone();
+    }
+    let labels = of_folders.map(|label| label as u32).to_vec();
+    let count = folders.len();
+    let foreign = (plain.clone().with_labels(labels, count))
+        .and_then(|images| images.with_class_names(folders))
+        .unwrap();
+    let mask = Mask::lower_half([8, 8]);
+    let crps = |images: &ImageDataset, labels: Option<&str>| {
+        let request = model.inpaint(images, &mask).completions(2);
+        let request = match labels {
+            Some(labels) => request.labels(labels),
+            None => request,
+        };
+        let completed = request.run().unwrap();
+        let scores = completed.scores(&model, images, &mask, &NoProgress);
+        scores.unwrap().crps
+    };
+    let by_name = crps(&foreign, None);
+    assert_eq!(
+        by_name,
+        crps(&plain, Some(&format!("#{},#{}", own[0], own[1])))
+    );
+    let unlabelled = crps(&plain, Some("none"));
+    assert_ne!(by_name, unlabelled);
+    assert_eq!(unlabelled, crps(&foreign, Some("none")));
+}
+
+#[test]
+fn progress_ends_at_its_total_in_orders_along_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = tiny(pictures(), folder.path())
+        .output("monotone")
+        .set("model.orders=8")
+        .only_steps(true)
+        .start()
+        .unwrap();
+    let model = run.model("cpu").unwrap().with_size([6, 9]);
+    let seen = Mutex::new(Vec::new());
+    let progress = |done: usize, total: usize| {
+        seen.lock().unwrap().push((done, total));
+        ControlFlow::Continue(())
+    };
+    let check = |total: usize| {
+        let seen = core::mem::take(&mut *seen.lock().unwrap());
+        let most = seen.iter().map(|(done, _)| *done).max();
+        assert!(seen.iter().all(|(_, of)| *of == total), "{seen:?}");
+        assert_eq!(most, Some(total));
+    };
+    let along_columns = Order::new(6).unwrap();
+    model
+        .sample(2)
+        .order(along_columns)
+        .progress(&progress)
+        .run()
+        .unwrap();
+    check(2 * 9);
+    let levels = vec![7; 3 * 6 * 9];
+    let images = ImageDataset::new(levels, [3, 6, 9]).unwrap();
+    let mask = Mask::of_region(Region::Left, [6, 9]);
+    let request = model.inpaint(&images, &mask).completions(2).sweeps(1);
+    request.progress(&progress).run().unwrap();
+    // Left of the middle: one block, which is completed along columns twice.
+    check(2 * 2 * 9);
 }
 
 /// Stops the training after its first step.

@@ -5,7 +5,7 @@ use pixel_iqn::data::ImageDataset;
 use pixel_iqn::score::{
     ConditionalOptions, ConditionalScores, ForecastOptions, MarginalForecaster, conditional_scores,
 };
-use pixel_iqn::{Run, TrainingImages};
+use pixel_iqn::{Order, Run, TrainingImages};
 use serde_json::Value;
 
 use super::job::Job;
@@ -46,6 +46,17 @@ pub struct ModelsFlags {
         conflicts_with = "generated"
     )]
     taus: usize,
+    /// Generation order, for models of several, from 0, raster order, to 7: the values that a
+    /// distribution is given are those before it in this order
+    #[arg(
+        long,
+        value_name = "INDEX",
+        default_value = "0",
+        value_parser = flags::parse_order,
+        help_heading = "Models",
+        conflicts_with = "generated"
+    )]
+    order: Order,
     /// Picture of held-out images, with the widths of the first run's intervals and the PIT of each
     /// value below them
     #[arg(
@@ -97,10 +108,18 @@ impl ModelsFlags {
         images: &TrainingImages,
     ) -> anyhow::Result<ConditionalScores> {
         let model = run.model(job.device)?;
+        let orders = model.config().orders;
+        ensure!(
+            self.order.index() < orders,
+            "{} knows {orders} order(s): --order {} is for models that were trained with --all-orders",
+            run.path().display(),
+            self.order.index()
+        );
         let held_out = &images.held_out;
         let options = ConditionalOptions::new(self.images.min(held_out.len()))
             .with_batch(job.batch)
             .with_quantile_levels(self.taus)
+            .with_order(self.order.index())
             .with_seed(job.seed);
         let marginal = MarginalForecaster::of(&images.train);
         let bar = job.terminal.bar(run.path().display().to_string());
@@ -118,6 +137,7 @@ impl ModelsFlags {
         let model = Run::open(first)?.model(job.device)?;
         let forecast = ForecastOptions::new()
             .with_quantile_levels(self.taus)
+            .with_order(self.order.index())
             .with_seed(job.seed);
         let bar = job.terminal.bar("maps");
         maps::draw(&model, held_out, &forecast, path, &bar)

@@ -35,7 +35,7 @@ pub struct TrainCommand {
     /// --eval-images, --samples, --out and --plain
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
         "dataset", "size", "config", "preset", "output", "class_conditional", "steps", "batch",
-        "learning_rate", "seed", "run", "init",
+        "learning_rate", "seed", "run", "init", "all_orders",
     ])]
     resume: Option<PathBuf>,
     /// Resume from the checkpoint after this many steps, not from the last one
@@ -152,13 +152,14 @@ pub(super) mod tests {
             .is_ok()
         );
         for flags in [
-            ["--steps", "3"],
-            ["--output", "head"],
-            ["--run", "other"],
-            ["--size", "8"],
+            &["--steps", "3"][..],
+            &["--output", "head"],
+            &["--run", "other"],
+            &["--size", "8"],
+            &["--all-orders"],
         ] {
             assert!(
-                parse(&[&["--resume", "run"], &flags[..]].concat()).is_err(),
+                parse(&[&["--resume", "run"], flags].concat()).is_err(),
                 "{flags:?}"
             );
         }

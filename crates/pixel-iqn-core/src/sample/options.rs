@@ -36,6 +36,24 @@ pub enum Labels {
     Unlabelled,
 }
 
+impl Labels {
+    /// The class of each of some images, `[images]`, by the number of the image; `None` where there are
+    /// no labels.
+    ///
+    /// # Panics
+    ///
+    /// Panics if an image has a label of its own in [`PerImage`](Self::PerImage) and is not there.
+    pub fn of_images(&self, images: Range<usize>, classes: usize) -> Option<Vec<Option<usize>>> {
+        match self {
+            Self::None => None,
+            Self::One(label) => Some(vec![Some(*label); images.len()]),
+            Self::PerImage(labels) => Some(labels[images].to_vec()),
+            Self::Spread => Some(images.map(|image| Some(image % classes)).collect()),
+            Self::Unlabelled => Some(vec![None; images.len()]),
+        }
+    }
+}
+
 /// The options of sampling: how many images of which size, at which quantile levels and labels.
 ///
 /// Image `i` of a seed depends on the seed and `i` alone, and not on the batch that it is sampled
@@ -276,13 +294,11 @@ impl SampleOptions {
 
     /// The labels of some images.
     fn labels_of(&self, images: Range<usize>, classes: usize) -> Option<Vec<Option<usize>>> {
-        match &self.labels {
-            Labels::None => None,
-            Labels::One(label) => Some(vec![Some(*label); images.len()]),
-            Labels::PerImage(labels) => Some(labels[images].to_vec()),
-            Labels::Spread => Some(images.map(|i| Some((self.first + i) % classes)).collect()),
-            Labels::Unlabelled => Some(vec![None; images.len()]),
-        }
+        let images = match &self.labels {
+            Labels::Spread => self.first + images.start..self.first + images.end,
+            _ => images,
+        };
+        self.labels.of_images(images, classes)
     }
 }
 

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::INTENSITY_LEVELS;
 
 /// The lower edge of the lowest level: nothing lies below it.
@@ -13,7 +15,7 @@ pub(super) struct Line<'a> {
     /// The quantiles in ascending order.
     pub values: Vec<f64>,
     /// The quantile level of each of them.
-    pub levels: &'a [f64],
+    pub levels: Cow<'a, [f64]>,
 }
 
 impl Line<'_> {

@@ -18,6 +18,7 @@ impl<'a> Quantiles<'a> {
     pub fn new(raw: &'a [f32], levels: &'a [f64]) -> Self {
         let mut values: Vec<f64> = raw.iter().map(|q| f64::from(*q)).collect();
         values.sort_unstable_by(f64::total_cmp);
+        let levels = levels.into();
         let line = Line { values, levels };
         Self { raw, line }
     }

@@ -175,3 +175,21 @@ fn falling_quantiles_cross_everywhere_and_are_sorted_for_the_rest() {
     };
     assert!(crps(&down) > crps(&up));
 }
+
+#[test]
+fn knots_at_0_and_1_leave_no_level_impossible() {
+    for knots in [&[0.0, 1.0][..], &[0.0, 1e-6, 0.5, 1.0], &[0.0, 0.5, 0.9]] {
+        let values: Vec<f32> = (0..knots.len()).map(|k| 0.4 + 0.05 * k as f32).collect();
+        let functions = Functions::new(knots, &values);
+        let probabilities = (0..256).map(|level| functions.below_and_at(y(level)).1);
+        let (least, sum) =
+            probabilities.fold((1.0f64, 0.0), |(least, sum), p| (least.min(p), sum + p));
+        assert!(
+            least > 1e-10 && (sum - 1.0).abs() < 1e-12,
+            "{knots:?}: {least} {sum}"
+        );
+    }
+    // What is sampled, and its score, know nothing of it.
+    let uniform = Functions::new(&[0.0, 1.0], &[0.0, 1.0]);
+    assert!((uniform.crps(0.5, &[]) - 1.0 / 12.0).abs() < 1e-12);
+}

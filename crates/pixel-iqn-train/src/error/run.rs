@@ -99,7 +99,7 @@ pub enum RunError {
     #[error("cannot listen for Ctrl-C")]
     Signals(#[source] io::Error),
     /// The weights are not those of the config's model.
-    #[error("{} does not fit the model of `config.toml`", path.display())]
+    #[error("the weights {} cannot be used", path.display())]
     Weights {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,11 +11,11 @@ use super::{Context, Notices, Outputs, Session};
 use crate::checkpoint::Checkpoint;
 use crate::data_config::digest;
 use crate::display::Display;
-use crate::error::{RunError, at, with_causes};
+use crate::error::{RunError, with_causes};
 use crate::metrics_log::MetricsLog;
 use crate::objective::TrainModel;
 use crate::run_config::RunConfig;
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, read};
 use crate::trainer::Trainer;
 
 /// The checkpoint that a run is resumed from.
@@ -51,9 +51,13 @@ impl<M: TrainModel> Session<M> {
             return Err(RunError::NotEmpty(run.path().to_owned()));
         }
         let lock = run.lock()?;
-        let session = Self::new(run, config, train, held_out, devices, None, lock)?;
-        session.context.run.save_config(&session.context.config)?;
-        Ok(session)
+        let begin = || {
+            let run = run.clone();
+            let session = Self::new(run, config, train, held_out, devices, None, lock)?;
+            session.context.run.save_config(&session.context.config)?;
+            Ok(session)
+        };
+        begin().inspect_err(|_| run.remove_unbegun())
     }
 
     /// Goes on with the run in a folder.
@@ -145,7 +149,7 @@ impl<M: TrainModel> Session<M> {
             }
             (None, Some(init)) => {
                 let path = Path::new(init);
-                let bytes = fs::read(path).map_err(at(path))?;
+                let bytes = read(path)?;
                 let begun = trainer.begin_from(&bytes);
                 let differences = begun.map_err(|source| RunError::Weights {
                     path: path.to_owned(),
