@@ -108,6 +108,12 @@ fn the_true_distribution_is_calibrated_and_has_no_skill_over_the_marginal() {
                 .iter()
                 .all(|fraction| (fraction - 0.05).abs() < 0.025)
         );
+        let bits: f64 = scores.bits_by_intensity.iter().sum();
+        assert!((bits - mean.bits_per_dim).abs() < 1e-9);
+        for (level, bits) in scores.bits_by_intensity.iter().enumerate() {
+            let there = set.images().contains(&(level as u8));
+            assert_eq!(*bits > 0.0, there, "{level}");
+        }
         // ρ_τ in expectation: τ (1 - τ) / 2.
         for (j, loss) in scores.pinball_by_level.iter().enumerate() {
             let tau = (j as f64 + 0.5) / 50.0;

@@ -21,6 +21,8 @@ pub(super) struct ImageEvaluation {
     pub widths_90: Vec<f64>,
     /// The mean pinball loss at each quantile level.
     pub pinball_by_level: Vec<f64>,
+    /// What the values of each intensity level contribute to the bits per dimension.
+    pub bits_by_intensity: Vec<f64>,
 }
 
 /// Evaluates the predicted distributions of a batch of images of a set, image by image in parallel.
@@ -93,6 +95,7 @@ fn evaluate_image<D: Distribution>(
     let mut crps = Vec::with_capacity(image.len());
     let mut widths_90 = Vec::with_capacity(image.len());
     let mut pinball_by_level = vec![0.0; levels];
+    let mut bits_by_intensity = vec![0.0; INTENSITY_LEVELS];
     let mut losses = vec![0.0; levels];
     for ((level, u), distribution) in image.iter().zip(noise).zip(distributions) {
         let y = f64::from(*level) / (INTENSITY_LEVELS - 1) as f64;
@@ -108,7 +111,9 @@ fn evaluate_image<D: Distribution>(
         // A probability that single precision rounds to zero still counts as possible. A level of
         // a coarser grid spreads over the levels of 256 that it covers.
         let at_level = at.max(f64::from(f32::MIN_POSITIVE)) / distribution.coarseness();
-        scores.bits_per_dim -= at_level.log2() / count;
+        let bits = -at_level.log2() / count;
+        scores.bits_per_dim += bits;
+        bits_by_intensity[usize::from(*level)] += bits;
         pit.push((below + f64::from(*u) * at).clamp(0.0, 1.0));
         let interval = |p| {
             let (low, high, step) = distribution.interval(p);
@@ -130,5 +135,6 @@ fn evaluate_image<D: Distribution>(
         crps,
         widths_90,
         pinball_by_level,
+        bits_by_intensity,
     }
 }

@@ -13,6 +13,7 @@ use pixel_iqn_data::ImageDataset;
 use pixel_iqn_loss::skill_score;
 
 use self::image::evaluate_batch;
+use crate::distribution::INTENSITY_LEVELS;
 use crate::error::ScoreError;
 use crate::forecast::{Forecaster, MarginalForecaster};
 use crate::scores::Scores;
@@ -52,6 +53,7 @@ pub fn conditional_scores(
     let mut by_image = Vec::with_capacity(images);
     let mut pit_counts = [0u64; PIT_BINS];
     let mut pinball_by_level = vec![0.0; quantile_levels];
+    let mut bits_by_intensity = vec![0.0; INTENSITY_LEVELS];
     for (number, start) in (0..images).step_by(batch).enumerate() {
         let indices: Vec<usize> = (start..images.min(start + batch)).collect();
         let batch = held_out.batch(&indices, None, device);
@@ -62,8 +64,13 @@ pub fn conditional_scores(
             for pit in &image.pit {
                 pit_counts[((pit * PIT_BINS as f64) as usize).min(PIT_BINS - 1)] += 1;
             }
-            for (sum, loss) in pinball_by_level.iter_mut().zip(&image.pinball_by_level) {
-                *sum += loss / images as f64;
+            for (sums, of_image) in [
+                (&mut pinball_by_level, &image.pinball_by_level),
+                (&mut bits_by_intensity, &image.bits_by_intensity),
+            ] {
+                for (sum, x) in sums.iter_mut().zip(of_image) {
+                    *sum += x / images as f64;
+                }
             }
         }
     }
@@ -81,6 +88,7 @@ pub fn conditional_scores(
         calibration_error: calibration_error(&pit_histogram),
         pit_histogram,
         pinball_by_level,
+        bits_by_intensity,
         by_image,
     })
 }

@@ -34,6 +34,10 @@ pub struct ConditionalScores {
     pub pit_histogram: Vec<f64>,
     /// The mean pinball loss at each quantile level.
     pub pinball_by_level: Vec<f64>,
+    /// What the values of each of the 256 intensity levels contribute to `bits_per_dim`: they add up
+    /// to it. Empty in scores of before it was there.
+    #[serde(default)]
+    pub bits_by_intensity: Vec<f64>,
     /// The scores of each image, in the order of the set.
     pub by_image: Vec<Scores>,
 }
