@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 Command::new(&cargo)
                     .arg("run")
                     .args(common)
-                    .args(["--package", "xtask", "--features", "ndarray,wgpu-untuned"])
+                    .args(["--package", "xtask", "--features", "ndarray,wgpu"])
                     .args(["--", "parity", VECTORS, "--device", device])
                     .args(["--lowering", lowering]),
             )?;
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .args(common)
             .args(["--package", "xtask", "--package", "pixel-iqn-wgpu"])
             .args(["--no-default-features", "--lib"])
-            .args(["--features", "xtask/ndarray,xtask/wgpu-untuned"]),
+            .args(["--features", "xtask/ndarray,xtask/wgpu"]),
     )?;
     Ok(())
 }

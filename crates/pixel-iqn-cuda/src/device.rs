@@ -1,4 +1,10 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use burn::tensor::{Device, DeviceType};
+use cubecl_environment::config::RuntimeConfig;
+use cubecl_environment::persistence::CacheConfig;
+use cubecl_runtime::config::CubeClRuntimeConfig;
 
 /// The model preset for a GPU.
 pub const PRESET: &str = "paper_small";
@@ -17,12 +23,22 @@ pub const SAMPLES: usize = 64;
 
 /// Finds the device of the NVIDIA GPU with this index, from 0.
 ///
+/// Compiled kernels are kept in the user's cache folder for the next start, or where the section
+/// `environment` of a `cubecl.toml` says.
+///
 /// # Errors
 ///
-/// [`CudaError::NoSuchGpu`] where there is no driver or it knows no GPU with this index, and
+/// [`CudaError::NoSuchGpu`] where there is no driver or it knows no GPU with this index,
+/// [`CudaError::StandIn`] where a library for linking may have been taken for the driver, and
 /// [`CudaError::NoNvrtc`] where NVRTC, which compiles the kernels, is missing.
 pub fn cuda(index: usize) -> Result<Device, CudaError> {
+    keep_kernels();
     let found = Device::enumerate(DeviceType::Cuda).len();
+    if found == 0
+        && let Some(folder) = stubs(std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default())
+    {
+        return Err(CudaError::StandIn(folder));
+    }
     if index >= found {
         return Err(CudaError::NoSuchGpu { index, found });
     }
@@ -33,8 +49,24 @@ pub fn cuda(index: usize) -> Result<Device, CudaError> {
     Ok(Device::cuda(index))
 }
 
+/// The first folder of a search path that is one of CUDA's for linking alone.
+fn stubs(search_path: OsString) -> Option<PathBuf> {
+    std::env::split_paths(&search_path).find(|folder| folder.ends_with("stubs"))
+}
+
+/// Lets CubeCL keep compiled kernels on the disk, unless the program has configured it already.
+fn keep_kernels() {
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.compilation.cache = true;
+    // The default is the folder `target` of a project, which a program that is installed does not have.
+    if matches!(config.environment.path, CacheConfig::Target) {
+        config.environment.path = CacheConfig::Global;
+    }
+    CubeClRuntimeConfig::try_set(config);
+}
+
 /// The error of a GPU that cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CudaError {
     /// The driver knows no NVIDIA GPU with this index, or there is no driver.
@@ -48,10 +80,34 @@ pub enum CudaError {
         /// The number of GPUs that the driver knows; 0 without a driver.
         found: usize,
     },
+    /// No GPU was found, and LD_LIBRARY_PATH has a folder `stubs` of CUDA: its `libcuda` is there for
+    /// linking, and knows no GPU.
+    #[error(
+        "no CUDA device was found, and LD_LIBRARY_PATH has {}, whose libcuda is a stand-in for \
+         linking that finds none: take the folder out",
+        .0.display()
+    )]
+    StandIn(PathBuf),
     /// NVRTC, the library that compiles the kernels, is missing.
     #[error(
         "NVRTC, which compiles the kernels, is missing: install the package `cuda-nvrtc` of CUDA \
          12 or 13, and put the folder of `libnvrtc.so` into LD_LIBRARY_PATH"
     )]
     NoNvrtc,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_stand_ins_is_found() {
+        let of = |path: &str| stubs(path.into());
+        assert_eq!(
+            of("/usr/lib:/opt/cuda/lib64/stubs"),
+            Some("/opt/cuda/lib64/stubs".into())
+        );
+        assert_eq!(of("/usr/lib:/opt/stubs/lib"), None);
+        assert_eq!(of(""), None);
+    }
 }

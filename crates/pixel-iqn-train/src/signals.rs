@@ -1,7 +1,7 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burn::train::Interrupter;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -10,9 +10,36 @@ use signal_hook::flag;
 use crate::error::RunError;
 use crate::terminal;
 
+/// How long a process has after a signal to end by itself, where no work is lost if it is ended: less
+/// than the time after which job schedulers kill.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// The sessions of this process that have steps which no checkpoint holds.
+static AT_STAKE: AtomicUsize = AtomicUsize::new(0);
+
+/// Says, while it lives, that there are steps which no checkpoint holds.
+pub(crate) struct StepsAtStake(());
+
+impl StepsAtStake {
+    pub(crate) fn new() -> Self {
+        AT_STAKE.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for StepsAtStake {
+    fn drop(&mut self) {
+        AT_STAKE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Returns a switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session)
 /// with it finishes its step, writes a checkpoint and returns. The second signal ends the process at
-/// once, with exit code 130.
+/// once, with exit code 130 or 143.
+///
+/// Four seconds after the first signal the process ends in the same way if it is still there and no
+/// session has steps that a checkpoint has yet to hold: a device that compiles the kernels of a first
+/// step does not look at the switch, for minutes.
 ///
 /// SIGHUP stays as it is, so that `nohup` works.
 ///
@@ -22,25 +49,38 @@ use crate::terminal;
 pub fn stop_on_signals() -> Result<Interrupter, RunError> {
     let interrupter = Interrupter::new();
     let switch = interrupter.clone();
-    let stop = Arc::new(AtomicBool::new(false));
+    // The last signal, or 0.
+    let last = Arc::new(AtomicUsize::new(0));
     for signal in [SIGINT, SIGTERM] {
-        flag::register(signal, stop.clone()).map_err(RunError::Signals)?;
+        flag::register_usize(signal, last.clone(), signal as usize).map_err(RunError::Signals)?;
     }
-    let wait = move || {
-        while !stop.swap(false, Ordering::Relaxed) {
-            thread::sleep(Duration::from_millis(20));
-        }
-    };
     thread::spawn(move || {
-        wait();
+        let first = loop {
+            match last.swap(0, Ordering::Relaxed) {
+                0 => thread::sleep(Duration::from_millis(20)),
+                signal => break signal,
+            }
+        };
         switch.stop(Some("a signal"));
         // It would be written across the dashboard.
         if !terminal::dashboard_is_up() {
             eprintln!("\nfinishing; press Ctrl-C again to stop at once");
         }
-        wait();
-        terminal::restore();
-        std::process::exit(130);
+        let since = Instant::now();
+        loop {
+            thread::sleep(Duration::from_millis(20));
+            match last.swap(0, Ordering::Relaxed) {
+                0 if since.elapsed() < GRACE || AT_STAKE.load(Ordering::Relaxed) > 0 => {}
+                0 => exit(first),
+                signal => exit(signal),
+            }
+        }
     });
     Ok(interrupter)
+}
+
+/// Ends the process as the signal would have.
+fn exit(signal: usize) -> ! {
+    terminal::restore();
+    std::process::exit(128 + signal as i32);
 }

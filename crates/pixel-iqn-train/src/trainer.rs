@@ -174,7 +174,10 @@ impl<M: TrainModel> Trainer<M> {
     }
 
     /// The mean loss of a batch and its gradients, summed over the parts.
-    fn gradients(&self, batch: &ImageBatch) -> Result<(Tensor<1>, GradientsParams), TrainError> {
+    pub(crate) fn gradients(
+        &self,
+        batch: &ImageBatch,
+    ) -> Result<(Tensor<1>, GradientsParams), TrainError> {
         let [images, ..] = batch.images.dims();
         let first = (self.step * images) as u64;
         let batches = StepBatches::new(&self.config, self.objective.model.config());

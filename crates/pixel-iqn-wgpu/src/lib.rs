@@ -3,9 +3,8 @@
 //!
 //! # Crate features
 //!
-//! - `tuned` (on by default): lets Burn fuse operations and measure several kernels for each
-//!   product. Compiling them takes seconds on a GPU, and minutes on a software adapter, for which
-//!   the feature should be off.
+//! - `tuned`: lets Burn fuse operations and measure several kernels for each product, which takes
+//!   minutes before the first step.
 //! - `vulkan`: adds devices on Vulkan alone.
 
 mod device;

@@ -24,7 +24,7 @@ pub const DEFAULT_DEVICE: &str = if cfg!(feature = "cuda") {
     "cuda"
 } else if cfg!(feature = "vulkan") {
     "vulkan"
-} else if cfg!(feature = "wgpu-untuned") {
+} else if cfg!(feature = "wgpu") {
     "wgpu"
 } else {
     "cpu"
@@ -105,7 +105,7 @@ backend!(
 );
 backend!(
     wgpu(name: &str, adapter: &str),
-    "wgpu-untuned",
+    "wgpu",
     pixel_iqn_wgpu,
     pixel_iqn_wgpu::wgpu(adapter_of(name, adapter)?).map_err(unavailable)?
 );
@@ -122,13 +122,13 @@ backend!(
     pixel_iqn_cuda::cuda(index).map_err(unavailable)?
 );
 
-#[cfg(feature = "wgpu-untuned")]
+#[cfg(feature = "wgpu")]
 fn adapter_of(name: &str, adapter: &str) -> Result<pixel_iqn_wgpu::Adapter, DeviceError> {
     let unknown = |_| DeviceError::Unknown(name.to_owned());
     adapter.parse().map_err(unknown)
 }
 
-#[cfg(any(feature = "wgpu-untuned", feature = "cuda"))]
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn unavailable(error: impl std::error::Error) -> DeviceError {
     DeviceError::Unavailable(error.to_string())
 }

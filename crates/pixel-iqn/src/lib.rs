@@ -92,10 +92,10 @@
 //! - `cpu` (on by default): the device `cpu`, Burn's Flex backend.
 //! - `ndarray`: the device `ndarray`, Burn's older CPU backend.
 //! - `wgpu`: the device `wgpu`, any GPU by the graphics API of the system.
-//! - `wgpu-untuned`: the same, without fused operations and without trying kernels, for software
-//!   adapters such as Mesa's lavapipe.
 //! - `vulkan`: the device `vulkan`.
 //! - `cuda`: the device `cuda`, NVIDIA GPUs.
+//! - `wgpu-tuned`, `cuda-tuned`: the same devices with fused operations, and with the fastest kernel of
+//!   each kind by measuring several.
 //! - `download` (on by default): downloads of the official data sets.
 //! - `dashboard` (on by default): Burn's dashboard while a session trains on a terminal.
 //! - `terminal` (on by default): the module `terminal`, with progress bars and Ctrl-C for programs.

@@ -11,7 +11,6 @@
 //! # Ok::<(), pixel_iqn::Error>(())
 //! ```
 
-mod arithmetic;
 mod bar;
 mod watcher;
 

@@ -6,7 +6,7 @@ use pixel_iqn_data::{ImageDataset, Mask};
 use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 use pixel_iqn_train::{
     ConfigFile, End, Finished, QUANTILE_LEVELS, ReportConfig, ResumeFrom, RunConfig, RunDir,
-    RunOverrides, Session, TrainConfig, with_causes,
+    RunOverrides, Session, TrainConfig, check_gradients, with_causes,
 };
 
 use crate::model::TrainedWeights;
@@ -69,6 +69,7 @@ pub struct Training {
     only_steps: bool,
     class_conditional: bool,
     begin_from: Option<PathBuf>,
+    trust_device: bool,
     overrides: RunOverrides,
     file: ConfigFile,
     settings: Vec<String>,
@@ -87,6 +88,7 @@ impl Training {
             only_steps: false,
             class_conditional: false,
             begin_from: None,
+            trust_device: false,
             overrides: RunOverrides::new(),
             file: ConfigFile::default(),
             settings: Vec::new(),
@@ -173,6 +175,16 @@ impl Training {
         Self { only_steps, ..self }
     }
 
+    /// Leaves out the check of a device's gradients. Without this, a training on another device than the
+    /// CPU begins by computing those of a small model there and on the CPU
+    /// ([`check_gradients`](pixel_iqn_train::check_gradients)), and fails where they differ.
+    pub fn trust_device(self, trust_device: bool) -> Self {
+        Self {
+            trust_device,
+            ..self
+        }
+    }
+
     /// Sets everything that a program's flags change. It replaces what single methods set before it;
     /// those that come after it change single fields.
     pub fn overrides(self, overrides: RunOverrides) -> Self {
@@ -212,6 +224,10 @@ impl Training {
             Ok(images) => images,
             Err(error) => return Err(Error::Request(with_causes(error))),
         };
+        self.config_of(images)
+    }
+
+    fn config_of(&self, images: &TrainingImages) -> Result<RunConfig, Error> {
         match &self.resumed {
             Some(run) => self.resumed_config(run, images),
             None => self.new_config(images, &self.device_defaults()?[0]),
@@ -236,6 +252,7 @@ impl Training {
         )?;
         let defaults = self.device_defaults()?;
         let devices: Vec<Device> = defaults.iter().map(|d| d.device.clone()).collect();
+        self.check_devices(&images, &devices)?;
         let (mut run, session) = match self.resumed.take() {
             Some(run) => {
                 let from = self.from.unwrap_or(ResumeFrom::Last);
@@ -276,6 +293,25 @@ impl Training {
         }
         run.trained = Some(trained);
         Ok(run)
+    }
+
+    /// Compares the gradients of each device but the CPU with the CPU's.
+    fn check_devices(&self, images: &TrainingImages, devices: &[Device]) -> Result<(), Error> {
+        let trusted = crate::device("cpu");
+        for device in devices
+            .iter()
+            .filter(|device| !crate::device::is_cpu(device))
+        {
+            let (false, Ok(trusted)) = (self.trust_device, &trusted) else {
+                let notice = "NOTE: the gradients of this device are not checked";
+                self.watcher.on_notice()(notice);
+                continue;
+            };
+            self.watcher.on_notice()("comparing the gradients of the device with the CPU's");
+            let config = self.config_of(images)?;
+            check_gradients::<AnyModel>(&config.model, &config.train, device, trusted)?;
+        }
+        Ok(())
     }
 
     fn device_defaults(&self) -> Result<Vec<DeviceDefaults>, Error> {

@@ -206,6 +206,7 @@ fn ours(args: &Args, case: &Case, lowering: LoweringName) -> anyhow::Result<Valu
 
 /// Whole steps: batch, fresh tau, forward, loss, backward, clipping, Adam, average.
 fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
+    let begun = Instant::now();
     let device = pixel_iqn::device(&args.device)?;
     let images = Arc::new(builtin::generate(
         0,
@@ -220,10 +221,14 @@ fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
         trainer.set_lowering(lowering.lowering());
     }
     let mut seconds = Vec::new();
+    let mut first_step = 0.0;
     let start = Instant::now();
     for (step, batch) in loader.enumerate() {
         let before = Instant::now();
         trainer.step(&batch)?;
+        if step == 0 {
+            first_step = begun.elapsed().as_secs_f64();
+        }
         if step >= WARM_UP {
             seconds.push(before.elapsed().as_secs_f64());
         }
@@ -235,6 +240,7 @@ fn measure(args: &Args, case: &Case) -> anyhow::Result<Value> {
     let peak_bytes = peak_bytes();
     Ok(json!({
         "seconds_per_step": seconds[seconds.len() / 2],
+        "seconds_to_first_step": first_step,
         "peak_gflops": product_rate(&device) / 1e9,
         "peak_bytes": peak_bytes,
     }))
@@ -281,6 +287,7 @@ fn report(
                 "device": args.device,
                 "threads": rayon::current_num_threads(),
                 "seconds_per_step": seconds,
+                "seconds_to_first_step": result["seconds_to_first_step"],
                 "images_per_second": case.batch as f64 / seconds,
                 "gflops": gflops,
                 "peak_gflops": peak,
@@ -291,6 +298,10 @@ fn report(
     }
     let memory = result["peak_bytes"].as_u64();
     let memory = memory.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
+    let first = result["seconds_to_first_step"].as_f64();
+    let first = first.map_or(String::new(), |seconds| {
+        format!(", the first after {seconds:.1} s")
+    });
     let ratio = match ours {
         Some(ours) => format!(
             "; pixel-iqn takes {:.2} x its time",
@@ -299,7 +310,7 @@ fn report(
         None => String::new(),
     };
     println!(
-        "{} batch {}, {size}x{size}, {}, {implementation}: {seconds:.3} s a step, {:.1} images/s, \
+        "{} batch {}, {size}x{size}, {}, {implementation}: {seconds:.3} s a step{first}, {:.1} images/s, \
          {gflops:.0} GFLOP/s of {peak:.0} ({:.0}%), peak memory {memory}{ratio}",
         case.name,
         case.batch,

@@ -26,6 +26,9 @@ pub struct TrainCommand {
     /// separated by commas, share each batch
     #[arg(long, value_name = "NAME", default_value = pixel_iqn::DEFAULT_DEVICE)]
     device: String,
+    /// Train without comparing the gradients of the device with those of the CPU first
+    #[arg(long)]
+    trust_device: bool,
 
     /// Folder of the run, new or empty [default: the first new one of runs/DATASET-1, -2, ...]
     #[arg(long, value_name = "DIR", help_heading = "Run")]

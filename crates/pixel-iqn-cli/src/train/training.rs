@@ -24,7 +24,10 @@ impl TrainCommand {
         for setting in &self.settings {
             training = training.set(setting);
         }
-        Ok(training.device(&self.device).overrides(self.overrides()))
+        let training = training
+            .device(&self.device)
+            .trust_device(self.trust_device);
+        Ok(training.overrides(self.overrides()))
     }
 
     fn resumed(&self, folder: &Path) -> anyhow::Result<Training> {

@@ -24,7 +24,8 @@ pub enum TrainError {
         "after {step} steps the loss is {loss} and the norm of the gradient {grad_norm}, with the \
          learning rate {learning_rate:e}: begin again with a lower learning rate, or resume from an \
          earlier checkpoint, with `train.skip_bad_steps` to leave out such steps (which gives up \
-         after 100 of them in a row)"
+         after 100 of them in a row); on a GPU a wrong kernel can do this, too, and the same steps \
+         with `--device cpu` tell"
     )]
     NotFinite {
         /// The number of steps done before this one, whose update was not made.
@@ -35,6 +36,19 @@ pub enum TrainError {
         grad_norm: f32,
         /// The learning rate of that step.
         learning_rate: f64,
+    },
+    /// A device computes wrong gradients: see [`check_gradients`](crate::check_gradients).
+    #[error(
+        "the device computes wrong gradients: that of `{tensor}` of a small model is off by {off:.1e} of \
+         its largest value, so that what it trains would not be the model. Choose another device or \
+         crate feature (docs/devices.md says which were checked), or train all the same with \
+         --trust-device"
+    )]
+    WrongGradients {
+        /// The name of the weights.
+        tensor: String,
+        /// The largest difference over the largest value of the gradient.
+        off: f64,
     },
     /// The device failed; the text says how.
     #[error("the device failed: {0}")]

@@ -7,6 +7,7 @@ use super::{Context, End, Finished, Session, SessionPart};
 use crate::error::RunError;
 use crate::metrics::{Metrics, StepReport};
 use crate::objective::TrainModel;
+use crate::signals::StepsAtStake;
 
 impl<M: TrainModel> Session<M> {
     /// Trains until the last step, an interrupt or an early end, and writes a last checkpoint, the
@@ -63,6 +64,7 @@ fn run<M: TrainModel>(
         .steps
         .saturating_sub(context.steps_done());
     let mut end = End::Complete;
+    let mut at_stake = None;
     'steps: for batch in batches.take(left) {
         if context.interrupter.should_stop() {
             end = End::Interrupted;
@@ -75,6 +77,7 @@ fn run<M: TrainModel>(
             }
         }
         let metrics = step(context, &batch, measurement)?;
+        at_stake.get_or_insert_with(StepsAtStake::new);
         for part in parts.iter_mut() {
             part.after_step(context, &metrics)?;
         }
@@ -82,6 +85,7 @@ fn run<M: TrainModel>(
     for part in parts.iter_mut() {
         part.at_end(context, end)?;
     }
+    drop(at_stake);
     Ok(end)
 }
 

@@ -4,9 +4,11 @@ use burn::tensor::Device;
 use pixel_iqn_core::Progress;
 use pixel_iqn_train::{Display, Interrupter, Metrics};
 
-use super::arithmetic::Arithmetic;
 use super::{Bar, Terminal};
 use crate::{Run, Watcher};
+
+/// What the first step of a GPU does for most of its time.
+const COMPILING: &str = "the device compiles kernels for the first step";
 
 /// Shows a [training](crate::Training) on a terminal: see [`Terminal::watcher`].
 pub struct TerminalWatcher {
@@ -16,7 +18,6 @@ pub struct TerminalWatcher {
     quiet: bool,
     /// Shared with the callbacks.
     bar: Arc<Mutex<Option<Bar>>>,
-    arithmetic: Option<Arithmetic>,
 }
 
 impl TerminalWatcher {
@@ -27,7 +28,6 @@ impl TerminalWatcher {
             task: "training".to_owned(),
             quiet: false,
             bar: Arc::default(),
-            arithmetic: None,
         }
     }
 
@@ -62,16 +62,13 @@ impl Watcher for TerminalWatcher {
             if steps_done > 0 {
                 println!("resume after {steps_done} steps");
             }
-            if let [device] = devices
-                && !crate::device::is_cpu(device)
-            {
-                let arithmetic = Arithmetic::measure(config, device);
-                println!("device {}", arithmetic.device());
-                self.arithmetic = Some(arithmetic);
-            }
         }
         if self.display == Display::Plain {
             let bar = Bar::new(self.task.clone(), None).start_at(steps_done, config.train.steps);
+            if !devices.iter().all(crate::device::is_cpu) {
+                bar.set(steps_done, COMPILING);
+                bar.println(COMPILING);
+            }
             *self.bar.lock().expect("no thread panics with the lock") = Some(bar);
         }
     }
@@ -85,14 +82,13 @@ impl Watcher for TerminalWatcher {
     }
 
     fn on_step(&self) -> Box<dyn FnMut(&Metrics) + Send> {
-        let (bar, arithmetic) = (self.bar.clone(), self.arithmetic);
+        let bar = self.bar.clone();
         Box::new(move |metrics| {
             let bar = bar.lock().expect("no thread panics with the lock");
             let Some(bar) = &*bar else { return };
             let (step, loss) = (metrics.report.step + 1, metrics.report.loss);
             let rate = metrics.images_per_second;
-            let reached = arithmetic.map(|a| a.note(rate)).unwrap_or_default();
-            bar.set(step, &format!("loss {loss:.4} {rate:.1} images/s{reached}"));
+            bar.set(step, &format!("loss {loss:.4} {rate:.1} images/s"));
             if let Some(held_out) = metrics.held_out {
                 bar.println(&format!(
                     "step {step}: held-out loss {:.5}, mean pinball {:.5}, skill {:.3}, crossing \
