@@ -4,12 +4,14 @@
 //! `hidden.bias`, `tau_embedding.linear.weight` and `out.weight`, so that its `state_dict` loads
 //! without a conversion.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod file;
+
+use std::collections::BTreeSet;
 
 use burn::module::Module;
 use burn::store::{ModuleSnapshot, SafetensorsStore};
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
+
+use file::{Weight, WeightsFile};
 
 /// Creates a store that keeps the names of the tensors, and leaves it to the caller to check which
 /// of them are missing.
@@ -36,49 +38,47 @@ pub fn to_safetensors<M: Module>(model: &M) -> Result<Vec<u8>, WeightsError> {
     Ok(store.get_bytes()?)
 }
 
-/// Replaces the weights of a model by those in the bytes of a safetensors file.
+/// Replaces the weights of a model by those in the bytes of a safetensors file, and returns a sentence
+/// for each difference that it bridged: floats of 16 or 64 bits are converted to those of 32, and the
+/// prefixes `module.` and `_orig_mod.` of PyTorch's wrappers are left out of the names.
 ///
 /// # Errors
 ///
-/// [`WeightsError::Format`] where the bytes are not a safetensors file, and
-/// [`WeightsError::Mismatch`] where a tensor of the model is missing in the file or has another
-/// shape or type, or where the file has a tensor that the model does not have. The model is then
-/// only partly loaded.
-pub fn load_safetensors<M: Module>(model: &mut M, bytes: Vec<u8>) -> Result<(), WeightsError> {
-    let mut store = store(Some(bytes))
+/// [`WeightsError::Format`] where the bytes are not a safetensors file, [`WeightsError::Mismatch`] where a
+/// tensor of the model is missing in the file or has another shape, or where the file has a tensor that
+/// the model does not have, and [`WeightsError::NotFinite`]. The model is then as it was.
+pub fn load_safetensors<M: Module>(
+    model: &mut M,
+    bytes: &[u8],
+) -> Result<Vec<String>, WeightsError> {
+    let file = WeightsFile::read(bytes)?;
+    file.expect_those_of(&file::shapes(&to_safetensors(model)?)?)?;
+    replace(model, &file)?;
+    Ok(file.notices)
+}
+
+/// Replaces the weights of a model by those of a file that has the same.
+fn replace<M: Module>(model: &mut M, file: &WeightsFile) -> Result<(), WeightsError> {
+    let mut store = store(Some(file.to_bytes()?))
         .with_key_remapping(r"^(layers|hidden)\.", "trunk.$1.")
         .with_key_remapping(r"^(tau_embedding|head_blocks|out)\.", "output.$1.");
     let result = model.load_from(&mut store)?;
-    let without_trunk = |path: &str| {
-        let outer = ["trunk.", "output."];
-        let inner = outer.iter().find_map(|outer| path.strip_prefix(outer));
-        inner.unwrap_or(path).to_owned()
-    };
-    let problems: Vec<String> = result
-        .missing
-        .iter()
-        .map(|(path, _)| format!("`{}` is missing", without_trunk(path)))
-        .chain(
-            result
-                .unused
-                .iter()
-                .map(|path| format!("the model has no `{}`", without_trunk(path))),
-        )
+    let problems: Vec<String> = (result.missing.iter().map(|(path, _)| path.clone()))
+        .chain(result.unused)
         .chain(result.errors.iter().map(ToString::to_string))
         .collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(WeightsError::Mismatch(problems))
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(WeightsError::Mismatch(problems)),
     }
 }
 
 /// Replaces the weights of a model by those in the bytes of a safetensors file, to train it further,
 /// and returns a sentence for each difference that it bridged.
 ///
-/// The biases of classes and generation orders may differ: those that the file does not have, or has
-/// in another number, become 0, and those that the model does not have are left out. All other
-/// tensors must be those of the model.
+/// Besides those of [`load_safetensors`], the biases of classes and generation orders may differ: those
+/// that the file does not have, or has in another number, become 0, and those that the model does not
+/// have are left out. All other tensors must be those of the model.
 ///
 /// # Errors
 ///
@@ -87,60 +87,43 @@ pub fn begin_from_safetensors<M: Module>(
     model: &mut M,
     bytes: &[u8],
 ) -> Result<Vec<String>, WeightsError> {
-    let is_condition = |name: &str| {
-        let layer = name.strip_prefix("layers.").unwrap_or_default();
-        let name = layer.split_once('.').map_or("", |(_, name)| name);
-        ["label_", "order_"]
-            .iter()
-            .any(|kind| name.starts_with(kind))
-    };
-    let format = |error: safetensors::SafeTensorError| {
-        WeightsError::Format(burn::store::SafetensorsStoreError::Safetensors(error))
-    };
-    let own = to_safetensors(model)?;
-    let own = SafeTensors::deserialize(&own).map_err(format)?;
-    let file = SafeTensors::deserialize(bytes).map_err(format)?;
-    let mut tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+    let mut file = WeightsFile::read(bytes)?;
+    let own = file::shapes(&to_safetensors(model)?)?;
     let mut bridged = BTreeSet::new();
-    let kind = |name: &str| match name.contains("label_") {
-        true => "classes",
-        false => "generation orders",
-    };
-    tensors.retain(|name, _| {
-        let keep = !is_condition(name) || own.tensor(name).is_ok();
-        if !keep {
+    file.tensors.retain(|name, _| match biases_of(name) {
+        Some(kind) if !own.contains_key(name) => {
             bridged.insert(format!(
-                "the biases of the {} are left out: the model has none",
-                kind(name)
+                "the biases of the {kind} are left out: the model has none"
             ));
+            false
         }
-        keep
+        _ => true,
     });
-    let zeros: Vec<u8> = vec![
-        0;
-        own.iter()
-            .map(|(_, view)| view.data().len())
-            .max()
-            .unwrap_or(0)
-    ];
-    for (name, view) in own.iter().filter(|(name, _)| is_condition(name)) {
-        let fits = |theirs: &TensorView<'_>| theirs.shape() == view.shape();
-        if !tensors.get(name).is_some_and(fits) {
-            let zero = TensorView::new(
-                view.dtype(),
-                view.shape().to_vec(),
-                &zeros[..view.data().len()],
-            );
-            tensors.insert(name.to_owned(), zero.map_err(format)?);
+    for (name, shape) in &own {
+        let Some(kind) = biases_of(name) else {
+            continue;
+        };
+        if (file.tensors.get(name)).is_none_or(|weight| weight.shape != *shape) {
+            file.tensors.insert(name.clone(), Weight::zeros(shape));
             bridged.insert(format!(
-                "the biases of the {} begin at 0: the file has none of this number",
-                kind(name)
+                "the biases of the {kind} begin at 0: the file has none of this number"
             ));
         }
     }
-    let bytes = safetensors::serialize(tensors, None).map_err(format)?;
-    load_safetensors(model, bytes)?;
-    Ok(bridged.into_iter().collect())
+    file.expect_those_of(&own)?;
+    replace(model, &file)?;
+    let notices = file.notices.into_iter();
+    Ok(notices.chain(bridged).collect())
+}
+
+/// What a tensor conditions a model on: the plural of its name, where it is a bias of classes or orders.
+fn biases_of(name: &str) -> Option<&'static str> {
+    let (_, name) = name.strip_prefix("layers.")?.split_once('.')?;
+    match name {
+        name if name.starts_with("label_") => Some("classes"),
+        name if name.starts_with("order_") => Some("generation orders"),
+        _ => None,
+    }
 }
 
 /// The error of weights that cannot be saved or loaded.
@@ -154,6 +137,12 @@ pub enum WeightsError {
     /// The tensors of the file are not those of the model, with a message for each that differs.
     #[error("the weights are of another model: {}", first_of(.0))]
     Mismatch(Vec<String>),
+    /// A tensor, which is named, has a value that is infinite or not a number.
+    #[error(
+        "`{0}` has a value that is infinite or not a number: the training that wrote it had failed, and \
+         an earlier checkpoint may be whole"
+    )]
+    NotFinite(String),
 }
 
 /// The first problems, and the number of the others.
@@ -171,6 +160,8 @@ mod tests {
     use super::*;
     use crate::{AnyModel, ModelConfig, Output, PixelModel};
     use burn::tensor::Device;
+    use safetensors::SafeTensors;
+    use safetensors::tensor::{Dtype, TensorView};
 
     #[test]
     fn round_trip_keeps_every_bit() {
@@ -181,12 +172,12 @@ mod tests {
             let saved = to_safetensors(&AnyModel::init(&config, &device)).unwrap();
             let mut other = AnyModel::init(&config, &device);
             assert_ne!(to_safetensors(&other).unwrap(), saved);
-            load_safetensors(&mut other, saved.clone()).unwrap();
+            load_safetensors(&mut other, &saved).unwrap();
             assert_eq!(to_safetensors(&other).unwrap(), saved);
             // The typed model has the same names.
             if config.output.is_quantile() {
                 let mut typed = config.init_pixel_iqn(&device);
-                load_safetensors(&mut typed, saved.clone()).unwrap();
+                load_safetensors(&mut typed, &saved).unwrap();
                 assert_eq!(to_safetensors(&typed).unwrap(), saved);
             }
         }
@@ -263,7 +254,7 @@ mod tests {
         let saved = to_safetensors(&config.init_gated_pixel_cnn(&device)).unwrap();
 
         let mut deeper = config.clone().with_layers(4).init_gated_pixel_cnn(&device);
-        let error = load_safetensors(&mut deeper, saved.clone()).unwrap_err();
+        let error = load_safetensors(&mut deeper, &saved).unwrap_err();
         assert!(error.to_string().ends_with("; and 6 more"), "{error}");
         let WeightsError::Mismatch(problems) = error else {
             panic!("{error}");
@@ -272,7 +263,7 @@ mod tests {
         assert!(problems.contains(&missing), "{problems:?}");
 
         let mut shallower = config.clone().with_layers(2).init_gated_pixel_cnn(&device);
-        let error = load_safetensors(&mut shallower, saved.clone()).unwrap_err();
+        let error = load_safetensors(&mut shallower, &saved).unwrap_err();
         let WeightsError::Mismatch(problems) = error else {
             panic!("{error}");
         };
@@ -280,10 +271,105 @@ mod tests {
         assert!(problems.contains(&unknown), "{problems:?}");
 
         let mut wider = config.with_features(24).init_gated_pixel_cnn(&device);
-        let error = load_safetensors(&mut wider, saved.clone()).unwrap_err();
+        let error = load_safetensors(&mut wider, &saved).unwrap_err();
         assert!(matches!(error, WeightsError::Mismatch(_)), "{error}");
 
-        let error = load_safetensors(&mut wider, saved[..100].to_vec()).unwrap_err();
+        let error = load_safetensors(&mut wider, &saved[..100]).unwrap_err();
         assert!(matches!(error, WeightsError::Format(_)), "{error}");
+    }
+
+    /// The file `saved` with its tensors changed, under names that `rename` gives them.
+    fn rewritten(
+        saved: &[u8],
+        kind: Dtype,
+        value: impl Fn(f32) -> Vec<u8>,
+        rename: impl Fn(&str) -> String,
+    ) -> Vec<u8> {
+        let file = SafeTensors::deserialize(saved).unwrap();
+        let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = (file.iter())
+            .map(|(name, view)| {
+                let values = view.data().chunks_exact(4);
+                let values = values.map(|word| f32::from_le_bytes(word.try_into().unwrap()));
+                (
+                    rename(name),
+                    view.shape().to_vec(),
+                    values.flat_map(&value).collect(),
+                )
+            })
+            .collect();
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(kind, shape.clone(), bytes).unwrap();
+            (name.as_str(), view)
+        });
+        safetensors::serialize(views.collect::<Vec<_>>(), None).unwrap()
+    }
+
+    #[test]
+    fn floats_of_every_size_and_names_of_wrappers_are_read() {
+        let device = Device::flex();
+        let config = ModelConfig::tiny().with_classes(2);
+        // Numbers that 16 bits hold exactly.
+        let mut model = config.init_pixel_iqn(&device);
+        let saved = to_safetensors(&model).unwrap();
+        let rounded = |x: f32| f32::from_bits(x.to_bits() & 0xffff_0000);
+        let same = str::to_owned;
+        let f32s = rewritten(
+            &saved,
+            Dtype::F32,
+            |x| rounded(x).to_le_bytes().to_vec(),
+            same,
+        );
+        let bf16s = |x: f32| ((x.to_bits() >> 16) as u16).to_le_bytes().to_vec();
+        let f64s = |x: f32| f64::from(rounded(x)).to_le_bytes().to_vec();
+        let wrapped = |name: &str| format!("module._orig_mod.{name}");
+        let inner = |name: &str| name.replace("layers.0.", "layers.0._orig_mod.");
+        for (file, notices) in [
+            (f32s.clone(), 0),
+            (rewritten(&saved, Dtype::BF16, bf16s, same), 1),
+            (rewritten(&saved, Dtype::F64, f64s, same), 1),
+            (rewritten(&saved, Dtype::F64, f64s, wrapped), 2),
+            (rewritten(&saved, Dtype::BF16, bf16s, inner), 2),
+        ] {
+            let found = load_safetensors(&mut model, &file).unwrap();
+            assert_eq!(found.len(), notices, "{found:?}");
+            let loaded = to_safetensors(&model).unwrap();
+            let [loaded, expected] =
+                [&loaded, &f32s].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+            for (name, view) in expected.iter() {
+                assert_eq!(loaded.tensor(name).unwrap().data(), view.data(), "{name}");
+            }
+        }
+        let halves = |_| vec![0x00, 0x38];
+        let file = rewritten(&saved, Dtype::F16, halves, same);
+        load_safetensors(&mut model, &file).unwrap();
+        let bias = model.trunk.hidden.bias.val().into_data();
+        assert!(bias.iter::<f32>().all(|value| value == 0.5));
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_and_no_floats_are_named() {
+        let device = Device::flex();
+        let mut model = ModelConfig::tiny().init_pixel_iqn(&device);
+        let saved = to_safetensors(&model).unwrap();
+        let same = str::to_owned;
+        for value in [f32::NAN, f32::INFINITY] {
+            let file = rewritten(&saved, Dtype::F32, |_| value.to_le_bytes().to_vec(), same);
+            let error = load_safetensors(&mut model, &file).unwrap_err();
+            assert!(matches!(&error, WeightsError::NotFinite(name) if name == "hidden.bias"));
+        }
+        // Too large for 32 bits.
+        let file = rewritten(
+            &saved,
+            Dtype::F64,
+            |_| 1e300f64.to_le_bytes().to_vec(),
+            same,
+        );
+        let error = load_safetensors(&mut model, &file).unwrap_err();
+        assert!(matches!(error, WeightsError::NotFinite(_)), "{error}");
+        let file = rewritten(&saved, Dtype::I32, |_| vec![0; 4], same);
+        let error = load_safetensors(&mut model, &file).unwrap_err().to_string();
+        assert!(error.contains("`hidden.bias` is of type I32"), "{error}");
+        // What failed has changed nothing.
+        assert_eq!(to_safetensors(&model).unwrap(), saved);
     }
 }

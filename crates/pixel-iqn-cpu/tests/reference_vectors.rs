@@ -31,7 +31,7 @@ fn check(name: &str) {
         Some((name.to_owned(), tensor))
     });
     let weights = safetensors::serialize(weights, None).unwrap();
-    load_safetensors(&mut model, weights).unwrap();
+    load_safetensors(&mut model, &weights).unwrap();
 
     let dims: [usize; 4] = tensors.tensor("x").unwrap().shape().try_into().unwrap();
     let labels = tensors.tensor("labels").ok().map(|labels| {

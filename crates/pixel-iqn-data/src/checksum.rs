@@ -30,7 +30,7 @@ impl Checksum<'_> {
     pub(crate) fn check(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let found = match self {
             Self::Md5(_) => md5(bytes),
-            Self::Sha256(_) => hex(&Sha256::digest(bytes)),
+            Self::Sha256(_) => sha256(bytes),
         };
         let (algorithm, expected) = self.parts();
         if found == expected {
@@ -43,6 +43,11 @@ impl Checksum<'_> {
             found,
         })
     }
+}
+
+/// Computes the SHA-256 checksum of `bytes` in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Computes the MD5 checksum of `bytes` in hexadecimal, which tells versions of a file apart but is

@@ -104,7 +104,7 @@ mod testing;
 
 pub use atomic::{sync_folder_of, write_atomically};
 pub use batch::ImageBatch;
-pub use checksum::{Checksum, md5};
+pub use checksum::{Checksum, md5, sha256};
 pub use dataset::ImageDataset;
 #[cfg(feature = "download")]
 pub use download::{download, fetch};

@@ -89,6 +89,7 @@ mod settings;
 mod signals;
 mod state;
 mod step_batches;
+mod sums;
 mod tensorboard;
 mod terminal;
 mod train_batch;

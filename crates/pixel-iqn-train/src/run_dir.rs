@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::checkpoints::Checkpoints;
 use crate::error::{RunError, SettingsError, at};
 use crate::run_config::RunConfig;
+use crate::sums::Sums;
 
 /// The folder of one training run.
 ///
@@ -21,6 +22,7 @@ use crate::run_config::RunConfig;
 /// | `checkpoints/` | the [`Checkpoints`] |
 /// | `weights.safetensors` | the weights at the last checkpoint |
 /// | `averaged.safetensors` | the average of the weights then: use this one |
+/// | `SHA256` | the checksums of both, which are compared when they are read |
 /// | `grids/` | an image grid of samples every few minutes, named after the steps done |
 /// | `tensorboard/` | event files for TensorBoard |
 /// | `scores.json` | the [`ConditionalScores`](pixel_iqn_score::ConditionalScores) on held-out images |
@@ -162,6 +164,7 @@ impl RunDir {
             "metrics.jsonl",
             Weights::Raw.file_name(),
             Weights::Averaged.file_name(),
+            "SHA256",
             "curve.png",
         ];
         // Other programs may write other files of the run at this time.
@@ -226,7 +229,7 @@ impl RunDir {
     pub fn save_weights<M: PixelModel>(&self, which: Weights, model: &M) -> Result<(), RunError> {
         let path = self.weights(which);
         match weights::to_safetensors(model) {
-            Ok(bytes) => Ok(write_atomically(&path, &bytes)?),
+            Ok(bytes) => Sums::of(&self.path).write(which.file_name(), &bytes),
             Err(source) => Err(RunError::Weights { path, source }),
         }
     }
@@ -235,8 +238,8 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`RunError::Missing`] where the run saved no weights, [`RunError::Weights`] where they are
-    /// not of this model, and [`RunError::Io`].
+    /// The errors of [`read_weights`](Self::read_weights), and [`RunError::Weights`] where they are not
+    /// of this model.
     ///
     /// # Panics
     ///
@@ -247,13 +250,27 @@ impl RunDir {
         config: &RunConfig,
         device: &Device,
     ) -> Result<M, RunError> {
-        let path = self.weights(which);
-        let bytes = read(&path)?;
+        let bytes = self.read_weights(which)?;
         let mut model = M::init(&config.model, device);
-        match weights::load_safetensors(&mut model, bytes) {
-            Ok(()) => Ok(model),
-            Err(source) => Err(RunError::Weights { path, source }),
+        match weights::load_safetensors(&mut model, &bytes) {
+            Ok(_) => Ok(model),
+            Err(source) => Err(RunError::Weights {
+                path: self.weights(which),
+                source,
+            }),
         }
+    }
+
+    /// Reads a file of weights, and compares it with its checksum.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Missing`] where the run saved no weights, [`RunError::Changed`] where they are not
+    /// those that were saved, and [`RunError::Io`].
+    pub fn read_weights(&self, which: Weights) -> Result<Vec<u8>, RunError> {
+        let bytes = read(&self.weights(which))?;
+        Sums::of(&self.path).check(which.file_name(), &bytes)?;
+        Ok(bytes)
     }
 }
 

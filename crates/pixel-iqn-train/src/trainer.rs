@@ -291,7 +291,7 @@ impl<M: TrainModel> Trainer<M> {
         let parts = state::split(tensors, names).map_err(TrainError::tensors)?;
         let models = [&mut model, &mut average, &mut first, &mut second];
         for (model, bytes) in models.into_iter().zip(parts) {
-            weights::load_safetensors(model, bytes)?;
+            weights::load_safetensors(model, &bytes)?;
         }
         self.objective.model = model;
         self.average.restore(average, counters.average_updates);

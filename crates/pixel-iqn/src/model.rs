@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use pixel_iqn_core::weights::{load_safetensors, to_safetensors};
 use pixel_iqn_core::{AnyModel, ModelConfig, PixelModel, Sampler};
+use pixel_iqn_train::Weights;
 
 use crate::{Classes, Error, Run, sampler};
 
@@ -27,6 +28,7 @@ pub struct Model {
     device: Device,
     size: Option<[usize; 2]>,
     classes: Classes,
+    notices: Vec<String>,
     /// Made at the first sample.
     sampler: OnceLock<Box<dyn Sampler>>,
 }
@@ -63,8 +65,9 @@ impl Model {
             let run = Run::open(folder)?;
             return match weights {
                 Some(weights) => {
-                    let network = load(&run.config().model, weights, &device)?;
-                    Ok(run.model_of(network, device))
+                    let (network, notices) = load(&run.config().model, weights, &device)?;
+                    let model = run.model_of(network, device);
+                    Ok(Self { notices, ..model })
                 }
                 None => run.averaged(device),
             };
@@ -73,8 +76,9 @@ impl Model {
         if weights.is_none() && !own.exists() {
             return Err(Error::NoModel(folder.to_owned()));
         }
-        let network = load(&config, weights.unwrap_or(&own), &device)?;
-        Ok(Self::new(network, device))
+        let (network, notices) = load(&config, weights.unwrap_or(&own), &device)?;
+        let model = Self::new(network, device);
+        Ok(Self { notices, ..model })
     }
 
     /// A model from the layer below, whose weights are on `device`, without autodiff. Its classes
@@ -86,6 +90,7 @@ impl Model {
             network,
             device,
             size: None,
+            notices: Vec::new(),
             sampler: OnceLock::new(),
         }
     }
@@ -131,6 +136,12 @@ impl Model {
         &self.classes
     }
 
+    /// What a user should know of the weights: a sentence for each difference that was bridged in
+    /// reading them, as another type of floats.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
     /// Tells this model from all others: an MD5 checksum of its config and its weights.
     ///
     /// # Errors
@@ -170,6 +181,8 @@ impl TrainedWeights {
     pub(crate) fn find(path: &Path) -> Result<Self, Error> {
         if path.join("config.toml").exists() {
             let run = Run::open(path)?;
+            // Refuses a file that was changed, before a run folder is made.
+            run.dir().read_weights(Weights::Averaged)?;
             return Ok(Self {
                 weights: run.averaged_file(),
                 config: Some(run.config().model.clone()),
@@ -203,15 +216,20 @@ fn config_json(folder: &Path) -> Result<(ModelConfig, PathBuf), Error> {
     }
 }
 
-/// Creates the model of a config with the weights of a safetensors file.
-fn load(config: &ModelConfig, weights: &Path, device: &Device) -> Result<AnyModel, Error> {
+/// Creates the model of a config with the weights of a safetensors file, and says what was bridged.
+fn load(
+    config: &ModelConfig,
+    weights: &Path,
+    device: &Device,
+) -> Result<(AnyModel, Vec<String>), Error> {
     let bytes = fs::read(weights).map_err(at(weights))?;
     let mut network = AnyModel::init(config, device);
-    load_safetensors(&mut network, bytes).map_err(|source| Error::Weights {
+    let loaded = load_safetensors(&mut network, &bytes);
+    let notices = loaded.map_err(|source| Error::Weights {
         path: weights.to_owned(),
         source,
     })?;
-    Ok(network)
+    Ok((network, notices))
 }
 
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {

@@ -22,9 +22,13 @@ impl ModelFlags {
     /// Opens the model.
     pub fn open(&self) -> Result<Model, Error> {
         let device = &self.device.device;
-        match &self.weights {
+        let model = match &self.weights {
             Some(weights) => Model::open_weights(&self.run, weights, device),
             None => Model::open(&self.run, device),
+        }?;
+        for notice in model.notices() {
+            eprintln!("NOTE: {notice}");
         }
+        Ok(model)
     }
 }

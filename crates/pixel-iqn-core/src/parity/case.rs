@@ -153,7 +153,7 @@ impl<'data> Case<'data> {
     /// Creates the model of the case with its weights.
     fn model<M: PixelModel>(&self, config: &ModelConfig) -> Result<M, ParityError> {
         let mut model = M::init(config, &self.device).with_lowering(self.lowering);
-        load_safetensors(&mut model, self.vectors.under("weight/")?)?;
+        load_safetensors(&mut model, &self.vectors.under("weight/")?)?;
         Ok(model)
     }
 

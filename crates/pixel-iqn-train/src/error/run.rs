@@ -20,6 +20,19 @@ pub enum RunError {
         /// The file.
         path: PathBuf,
     },
+    /// A file of weights is not the one that was written.
+    #[error(
+        "{} is not what was written: its checksum is not the one in {}. Take a copy that is whole, or an \
+         earlier one from `checkpoints`; `--weights FILE` reads a file that was changed on purpose",
+        path.display(),
+        sums.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The file of checksums.
+        sums: PathBuf,
+    },
     /// The operating system refused to read or write.
     #[error("cannot read or write {}{}", path.display(), advice(source))]
     Io {

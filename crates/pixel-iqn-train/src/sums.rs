@@ -1,0 +1,103 @@
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use pixel_iqn_data::{sha256, write_atomically};
+
+use crate::error::{RunError, at};
+
+/// The SHA-256 checksums of files of a folder, in a file that `sha256sum --check` reads, too: a line for
+/// each file with its checksum, two spaces and its name.
+pub(crate) struct Sums {
+    path: PathBuf,
+}
+
+impl Sums {
+    /// Those of a folder, in its file `SHA256`.
+    pub fn of(folder: &Path) -> Self {
+        Self {
+            path: folder.join("SHA256"),
+        }
+    }
+
+    /// Writes a file of the folder, and its checksum.
+    ///
+    /// Both checksums, that of before and the new one, are there while the file is written, so that
+    /// whatever a killed process leaves is known.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let (of_others, of_file): (Vec<_>, Vec<_>) =
+            (self.read()?.into_iter()).partition(|(_, of)| of != name);
+        let mut lines = of_others;
+        let new = (sha256(bytes), name.to_owned());
+        lines.push(new.clone());
+        let between = [lines.clone(), of_file].concat();
+        self.save(&between)?;
+        write_atomically(&self.path.with_file_name(name), bytes)?;
+        self.save(&lines)
+    }
+
+    /// Fails for the bytes of a file that has another checksum; a file that has none passes.
+    pub fn check(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let lines = self.read()?;
+        let mut known = lines.iter().filter(|(_, of)| of == name).peekable();
+        let found = sha256(bytes);
+        if known.peek().is_none() || known.any(|(sum, _)| *sum == found) {
+            return Ok(());
+        }
+        Err(RunError::Changed {
+            path: self.path.with_file_name(name),
+            sums: self.path.clone(),
+        })
+    }
+
+    fn read(&self) -> Result<Vec<(String, String)>, RunError> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(at(&self.path)(error)),
+        };
+        let lines = text.lines().filter_map(|line| line.split_once("  "));
+        let lines = lines.map(|(sum, name)| (sum.to_owned(), name.to_owned()));
+        Ok(lines.collect())
+    }
+
+    fn save(&self, lines: &[(String, String)]) -> Result<(), RunError> {
+        let text: String = (lines.iter())
+            .map(|(sum, name)| format!("{sum}  {name}\n"))
+            .collect();
+        Ok(write_atomically(&self.path, text.as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flipped_bit_is_noticed_and_what_a_kill_leaves_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let sums = Sums::of(folder.path());
+        sums.check("a", b"of before there were sums").unwrap();
+        sums.write("a", b"first").unwrap();
+        sums.write("b", b"other").unwrap();
+        sums.write("a", b"second").unwrap();
+        assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"second");
+        sums.check("a", b"second").unwrap();
+        sums.check("b", b"other").unwrap();
+        sums.check("c", b"of somebody else").unwrap();
+        for wrong in [&b"secone"[..], b"first", b""] {
+            let error = sums.check("a", wrong).unwrap_err();
+            assert!(error.to_string().contains("--weights"), "{error}");
+        }
+        let text = fs::read_to_string(folder.path().join("SHA256")).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+
+        // Killed between the first and the second file, or the second and the third.
+        let between = format!("{}  a\n{text}", sha256(b"third"));
+        fs::write(folder.path().join("SHA256"), between).unwrap();
+        for there in [&b"second"[..], b"third"] {
+            sums.check("a", there).unwrap();
+        }
+        assert!(sums.check("a", b"thirt").is_err());
+    }
+}
