@@ -44,8 +44,9 @@ fn main() -> anyhow::Result<()> {
             return Err(Error::Cancelled(pixel_iqn::core::Cancelled).into());
         };
         println!(
-            "{output:<12} CRPS {:.5}, skill {:.3}",
-            found.mean.crps, found.skill
+            "{output:<12} CRPS {:.5}, skill {}",
+            found.mean.crps,
+            found.skill_text(3)
         );
         scores.push(found.clone());
     }

@@ -55,7 +55,7 @@ fn main() -> anyhow::Result<()> {
         "CRPS               {:.5} [{:.5}, {:.5}]",
         crps.mean, crps.low, crps.high
     );
-    println!("skill              {:.5}", scores.skill);
+    println!("skill              {}", scores.skill_text(5));
     println!("bits per dimension {:.5}", scores.mean.bits_per_dim);
     println!("coverage of 90%    {:.5}", scores.mean.coverage_90);
     println!("crossing rate      {:.5}", scores.mean.crossing_rate);

@@ -90,7 +90,7 @@ fn the_true_distribution_is_calibrated_and_has_no_skill_over_the_marginal() {
     let by_quantiles = scores(&Everywhere(line), &set);
     for scores in [&by_levels, &by_quantiles] {
         let mean = &scores.mean;
-        assert!(scores.skill.abs() < 2e-3, "{scores:?}");
+        assert!(scores.skill.unwrap().abs() < 2e-3, "{scores:?}");
         assert!((mean.bits_per_dim - 8.0).abs() < 1e-3);
         // E|X - X'| / 2 of the uniform distribution.
         assert!((mean.crps - 1.0 / 6.0).abs() < 2e-3);
@@ -123,7 +123,7 @@ fn the_true_distribution_is_calibrated_and_has_no_skill_over_the_marginal() {
     assert_eq!(by_levels.images, 5);
     assert_eq!(by_levels.by_image.len(), 5);
     // The reference is scored by the same rule as a model that predicts the same.
-    assert!(by_levels.skill.abs() < 1e-12, "{by_levels:?}");
+    assert!(by_levels.skill.unwrap().abs() < 1e-12, "{by_levels:?}");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_forecast_that_is_too_sure_shows_it() {
     let ends = narrow.pit_histogram[0] + narrow.pit_histogram[PIT_BINS - 1];
     assert!(ends > 0.85, "{ends}");
     assert!(narrow.mean.bits_per_dim > 10.0);
-    assert!(narrow.skill < 0.0);
+    assert!(narrow.skill.unwrap() < 0.0);
 }
 
 #[test]
@@ -231,4 +231,22 @@ fn what_cannot_be_evaluated_is_an_error_and_a_break_cancels() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn images_of_one_level_have_no_skill_and_say_why() {
+    let set = ImageDataset::new(vec![7; 5 * 48], [3, 4, 4]).unwrap();
+    let scores = scores(&Everywhere(|tau| tau), &set);
+    assert_eq!((scores.skill, scores.reference_crps), (None, 0.0));
+    assert!(scores.mean.crps > 0.0);
+    assert_eq!(scores.skill_text(3), "not defined");
+    let json = serde_json::to_value(&scores).unwrap();
+    assert!(json["skill"].is_null(), "{json}");
+    assert!(
+        json["no_skill_because"]
+            .as_str()
+            .unwrap()
+            .contains("one level"),
+        "{json}"
+    );
 }

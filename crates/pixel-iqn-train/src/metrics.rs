@@ -54,8 +54,8 @@ pub struct HeldOutScores {
     #[serde(deserialize_with = "number_or_null")]
     pub crps: f64,
     /// The skill score: 1 less the fraction of the CRPS of the marginal distribution that is left.
-    #[serde(deserialize_with = "number_or_null")]
-    pub skill: f64,
+    /// `None` where that distribution is perfect, or the CRPS is no number.
+    pub skill: Option<f64>,
     /// The fraction of neighbouring quantiles that are in the wrong order.
     #[serde(deserialize_with = "number_or_null")]
     pub crossing_rate: f64,
@@ -95,12 +95,12 @@ pub(crate) mod tests {
             loss: f32::NAN,
             mean_pinball: f64::INFINITY,
             crps: f64::NAN,
-            skill: 0.5,
+            skill: Some(0.5),
             crossing_rate: 0.25,
         };
         let json = serde_json::to_string(&bad).unwrap();
         let read: HeldOutScores = serde_json::from_str(&json).unwrap();
         assert!(read.loss.is_nan() && read.mean_pinball.is_nan());
-        assert_eq!((read.skill, read.crossing_rate), (0.5, 0.25));
+        assert_eq!((read.skill, read.crossing_rate), (Some(0.5), 0.25));
     }
 }

@@ -67,9 +67,9 @@ impl TensorBoard {
                 ("held out/loss", f64::from(held_out.loss)),
                 ("held out/mean pinball", held_out.mean_pinball),
                 ("held out/CRPS", held_out.crps),
-                ("held out/skill", held_out.skill),
                 ("held out/crossing rate", held_out.crossing_rate),
             ]);
+            scalars.extend(held_out.skill.map(|skill| ("held out/skill", skill)));
         }
         let value = |(tag, value)| summary(tag, value::Value::SimpleValue(value as f32));
         let value = scalars.into_iter().map(value).collect();
@@ -163,7 +163,7 @@ mod tests {
                 loss: 0.75,
                 mean_pinball: 0.1,
                 crps: 0.2,
-                skill: 0.2,
+                skill: Some(0.2),
                 crossing_rate: 0.3,
             }),
         };

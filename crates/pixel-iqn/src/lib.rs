@@ -36,7 +36,7 @@
 //!     .device("cpu")
 //!     .run_dir("runs/photos")
 //!     .start()?;
-//! println!("skill {:?}", run.scores().map(|scores| scores.skill));
+//! println!("skill {:?}", run.scores().and_then(|scores| scores.skill));
 //!
 //! let model = Model::open("runs/photos", "cpu")?;
 //! model.sample(4).seed(1).labels("cat").run()?.save_grid("samples.png")?;

@@ -26,7 +26,7 @@ use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Run, TrainingImages};
 ///     .device("cpu")
 ///     .run_dir("runs/photos")
 ///     .start()?;
-/// println!("skill {:?}", run.scores().map(|scores| scores.skill));
+/// println!("skill {:?}", run.scores().and_then(|scores| scores.skill));
 /// # Ok::<(), pixel_iqn::Error>(())
 /// ```
 pub fn train(images: ImageDataset) -> Training {

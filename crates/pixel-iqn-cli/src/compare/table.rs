@@ -41,7 +41,7 @@ pub fn table(
     rows.push("calibration error", |model| {
         format!("{:.5}", model.conditional.calibration_error)
     });
-    rows.push("skill", |model| format!("{:.5}", model.conditional.skill));
+    rows.push("skill", |model| model.conditional.skill_text(5));
     if let Some(first) = all.first() {
         let name = format!("CRPS less that of {}", first.kind.name);
         rows.push(&name, |model| difference(model, first, all));

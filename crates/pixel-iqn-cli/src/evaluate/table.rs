@@ -23,7 +23,7 @@ pub fn write(
             } = read(&estimates);
             writeln!(out, "  {row:<18} {mean:.5}  [{low:.5}, {high:.5}]")?;
         }
-        writeln!(out, "  {:<18} {:.5}", "skill", scores.skill)?;
+        writeln!(out, "  {:<18} {}", "skill", scores.skill_text(5))?;
         writeln!(
             out,
             "  {:<18} {:.5}",

@@ -26,10 +26,10 @@ impl TrainCommand {
         if let Some(scores) = run.scores() {
             println!("wrote  scores.json");
             println!(
-                "scores of {} held-out images: mean pinball {:.5}, skill {:.3}, crossing rate {:.1}%",
+                "scores of {} held-out images: mean pinball {:.5}, skill {}, crossing rate {:.1}%",
                 scores.images,
                 scores.mean.pinball,
-                scores.skill,
+                scores.skill_text(3),
                 100.0 * scores.mean.crossing_rate
             );
         }

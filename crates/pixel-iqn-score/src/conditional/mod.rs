@@ -5,7 +5,7 @@ mod scores;
 
 pub use maps::{ValueMaps, value_maps};
 pub use options::ConditionalOptions;
-pub use scores::{ConditionalScores, PIT_BINS};
+pub use scores::{ConditionalScores, PIT_BINS, skill_text};
 
 use burn::tensor::Device;
 use pixel_iqn_core::Progress;
@@ -17,6 +17,10 @@ use crate::distribution::INTENSITY_LEVELS;
 use crate::error::ScoreError;
 use crate::forecast::{Forecaster, MarginalForecaster};
 use crate::scores::Scores;
+
+/// Why images of which every value is the same have no skill.
+const NO_SKILL: &str = "the marginal distribution of the training images predicts these images without \
+                        an error: each channel has one level alone";
 
 /// Evaluates the predicted distributions of held-out images.
 ///
@@ -77,6 +81,7 @@ pub fn conditional_scores(
     let mean =
         Scores::each(|score| by_image.iter().map(score).sum::<f64>() / by_image.len() as f64);
     let reference_crps = marginal.crps(held_out, images);
+    let skill = skill_score(mean.crps, reference_crps);
     let values: u64 = pit_counts.iter().sum();
     let pit_histogram = pit_counts.map(|n| n as f64 / values as f64).to_vec();
     Ok(ConditionalScores {
@@ -84,7 +89,8 @@ pub fn conditional_scores(
         quantile_levels,
         mean,
         reference_crps,
-        skill: skill_score(mean.crps, reference_crps),
+        skill,
+        no_skill_because: skill.is_none().then(|| NO_SKILL.to_owned()),
         calibration_error: calibration_error(&pit_histogram),
         pit_histogram,
         pinball_by_level,

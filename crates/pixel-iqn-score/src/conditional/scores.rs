@@ -23,8 +23,12 @@ pub struct ConditionalScores {
     /// The CRPS of the marginal distribution on the same images.
     pub reference_crps: f64,
     /// `1 - crps / reference_crps`: 0 for a model that knows nothing of an image, 1 for one that
-    /// knows everything.
-    pub skill: f64,
+    /// knows everything. It is `None` where the marginal distribution is perfect itself, as for images
+    /// of one level alone.
+    pub skill: Option<f64>,
+    /// Why there is no skill, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_skill_because: Option<String>,
     /// The mean distance of the cumulative PIT histogram from the diagonal, at the inner edges of
     /// its bins; 0 for a calibrated model.
     pub calibration_error: f64,
@@ -42,7 +46,20 @@ pub struct ConditionalScores {
     pub by_image: Vec<Scores>,
 }
 
+/// Writes a skill score with so many digits, or that it is `not defined`.
+pub fn skill_text(skill: Option<f64>, digits: usize) -> String {
+    skill.map_or_else(
+        || "not defined".to_owned(),
+        |skill| format!("{skill:.digits$}"),
+    )
+}
+
 impl ConditionalScores {
+    /// The skill with so many digits, or `not defined`.
+    pub fn skill_text(&self, digits: usize) -> String {
+        skill_text(self.skill, digits)
+    }
+
     /// One score as a mean over images with its interval; `seed` is that of the resampling.
     ///
     /// Intervals are computed here and not before, so that they cost nothing unless they are asked

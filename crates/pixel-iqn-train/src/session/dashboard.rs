@@ -198,7 +198,7 @@ mod tests {
                 loss: 1.0,
                 mean_pinball: 0.5,
                 crps: 1.0,
-                skill: 0.1,
+                skill: Some(0.1),
                 crossing_rate: 0.0,
             });
             dashboard.end_step(&metrics);

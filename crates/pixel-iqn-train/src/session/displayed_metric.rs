@@ -34,7 +34,7 @@ impl DisplayedMetric {
         vec![
             Self::new("Loss", |m| m.held_out.map(|h| h.loss.into())),
             Self::new("Mean pinball", |m| m.held_out.map(|h| h.mean_pinball)),
-            Self::new("Skill", |m| m.held_out.map(|h| h.skill)).higher_is_better(),
+            Self::new("Skill", |m| m.held_out.and_then(|h| h.skill)).higher_is_better(),
             Self::new("Crossing rate", |m| m.held_out.map(|h| h.crossing_rate)),
         ]
     }

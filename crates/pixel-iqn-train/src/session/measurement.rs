@@ -1,6 +1,8 @@
 use pixel_iqn_core::NoProgress;
 use pixel_iqn_data::ImageDataset;
-use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, ScoreError, conditional_scores};
+use pixel_iqn_score::{
+    ConditionalOptions, ConditionalScores, MarginalForecaster, ScoreError, conditional_scores,
+};
 
 use crate::error::RunError;
 use crate::metrics::{HeldOutScores, QUANTILE_LEVELS};
@@ -37,15 +39,12 @@ impl<'a> Measurement<'a> {
         let (set, marginal, options) = (self.held_out, &self.marginal, &self.options);
         let (model, device) = (trainer.averaged(), trainer.device());
         let scores = conditional_scores(model, set, marginal, options, &device, &NoProgress);
-        let [mean_pinball, crps, skill, crossing_rate] = match scores {
-            Ok(scores) => [
-                scores.mean.pinball,
-                scores.mean.crps,
-                scores.skill,
-                scores.mean.crossing_rate,
-            ],
+        let ([mean_pinball, crps, crossing_rate], skill) = match scores {
+            Ok(ConditionalScores { mean, skill, .. }) => {
+                ([mean.pinball, mean.crps, mean.crossing_rate], skill)
+            }
             // The run goes on, and its log says that there is no number.
-            Err(ScoreError::NotFinite) => [f64::NAN; 4],
+            Err(ScoreError::NotFinite) => ([f64::NAN; 3], None),
             Err(error) => return Err(error.into()),
         };
         Ok(HeldOutScores {

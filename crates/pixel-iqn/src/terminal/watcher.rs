@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use pixel_iqn_core::Progress;
+use pixel_iqn_score::skill_text;
 use pixel_iqn_train::{Display, Interrupter, Metrics};
 
 use super::{Bar, Terminal};
@@ -91,11 +92,11 @@ impl Watcher for TerminalWatcher {
             bar.set(step, &format!("loss {loss:.4} {rate:.1} images/s"));
             if let Some(held_out) = metrics.held_out {
                 bar.println(&format!(
-                    "step {step}: held-out loss {:.5}, mean pinball {:.5}, skill {:.3}, crossing \
+                    "step {step}: held-out loss {:.5}, mean pinball {:.5}, skill {}, crossing \
                      rate {:.1}%",
                     held_out.loss,
                     held_out.mean_pinball,
-                    held_out.skill,
+                    skill_text(held_out.skill, 3),
                     100.0 * held_out.crossing_rate
                 ));
             }
