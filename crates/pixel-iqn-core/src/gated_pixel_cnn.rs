@@ -132,7 +132,7 @@ impl PixelModel for GatedPixelCnn {
 }
 
 /// Finds the lowest intensity level whose cumulative probability is at least tau, divided by
-/// `levels - 1`.
+/// `levels - 1`. Where a logit is not a number, neither is the result.
 ///
 /// # Shapes
 ///
@@ -143,9 +143,8 @@ pub(crate) fn inverse_cdf<const D: usize>(logits: Tensor<D>, tau: Tensor<D>) -> 
     let top = logits.dims()[D - 1] - 1;
     // The last level is left out: it takes the remaining probability, whatever the rounding.
     let cumulative = softmax(logits, D - 1).cumsum(D - 1).narrow(D - 1, 0, top);
-    cumulative
-        .lower(tau)
-        .float()
-        .sum_dim(D - 1)
-        .div_scalar(top as f32)
+    // No comparison with what is no number holds, and that must not become the lowest level.
+    let nothing = cumulative.clone().narrow(D - 1, 0, 1).mul_scalar(0.0);
+    let below = cumulative.lower(tau).float().sum_dim(D - 1);
+    below.div_scalar(top as f32) + nothing
 }

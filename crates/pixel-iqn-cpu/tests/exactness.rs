@@ -3,10 +3,12 @@
 
 use std::ops::ControlFlow;
 
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use pixel_iqn_core::{
-    Cancelled, Conditions, GatedPixelCnn, IncrementalSampler, Knots, KnownValues, ModelConfig,
-    NaiveSampler, NoProgress, Noise, Order, Output, PixelIqn, PixelModel, SampleBatch, Sampler,
+    AnyModel, Cancelled, Conditions, GatedPixelCnn, IncrementalSampler, Knots, KnownValues,
+    ModelConfig, NaiveSampler, NoProgress, Noise, Order, Output, PixelIqn, PixelModel, SampleBatch,
+    Sampler,
 };
 use pixel_iqn_cpu::CpuSampler;
 use proptest::prelude::*;
@@ -214,4 +216,39 @@ fn progress_can_cancel() {
         result,
         Err(pixel_iqn_core::SampleError::Cancelled(Cancelled))
     ));
+}
+
+/// Multiplies every weight by a factor that makes products overflow.
+struct Overflow;
+
+impl ModuleMapper for Overflow {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        Param::from_mapped_value(id, tensor * 1e30, mapper)
+    }
+}
+
+#[test]
+fn what_is_no_number_becomes_no_level() {
+    for kind in Output::KINDS {
+        let output = Output::of_kind(kind).unwrap();
+        let config = ModelConfig::tiny().with_output(output);
+        let model: AnyModel = seeded(3, &config);
+        let model = model.map(&mut Overflow);
+        let dims = [1, 3, 2, 2];
+        let batch = SampleBatch::new(dims, vec![0.5; 12]);
+        let device = Device::flex();
+        let samplers: [Box<dyn Sampler>; 3] = [
+            Box::new(CpuSampler::from(&model)),
+            Box::new(IncrementalSampler::from(&model)),
+            Box::new(NaiveSampler::new(model.clone(), &device)),
+        ];
+        for (number, sampler) in samplers.iter().enumerate() {
+            let values = sampler.sample(&batch, &NoProgress).unwrap();
+            assert!(
+                values.iter().any(|value| value.is_nan()),
+                "{kind}, sampler {number}: {values:?}"
+            );
+        }
+    }
 }

@@ -139,7 +139,10 @@ impl Conv2d {
                 );
                 for y in y.chunks_mut(y_step).take(length) {
                     for y in &mut y[..count] {
-                        *y = y.max(0.0);
+                        // A maximum would turn what is no number into 0.
+                        if *y < 0.0 {
+                            *y = 0.0;
+                        }
                     }
                 }
             }

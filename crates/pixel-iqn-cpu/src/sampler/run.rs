@@ -463,15 +463,21 @@ fn affine(layer: &GroupLinear, x: Rows<'_>, count: usize) -> Vec<f32> {
 /// Applies the ReLU in place.
 fn relu(values: &mut [f32]) {
     for value in values {
-        *value = value.max(0.0);
+        // A maximum would turn what is no number into 0.
+        if *value < 0.0 {
+            *value = 0.0;
+        }
     }
 }
 
 /// Finds the lowest intensity level whose cumulative probability is at least `tau`, divided by the
-/// highest level.
+/// highest level. Where a logit is not a number, neither is the result.
 fn inverse_cdf(logits: &[f32], tau: f32) -> f32 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f32 = logits.iter().map(|logit| (logit - max).exp()).sum();
+    if !total.is_finite() {
+        return f32::NAN;
+    }
     let top = logits.len() - 1;
     let mut cumulative = 0.0;
     let below = logits[..top].iter().take_while(|logit| {
