@@ -101,6 +101,7 @@ mod sizes;
 mod subset;
 #[cfg(test)]
 mod testing;
+mod unpack;
 
 pub use atomic::{sync_folder_of, write_atomically};
 pub use batch::ImageBatch;

@@ -9,6 +9,7 @@ use crate::{
     dataset::ImageDataset,
     error::{DataError, Result},
     idx,
+    unpack::{read_packed, unpack},
 };
 
 /// One of the four official files.
@@ -74,7 +75,7 @@ fn load_checked(path: &Path, md5: &[impl AsRef<str>; 4]) -> Result<Mnist> {
     let folder = folder.unwrap_or(&folders[0]);
     let read = |index: usize| {
         let file = find(folder, FILES[index].name)?;
-        let bytes = idx::read(&file)?;
+        let bytes = unpack(&file, &read_packed(&file)?)?;
         Checksum::Md5(md5[index].as_ref()).check(&file, &bytes)?;
         idx::parse(&file, bytes)
     };
@@ -108,8 +109,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        idx::tests::{encode, gzip},
+        idx::tests::encode,
         testing::{byte_means, real_data},
+        unpack::tests::gzip,
     };
 
     #[test]
