@@ -91,6 +91,8 @@ mod kind;
 mod levels;
 mod loader;
 mod mask;
+mod mnist_files;
+mod mnist_origin;
 mod npz;
 mod npz_writer;
 mod open;

@@ -125,7 +125,11 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
         }
         DatasetKind::Mnist => {
             let mnist = mnist::load(path()?)?;
-            (mnist.train, mnist.test, "official test set".to_owned())
+            let what = match mnist.origin {
+                mnist::Origin::Mnist => "official test set".to_owned(),
+                other => format!("the test set of {other}"),
+            };
+            (mnist.train, mnist.test, what)
         }
         DatasetKind::Imagenet32 => {
             let found = imagenet32::load(path()?)?;
