@@ -135,7 +135,13 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
             let found = imagenet32::load(path()?)?;
             match found.validation {
                 Some(held_out) => (found.train, held_out, "official validation set".to_owned()),
-                None => tenth(found.train)?,
+                None => {
+                    let (train, held_out, mut what) = tenth(found.train)?;
+                    if found.source == imagenet32::Source::ValidationBatch {
+                        what = format!("{what} of {}", found.source);
+                    }
+                    (train, held_out, what)
+                }
             }
         }
         DatasetKind::Folder => tenth(folder::load(path()?, side, channels, Fit::CropAndScale)?)?,
