@@ -17,8 +17,9 @@ use crate::{
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
     folder::{self, Fit, FlatClasses},
-    npz::{array, integer},
-    unpack::refuse_web_page,
+    npy::integer,
+    npz::array,
+    unpack::start_of,
 };
 
 const TRAIN_BATCHES: usize = 10;
@@ -244,13 +245,7 @@ impl Batches {
 
 /// Refuses a pickled batch, with the way to convert it, and a web page.
 fn refuse_other_content(path: &Path, reader: &mut (impl Read + Seek)) -> Result<()> {
-    let mut start = Vec::new();
-    reader
-        .take(512)
-        .read_to_end(&mut start)
-        .and_then(|_| reader.rewind())
-        .map_err(at(path))?;
-    refuse_web_page(path, &start)?;
+    let start = start_of(path, reader)?;
     // A pickle of protocol 2 or later begins with this byte and the number of the protocol.
     if let [0x80, protocol @ 2..=5, ..] = start[..] {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -93,6 +93,7 @@ mod loader;
 mod mask;
 mod mnist_files;
 mod mnist_origin;
+mod npy;
 mod npz;
 mod npz_writer;
 mod open;
@@ -104,6 +105,7 @@ mod subset;
 #[cfg(test)]
 mod testing;
 mod unpack;
+mod zip_images;
 
 pub use atomic::{sync_folder_of, write_atomically};
 pub use batch::ImageBatch;

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Seek},
     path::Path,
 };
 
@@ -62,8 +62,25 @@ pub(crate) fn unpack(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     read_all(path, reader(path, bytes)?)
 }
 
+/// Returns the first bytes of a file and goes back to its start. `path` serves for messages.
+///
+/// # Errors
+///
+/// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format) for
+/// a web page.
+pub(crate) fn start_of(path: &Path, reader: &mut (impl Read + Seek)) -> Result<Vec<u8>> {
+    let mut start = Vec::new();
+    reader
+        .take(START as u64)
+        .read_to_end(&mut start)
+        .and_then(|_| reader.rewind())
+        .map_err(at(path))?;
+    refuse_web_page(path, &start)?;
+    Ok(start)
+}
+
 /// Refuses a file that begins like a web page. `path` serves for messages.
-pub(crate) fn refuse_web_page(path: &Path, start: &[u8]) -> Result<()> {
+fn refuse_web_page(path: &Path, start: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(start).to_lowercase();
     let text = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
     if ["<!doctype", "<html", "<head", "<?xml", "<!--"]
