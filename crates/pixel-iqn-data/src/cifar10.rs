@@ -4,18 +4,16 @@
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
 use std::{
-    fmt,
-    fs::{self, File},
-    io::{BufReader, Read},
+    fmt, fs,
+    io::Read,
     path::{Path, PathBuf},
 };
-
-use flate2::bufread::GzDecoder;
 
 use crate::{
     checksum::Checksum,
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
+    unpack,
 };
 
 /// The names of the classes, in the order of the labels.
@@ -34,6 +32,9 @@ pub const CLASS_NAMES: [&str; 10] = [
 
 /// Name of the official archive.
 pub(crate) const ARCHIVE: &str = "cifar-10-binary.tar.gz";
+/// The names of the archive in a folder: browsers shorten the ending, or unpack the archive on the
+/// way.
+const ARCHIVES: [&str; 3] = [ARCHIVE, "cifar-10-binary.tgz", "cifar-10-binary.tar"];
 const FOLDER: &str = "cifar-10-batches-bin";
 
 /// The files in the order of reading, the test batch last.
@@ -109,14 +110,16 @@ impl Cifar10 {
 }
 
 /// Reads CIFAR-10 from its official files. `path` is the folder of the batches, a folder that
-/// contains `cifar-10-batches-bin/` or `cifar-10-binary.tar.gz`, or the archive itself.
+/// contains `cifar-10-batches-bin/` or `cifar-10-binary.tar.gz`, or the archive itself. An archive
+/// is read under any name, compressed or not; in a folder it may end in `.tgz` or `.tar` too.
 ///
 /// # Errors
 ///
 /// [`DataError::Missing`] if there is nothing of CIFAR-10, or an archive lacks a training batch,
 /// [`DataError::Inconsistent`] if a folder has some training batches and lacks others (and there is
 /// no archive to read instead), [`DataError::Checksum`] if a batch is not the official one bit for
-/// bit, and [`DataError::Io`]. Only the test batch may be absent.
+/// bit, [`DataError::Format`] for a web page in the place of the archive, and [`DataError::Io`].
+/// Only the test batch may be absent.
 pub fn load(path: &Path) -> Result<Cifar10> {
     load_checked(path, &MD5)
 }
@@ -173,8 +176,7 @@ type Batches = [Option<Vec<u8>>; 6];
 
 /// The bytes of the files that are there, and the path to name them by.
 fn read(path: &Path) -> Result<(PathBuf, Batches)> {
-    let is_archive = |path: &Path| path.is_file() && path.extension() == Some("gz".as_ref());
-    if is_archive(path) {
+    if path.is_file() {
         return Ok((path.to_owned(), read_archive(path)?));
     }
     let mut incomplete = None;
@@ -189,8 +191,8 @@ fn read(path: &Path) -> Result<(PathBuf, Batches)> {
             incomplete = Some(missing[0].clone());
         }
     }
-    let archive = path.join(ARCHIVE);
-    if is_archive(&archive) {
+    let mut archives = ARCHIVES.iter().map(|name| path.join(name));
+    if let Some(archive) = archives.find(|archive| archive.is_file()) {
         let batches = read_archive(&archive)?;
         return Ok((archive, batches));
     }
@@ -219,8 +221,7 @@ fn read_folder(folder: &Path) -> Result<Batches> {
 }
 
 fn read_archive(archive: &Path) -> Result<Batches> {
-    let file = File::open(archive).map_err(at(archive))?;
-    let mut tar = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
+    let mut tar = tar::Archive::new(unpack::open(archive)?);
     let mut batches = Batches::default();
     for entry in tar.entries().map_err(at(archive))? {
         let entry = entry.map_err(at(archive))?;
@@ -282,11 +283,13 @@ fn dataset(images: Vec<u8>, labels: Vec<u32>) -> Result<ImageDataset> {
 
 #[cfg(test)]
 mod tests {
-    use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{byte_means, mutate, real_data, refuses_every_cut};
+    use crate::{
+        testing::{byte_means, mutate, real_data, refuses_every_cut},
+        unpack::tests::gzip,
+    };
 
     /// A batch of `records` images; every byte depends on `batch`.
     fn batch(batch: usize, records: usize) -> Vec<u8> {
@@ -311,6 +314,12 @@ mod tests {
         }
     }
 
+    fn tar_of(folder: &Path) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_dir_all(FOLDER, folder).unwrap();
+        tar.into_inner().unwrap()
+    }
+
     #[test]
     fn folder_archive_and_parent_give_the_same_images() {
         let (batches, md5) = six();
@@ -319,10 +328,7 @@ mod tests {
         write_folder(&folder, &batches);
         let archive = root.path().join("b").join(ARCHIVE);
         fs::create_dir_all(archive.parent().unwrap()).unwrap();
-        let encoder = GzEncoder::new(File::create(&archive).unwrap(), Compression::fast());
-        let mut tar = tar::Builder::new(encoder);
-        tar.append_dir_all(FOLDER, &folder).unwrap();
-        tar.into_inner().unwrap().finish().unwrap();
+        fs::write(&archive, gzip(&tar_of(&folder))).unwrap();
 
         let expected: Vec<u8> = batches[..5]
             .iter()
@@ -357,6 +363,34 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_is_read_under_any_name_and_in_any_form() {
+        let (batches, md5) = six();
+        let root = tempfile::tempdir().unwrap();
+        write_folder(root.path(), &batches);
+        let plain = tar_of(root.path());
+        let packed = gzip(&plain);
+        let padded = [&packed[..], &[0; 700]].concat();
+        let (first, second) = plain.split_at(5_000);
+        let members = [gzip(first), gzip(second)].concat();
+        for bytes in [plain, packed, padded, members] {
+            for name in ARCHIVES.into_iter().chain(["cifar (1)"]) {
+                let root = tempfile::tempdir().unwrap();
+                let archive = root.path().join(name);
+                fs::write(&archive, &bytes).unwrap();
+                let direct = load_checked(&archive, &md5).unwrap();
+                if ARCHIVES.contains(&name) {
+                    let found = load_checked(root.path(), &md5).unwrap();
+                    assert_eq!(found.train, direct.train);
+                }
+            }
+        }
+        let page = root.path().join(ARCHIVE);
+        fs::write(&page, "<html>Moved</html>").unwrap();
+        let error = load(&page).unwrap_err().to_string();
+        assert!(error.contains("web page"), "{error}");
+    }
+
+    #[test]
     fn missing_and_changed_batches_are_named() {
         let (mut batches, md5) = six();
         let root = tempfile::tempdir().unwrap();
@@ -368,15 +402,9 @@ mod tests {
         assert!(matches!(&error, DataError::Inconsistent(text) if text.contains(NAMES[3])));
 
         // An archive beside them is whole.
-        let encoder = GzEncoder::new(
-            File::create(root.path().join(ARCHIVE)).unwrap(),
-            Compression::fast(),
-        );
-        let mut tar = tar::Builder::new(encoder);
         let whole = tempfile::tempdir().unwrap();
         write_folder(whole.path(), &batches);
-        tar.append_dir_all(FOLDER, whole.path()).unwrap();
-        tar.into_inner().unwrap().finish().unwrap();
+        fs::write(root.path().join(ARCHIVE), gzip(&tar_of(whole.path()))).unwrap();
         assert!(load_checked(root.path(), &md5).unwrap().test.is_some());
         fs::remove_file(root.path().join(ARCHIVE)).unwrap();
 
@@ -425,12 +453,12 @@ mod tests {
 
     /// An archive with a single short batch, which no official checksum fits.
     fn archive_of_one() -> Vec<u8> {
-        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_size(100);
         tar.append_data(&mut header, NAMES[0], &[1u8; 100][..])
             .unwrap();
-        tar.into_inner().unwrap().finish().unwrap()
+        gzip(&tar.into_inner().unwrap())
     }
 
     #[test]

@@ -50,11 +50,10 @@ pub fn download(kind: DatasetKind, folder: &Path) -> Result<()> {
             Checksum::Md5(CIFAR10_MD5),
             &folder.join(cifar10::ARCHIVE),
         ),
-        DatasetKind::Mnist => mnist::FILES.iter().try_for_each(|file| {
-            let name = format!("{}.gz", file.name);
+        DatasetKind::Mnist => mnist::official_gzip().try_for_each(|(name, md5)| {
             fetch(
                 &format!("{MNIST_URL}{name}"),
-                Checksum::Md5(file.gzip_md5),
+                Checksum::Md5(md5),
                 &folder.join(name),
             )
         }),

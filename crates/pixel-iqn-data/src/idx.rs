@@ -4,24 +4,23 @@
 //! a big-endian 32-bit integer. Fashion-MNIST, KMNIST and EMNIST come in this format too. Source:
 //! Y. LeCun et al., *Gradient-Based Learning Applied to Document Recognition*, 1998.
 
-use std::{fs::File, io::Read, path::Path};
-
-use flate2::read::MultiGzDecoder;
+use std::path::{Path, PathBuf};
 
 use crate::{
     dataset::ImageDataset,
-    error::{DataError, Result, at, format},
+    error::{DataError, Result, format},
     sizes::element_count,
+    unpack::{read_packed, unpack},
 };
 
 /// The type byte of unsigned 8-bit elements, the only type that image sets use.
 const UNSIGNED_BYTE: u8 = 8;
-/// Longest file that is read, so that a small crafted gzip file cannot fill the memory.
-const MAX_LEN: u64 = 1 << 30;
 
 /// An array of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdxArray {
+    /// The file, for messages.
+    pub(crate) path: PathBuf,
     /// Length of each dimension, the slowest first.
     pub(crate) shape: Vec<usize>,
     /// The elements; as many as the product of `shape`.
@@ -29,7 +28,8 @@ pub(crate) struct IdxArray {
 }
 
 /// Reads a set from a file of images `[N, height, width]` and a file of labels `[N]`, each below
-/// `classes`. A file whose name ends in `.gz` is decompressed. No checksum is verified.
+/// `classes`. Either may be compressed with gzip, whatever its name says, and has at most 1 GiB
+/// unpacked. No checksum is verified.
 ///
 /// # Errors
 ///
@@ -77,53 +77,49 @@ pub(crate) fn parse(path: &Path, mut bytes: Vec<u8>) -> Result<IdxArray> {
         ));
     }
     bytes.drain(..header_len);
-    Ok(IdxArray { shape, data: bytes })
+    Ok(IdxArray {
+        path: path.to_owned(),
+        shape,
+        data: bytes,
+    })
 }
 
-/// Reads the bytes of a file, decompressed if its name ends in `.gz`.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(at(path))?;
-    let mut bytes = Vec::new();
-    if path.extension() == Some("gz".as_ref()) {
-        MultiGzDecoder::new(file)
-            .take(MAX_LEN + 1)
-            .read_to_end(&mut bytes)
-    } else {
-        file.take(MAX_LEN + 1).read_to_end(&mut bytes)
-    }
-    .map_err(at(path))?;
-    if bytes.len() as u64 > MAX_LEN {
-        return Err(format(
-            path,
-            bytes.len() - 1,
-            "the end (1 GiB at most)",
-            "more bytes",
-        ));
-    }
-    Ok(bytes)
+/// Reads the bytes of a file, unpacked if it is compressed.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    unpack(path, &read_packed(path)?)
 }
 
 /// Joins images and labels to a set.
 pub(crate) fn dataset(images: IdxArray, labels: IdxArray, classes: usize) -> Result<ImageDataset> {
-    let (&[_, height, width], &[_]) = (&images.shape[..], &labels.shape[..]) else {
+    let (images_path, labels_path) = (images.path.display(), labels.path.display());
+    let (&[count, height, width], &[label_count]) = (&images.shape[..], &labels.shape[..]) else {
         return Err(DataError::Inconsistent(format!(
-            "the images have the shape {:?} and the labels {:?}, not [N, height, width] and [N]",
+            "{images_path} has the shape {:?} and {labels_path} has {:?}, but images have \
+             [N, height, width] and labels [N]",
             images.shape, labels.shape
         )));
     };
+    if count != label_count {
+        return Err(DataError::Inconsistent(format!(
+            "{labels_path} has {label_count} labels, but {images_path} has {count} images: the \
+             files do not belong together"
+        )));
+    }
     ImageDataset::new(images.data, [1, height, width])?
         .with_labels(labels.data.into_iter().map(u32::from).collect(), classes)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::{fs, io::Write};
+    use std::fs;
 
-    use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{mutate, refuses_every_cut};
+    use crate::{
+        testing::{mutate, refuses_every_cut},
+        unpack::tests::gzip,
+    };
 
     /// An idx file of the given shape.
     pub(crate) fn encode(shape: &[u32], data: &[u8]) -> Vec<u8> {
@@ -133,12 +129,6 @@ pub(crate) mod tests {
             .chain(dims)
             .chain(data.iter().copied())
             .collect()
-    }
-
-    pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
     }
 
     #[test]
@@ -153,6 +143,10 @@ pub(crate) mod tests {
         assert_eq!((set.shape(), set.images()), ([1, 2, 3], &pixels[..]));
         assert_eq!(set.labels(), Some(&[2, 0, 1][..]));
         assert_eq!(load(&packed, &labels, 3).unwrap(), set);
+        // As a browser leaves it, which unpacks and keeps the name.
+        let unpacked = root.path().join("unpacked.gz");
+        fs::copy(&images, &unpacked).unwrap();
+        assert_eq!(load(&unpacked, &labels, 3).unwrap(), set);
         assert!(matches!(
             load(&labels, &images, 3),
             Err(DataError::Inconsistent(_))
@@ -197,7 +191,8 @@ pub(crate) mod tests {
             let data = vec![byte; rows * columns];
             let bytes = encode(&[rows as u32, columns as u32], &data);
             let array = parse(Path::new("x"), bytes).unwrap();
-            prop_assert_eq!(array, IdxArray { shape: vec![rows, columns], data });
+            let path = PathBuf::from("x");
+            prop_assert_eq!(array, IdxArray { path, shape: vec![rows, columns], data });
         }
 
         #[test]

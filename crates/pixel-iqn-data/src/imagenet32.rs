@@ -5,6 +5,7 @@
 //! handed out at <https://image-net.org/download-images> after registration.
 
 use std::{
+    fmt,
     fs::File,
     io::{BufReader, Read, Seek},
     path::{Path, PathBuf},
@@ -16,12 +17,13 @@ use crate::{
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
     folder::{self, Fit, FlatClasses},
-    npz::{array, integer},
+    npy::integer,
+    npz::array,
+    unpack::start_of,
 };
 
 const TRAIN_BATCHES: usize = 10;
-/// The labels of the files count from 1 to this.
-const CLASSES: i64 = 1000;
+const CLASSES: u32 = 1000;
 /// Bytes of one image, planar RGB.
 const IMAGE: usize = 3 * 32 * 32;
 /// Below the given path, the folders that are looked into where it holds no image itself.
@@ -31,23 +33,49 @@ const FOLDERS: [&str; 2] = ["imagenet32", "imagenet-sample-32x32"];
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Imagenet32 {
-    /// The training images.
+    /// The training images, or all that there are.
     pub train: ImageDataset,
-    /// The official validation images, where they are there.
+    /// The official validation images, where they are there beside the training images.
     pub validation: Option<ImageDataset>,
+    /// The files that `train` was read from.
+    pub source: Source,
+}
+
+/// The files that [`Imagenet32::train`] was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// The ten official training batches.
+    TrainingBatches,
+    /// The official validation batch alone, since no training batch is there.
+    ValidationBatch,
+    /// Image files.
+    ImageFiles,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TrainingBatches => "official training batches",
+            Self::ValidationBatch => "val_data.npz (the official training batches are missing)",
+            Self::ImageFiles => "image files",
+        })
+    }
 }
 
 /// Reads ImageNet 32x32 from `path`, or from `imagenet32` or `imagenet-sample-32x32` below it.
 ///
-/// Two forms are read: the official `train_data_batch_1.npz` to `train_data_batch_10.npz` with or
-/// without `val_data.npz`, and image files of 32 x 32, in one folder per class or in one folder
-/// with the class in front of the first `_` of each name (`n01592084_chickadee.png`). The whole
-/// training set takes 3.9 GB of memory.
+/// Three forms are read: the official `train_data_batch_1.npz` to `train_data_batch_10.npz` with or
+/// without `val_data.npz`, `val_data.npz` alone, and image files of 32 x 32, in one folder per class
+/// or in one folder with the class in front of the first `_` of each name
+/// (`n01592084_chickadee.png`). The whole training set takes 3.9 GB of memory. About labels see
+/// [`load_batches`].
 ///
 /// # Errors
 ///
 /// [`DataError::Missing`] if one of the ten training batches or the folder is not there,
-/// [`DataError::Format`] for a damaged batch or an image of another size, and the errors of
+/// [`DataError::Format`] for a damaged batch, a pickled batch or an image of another size,
+/// [`DataError::Inconsistent`] for labels that count from 0 and from 1, and the errors of
 /// [`folder::load`].
 pub fn load(path: &Path) -> Result<Imagenet32> {
     let below = FOLDERS.map(|name| path.join(name));
@@ -63,87 +91,172 @@ pub fn load(path: &Path) -> Result<Imagenet32> {
                 .to_owned(),
         });
     }
-    let batch = |number: usize| root.join(format!("train_data_batch_{number}.npz"));
-    if !(1..=TRAIN_BATCHES).any(|number| batch(number).exists()) {
-        let train = folder::load_with(root, 32, 3, Fit::Exact, FlatClasses::NamePrefix)?;
+    let training: Vec<PathBuf> = (1..=TRAIN_BATCHES)
+        .map(|number| batch_path(root, &format!("train_data_batch_{number}")))
+        .collect();
+    let validation = batch_path(root, "val_data");
+    if training.iter().any(|file| file.exists()) {
+        let train = Batches::read(training)?;
+        let validation = match validation.exists() {
+            true => Some(Batches::read([validation])?),
+            false => None,
+        };
+        let first = first_label([Some(&train), validation.as_ref()].into_iter().flatten())?;
         return Ok(Imagenet32 {
-            train,
-            validation: None,
+            train: train.into_set(first)?,
+            validation: validation.map(|batch| batch.into_set(first)).transpose()?,
+            source: Source::TrainingBatches,
         });
     }
-    let validation = root.join("val_data.npz");
+    let (train, source) = if validation.exists() {
+        (load_batches([validation])?, Source::ValidationBatch)
+    } else {
+        let images = folder::load_with(root, 32, 3, Fit::Exact, FlatClasses::NamePrefix)?;
+        (images, Source::ImageFiles)
+    };
     Ok(Imagenet32 {
-        train: load_batches((1..=TRAIN_BATCHES).map(batch))?,
-        validation: validation
-            .exists()
-            .then(|| load_batches([validation]))
-            .transpose()?,
+        train,
+        validation: None,
+        source,
     })
+}
+
+/// Returns the path of a batch: with `.npz`, or the bare name where only that is there, as the
+/// pickled batches have it.
+fn batch_path(root: &Path, name: &str) -> PathBuf {
+    let [npz, bare] = [root.join(format!("{name}.npz")), root.join(name)];
+    if !npz.exists() && bare.is_file() {
+        bare
+    } else {
+        npz
+    }
 }
 
 /// Reads the given `.npz` batches into one set, for those who want only some of them.
 ///
+/// Labels may count from 1, as in the official files, or from 0. All labels of the given files
+/// decide: they count from 0 where one is 0, and from 1 where one is 1000. Where neither occurs,
+/// they count from 1, which is our choice.
+///
 /// # Errors
 ///
 /// [`DataError::Missing`] for a file that is not there, [`DataError::Io`] or
-/// [`DataError::Format`] for one that is damaged or is no batch of 32 x 32 images, and
-/// [`DataError::Inconsistent`] without a file.
+/// [`DataError::Format`] for one that is damaged, pickled or no batch of 32 x 32 images, and
+/// [`DataError::Inconsistent`] without a file and for labels of both 0 and 1000.
 pub fn load_batches(files: impl IntoIterator<Item = PathBuf>) -> Result<ImageDataset> {
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for file in files {
-        if !file.exists() {
-            let hint = "a batch of ImageNet 32x32 belongs here".to_owned();
-            return Err(DataError::Missing { path: file, hint });
-        }
-        let reader = BufReader::new(File::open(&file).map_err(at(&file))?);
-        append(&file, reader, &mut images, &mut labels)?;
-    }
-    ImageDataset::new(images, [3, 32, 32])?.with_labels(labels, CLASSES as usize)
+    let batches = Batches::read(files)?;
+    let first = first_label([&batches])?;
+    batches.into_set(first)
 }
 
-/// Appends the images and labels (from 0) of one batch, which are its arrays `data` and `labels`.
-/// `path` serves for messages.
-fn append(
-    path: &Path,
-    reader: impl Read + Seek,
-    images: &mut Vec<u8>,
-    labels: &mut Vec<u32>,
-) -> Result<()> {
-    let mut archive = NpzArchive::new(reader).map_err(at(path))?;
-    let (shape, kind, data) = array(&mut archive, path, "data")?;
-    if !(shape.len() == 2 && shape[1] == IMAGE as u64 && kind.type_char() == TypeChar::Uint)
-        || kind.size_field() != 1
-    {
-        let expected = format!("data of shape (N, {IMAGE}) and type uint8");
-        return Err(format(path, 0, expected, format!("{shape:?} of {kind}")));
+/// Returns the label that the first class has, by all labels that occur.
+fn first_label<'a>(batches: impl IntoIterator<Item = &'a Batches>) -> Result<u32> {
+    let (mut zero, mut last) = (None, None);
+    for batch in batches {
+        zero = zero.or(batch.with_zero.as_ref());
+        last = last.or(batch.with_last.as_ref());
     }
-    let (label_shape, kind, label_bytes) = array(&mut archive, path, "labels")?;
-    let is_integer = matches!(kind.type_char(), TypeChar::Int | TypeChar::Uint);
-    if !is_integer || label_shape.iter().product::<u64>() != shape[0] {
-        let expected = format!("{} integers as labels", shape[0]);
-        return Err(format(
-            path,
-            0,
-            expected,
-            format!("{label_shape:?} of {kind}"),
-        ));
+    match (zero, last) {
+        (Some(zero), Some(last)) => Err(DataError::Inconsistent(format!(
+            "{} has the label 0 and {} has {CLASSES}: labels count either from 0 or from 1",
+            zero.display(),
+            last.display()
+        ))),
+        (Some(_), None) => Ok(0),
+        (None, _) => Ok(1),
     }
-    if data.is_empty() {
-        return Err(DataError::Empty {
-            path: path.to_owned(),
-        });
+}
+
+/// The content of some batches.
+#[derive(Default)]
+struct Batches {
+    images: Vec<u8>,
+    /// The labels as the files have them, from 0 to 1000.
+    labels: Vec<u32>,
+    /// The first file with the label 0, which shows that labels count from 0.
+    with_zero: Option<PathBuf>,
+    /// The first file with the label 1000, which shows that labels count from 1.
+    with_last: Option<PathBuf>,
+}
+
+impl Batches {
+    fn read(files: impl IntoIterator<Item = PathBuf>) -> Result<Self> {
+        let mut batches = Self::default();
+        for file in files {
+            if !file.exists() {
+                let hint = "a batch of ImageNet 32x32 belongs here".to_owned();
+                return Err(DataError::Missing { path: file, hint });
+            }
+            let reader = BufReader::new(File::open(&file).map_err(at(&file))?);
+            batches.append(&file, reader)?;
+        }
+        Ok(batches)
     }
-    let size = kind.size_field() as usize;
-    for (index, bytes) in label_bytes.chunks_exact(size).enumerate() {
-        match integer(&kind, bytes) {
-            label @ 1..=CLASSES => labels.push((label - 1) as u32),
-            label => {
-                let expected = format!("label {index} in 1..={CLASSES}");
-                return Err(format(path, index * size, expected, label.to_string()));
+
+    fn into_set(self, first: u32) -> Result<ImageDataset> {
+        let labels = self.labels.into_iter().map(|label| label - first).collect();
+        ImageDataset::new(self.images, [3, 32, 32])?.with_labels(labels, CLASSES as usize)
+    }
+
+    /// Appends the images and labels of one batch, which are its arrays `data` and `labels`. `path`
+    /// serves for messages.
+    fn append(&mut self, path: &Path, mut reader: impl Read + Seek) -> Result<()> {
+        refuse_other_content(path, &mut reader)?;
+        let mut archive = NpzArchive::new(reader).map_err(at(path))?;
+        let (shape, kind, data) = array(&mut archive, path, "data")?;
+        if !(shape.len() == 2 && shape[1] == IMAGE as u64 && kind.type_char() == TypeChar::Uint)
+            || kind.size_field() != 1
+        {
+            let expected = format!("data of shape (N, {IMAGE}) and type uint8");
+            return Err(format(path, 0, expected, format!("{shape:?} of {kind}")));
+        }
+        let (label_shape, kind, label_bytes) = array(&mut archive, path, "labels")?;
+        let is_integer = matches!(kind.type_char(), TypeChar::Int | TypeChar::Uint);
+        if !is_integer || label_shape.iter().product::<u64>() != shape[0] {
+            let expected = format!("{} integers as labels", shape[0]);
+            let found = format!("{label_shape:?} of {kind}");
+            return Err(format(path, 0, expected, found));
+        }
+        if data.is_empty() {
+            return Err(DataError::Empty {
+                path: path.to_owned(),
+            });
+        }
+        let size = kind.size_field() as usize;
+        for (index, bytes) in label_bytes.chunks_exact(size).enumerate() {
+            let label = integer(&kind, bytes);
+            match u32::try_from(label) {
+                Ok(label @ 0..=CLASSES) => self.labels.push(label),
+                _ => {
+                    let expected = format!("label {index} in 0..={CLASSES}");
+                    return Err(format(path, index * size, expected, label.to_string()));
+                }
+            }
+            match label {
+                0 if self.with_zero.is_none() => self.with_zero = Some(path.to_owned()),
+                1000 if self.with_last.is_none() => self.with_last = Some(path.to_owned()),
+                _ => {}
             }
         }
+        self.images.extend(data);
+        Ok(())
     }
-    images.extend(data);
+}
+
+/// Refuses a pickled batch, with the way to convert it, and a web page.
+fn refuse_other_content(path: &Path, reader: &mut (impl Read + Seek)) -> Result<()> {
+    let start = start_of(path, reader)?;
+    // A pickle of protocol 2 or later begins with this byte and the number of the protocol.
+    if let [0x80, protocol @ 2..=5, ..] = start[..] {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let found = format!(
+            "a pickle (protocol {protocol}) of Python, to be converted in its folder by: python -c \
+             \"import pickle, numpy; d = pickle.load(open('{name}', 'rb'), encoding='latin1'); \
+             numpy.savez('{}.npz', data=d['data'], labels=d['labels'])\"",
+            path.file_stem().unwrap_or_default().to_string_lossy()
+        );
+        return Err(format(path, 0, "an npz archive", found));
+    }
     Ok(())
 }
 
@@ -175,14 +288,11 @@ mod tests {
     }
 
     fn parse(bytes: Vec<u8>) -> Result<(Vec<u8>, Vec<u32>)> {
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
-        append(
-            Path::new("x.npz"),
-            Cursor::new(bytes),
-            &mut images,
-            &mut labels,
-        )?;
-        Ok((images, labels))
+        let mut batches = Batches::default();
+        batches.append(Path::new("x.npz"), Cursor::new(bytes))?;
+        let first = first_label([&batches])?;
+        let set = batches.into_set(first)?;
+        Ok((set.images().to_vec(), set.labels().unwrap().to_vec()))
     }
 
     #[test]
@@ -208,6 +318,71 @@ mod tests {
             load(root.path()).unwrap().validation.unwrap().label(0),
             Some(6)
         );
+    }
+
+    #[test]
+    fn the_validation_batch_is_a_set_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("val_data.npz"), batch(&[7; 20])).unwrap();
+        let found = load(root.path()).unwrap();
+        assert_eq!((found.train.len(), found.validation), (20, None));
+        assert_eq!(found.source, Source::ValidationBatch);
+        let splits = crate::open(
+            crate::DatasetKind::Imagenet32,
+            Some(root.path()),
+            &crate::OpenOptions::new(),
+        )
+        .unwrap();
+        assert_eq!((splits.train.len(), splits.held_out.len()), (18, 2));
+        let expected = "every ten images of val_data.npz";
+        assert!(
+            splits.description.contains(expected),
+            "{}",
+            splits.description
+        );
+    }
+
+    #[test]
+    fn all_labels_decide_whether_they_count_from_0() {
+        let root = tempfile::tempdir().unwrap();
+        let batch_at = |number: usize| root.path().join(format!("train_data_batch_{number}.npz"));
+        for number in 1..=10 {
+            fs::write(batch_at(number), batch(&[5])).unwrap();
+        }
+        let validation = root.path().join("val_data.npz");
+        fs::write(&validation, batch(&[5, 0])).unwrap();
+        let found = load(root.path()).unwrap();
+        assert_eq!(found.train.label(0), Some(5));
+        assert_eq!(found.validation.unwrap().labels(), Some(&[5, 0][..]));
+        // Without that label, the files count as the official ones do.
+        let set = load_batches([batch_at(1)]).unwrap();
+        assert_eq!(set.labels(), Some(&[4][..]));
+
+        let data = npy_header("|u1", &format!("(1, {IMAGE})"));
+        let last = npz(&[
+            ("data", &data, &[0; IMAGE]),
+            ("labels", &npy_header("<u2", "(1,)"), &[0xe8, 3]),
+        ]);
+        fs::write(batch_at(3), last).unwrap();
+        let error = load(root.path()).unwrap_err().to_string();
+        assert!(error.contains("val_data.npz has the label 0"), "{error}");
+        assert!(error.contains("train_data_batch_3.npz has 1000"), "{error}");
+    }
+
+    #[test]
+    fn pickled_batches_and_web_pages_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("train_data_batch_1");
+        fs::write(&path, b"\x80\x03}q\x00(X\x04\x00\x00\x00data").unwrap();
+        let error = load(root.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("open('train_data_batch_1', 'rb')"),
+            "{error}"
+        );
+        assert!(error.contains("savez('train_data_batch_1.npz'"), "{error}");
+        fs::write(&path, "<!doctype html>").unwrap();
+        let error = load(root.path()).unwrap_err().to_string();
+        assert!(error.contains("web page"), "{error}");
     }
 
     #[test]
@@ -241,13 +416,14 @@ mod tests {
     #[test]
     fn labels_of_every_integer_type_are_read() {
         assert_eq!(labelled("|u1", &[7]).unwrap(), [6]);
+        assert_eq!(labelled("<i2", &[0, 0]).unwrap(), [0]);
         assert_eq!(labelled("<u2", &[0xe8, 3]).unwrap(), [999]);
         assert_eq!(labelled(">i4", &[0, 0, 1, 0]).unwrap(), [255]);
         assert_eq!(labelled(">u8", &[0, 0, 0, 0, 0, 0, 0, 1]).unwrap(), [0]);
         for (kind, label) in [
             ("|i1", &[0xff][..]),
-            ("<i2", &[0, 0]),
             ("<u2", &[0xe9, 3]),
+            (">u8", &[0, 0, 0, 1, 0, 0, 0, 1]),
             ("<f4", &[0, 0, 128, 63]),
         ] {
             let error = labelled(kind, label).unwrap_err();
@@ -265,7 +441,6 @@ mod tests {
             npy_header("|u1", "(0, 3072)"),
             npy_header("|u1", "(1, 3071)"),
             npy_header("|S3072", "(1,)"),
-            npy_header("|u1", "(1, 3072)").replace("False", "True"),
             nested,
         ] {
             let labels = npy_header("|u1", "(1,)");

@@ -91,6 +91,9 @@ mod kind;
 mod levels;
 mod loader;
 mod mask;
+mod mnist_files;
+mod mnist_origin;
+mod npy;
 mod npz;
 mod npz_writer;
 mod open;
@@ -101,6 +104,8 @@ mod sizes;
 mod subset;
 #[cfg(test)]
 mod testing;
+mod unpack;
+mod zip_images;
 
 pub use atomic::{sync_folder_of, write_atomically};
 pub use batch::ImageBatch;

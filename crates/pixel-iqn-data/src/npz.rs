@@ -7,14 +7,19 @@ use std::{
 };
 
 use npyz::{
-    DType, Endianness, NpyHeader, Order, TypeChar, TypeStr, WriterBuilder,
+    TypeChar, WriterBuilder,
     npz::{NpzArchive, file_name_from_array_name},
     zip::{CompressionMethod, ZipWriter, result::ZipError, write::FileOptions},
 };
 
-use crate::atomic::write_atomically;
-use crate::dataset::ImageDataset;
-use crate::error::{Result, at, format};
+use crate::{
+    atomic::write_atomically,
+    dataset::ImageDataset,
+    error::{Result, at, format},
+    npy::{self, Array, numbers},
+    unpack::start_of,
+    zip_images,
+};
 
 /// An array of numbers in double precision, with its shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,17 +30,20 @@ pub struct NpzArray {
     pub values: Vec<f64>,
 }
 
-/// Reads arrays of an `.npz` file by their names; an array that is not there is `None`.
+/// Reads arrays of an `.npz` file by their names; an array that is not there is `None`. All are
+/// `None` for an `.npy` file, whose array has no name.
+///
+/// Arrays in Fortran order are brought in C order.
 ///
 /// # Errors
 ///
 /// [`DataError::Io`](crate::DataError::Io), and [`DataError::Format`](crate::DataError::Format)
-/// where an array does not consist of integers or of floating point numbers of 4 or 8 bytes in C
-/// order.
+/// where an array does not consist of integers or of floating point numbers of 4 or 8 bytes.
 pub fn read_npz<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Option<NpzArray>; N]> {
-    let file = BufReader::new(File::open(path).map_err(at(path))?);
-    let mut archive = NpzArchive::new(file).map_err(at(path))?;
     let mut arrays = [const { None }; N];
+    let Content::Archive(mut archive) = open(path)? else {
+        return Ok(arrays);
+    };
     for (name, slot) in names.iter().zip(&mut arrays) {
         if let Some((shape, kind, bytes)) = find(&mut archive, path, name)? {
             let Some(values) = numbers(&kind, &bytes) else {
@@ -75,72 +83,98 @@ pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
 }
 
 impl ImageDataset {
-    /// Reads a set without labels from the array `arr_0` of an `.npz` file: uint8 images `[N, H, W,
-    /// C]` or `[N, H, W]`, as [`NpzWriter`](crate::NpzWriter) and other tools of this field write
-    /// them.
+    /// Does what [`from_archive`](Self::from_archive) does, under the name of the usual format.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_archive`](Self::from_archive).
+    pub fn from_npz(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_archive(path)
+    }
+
+    /// Reads a set without labels from one file, whose content and not whose name says what it is.
+    ///
+    /// - An `.npz` file with the array `arr_0`: uint8 images `[N, H, W, C]` or `[N, H, W]`, as
+    ///   [`NpzWriter`](crate::NpzWriter) and other tools of this field write them. Other arrays
+    ///   beside it are left alone; [`read_npz`] reads them.
+    /// - An `.npy` file with such an array.
+    /// - A `.zip` of image files, all of one size, in the order of their names (byte by byte, our
+    ///   choice). They become colour images without classes, whatever folders of the archive they
+    ///   are in; for grey images call [`into_grey`](Self::into_grey) on the set. PNG, JPEG, WebP and
+    ///   BMP can be decoded. Files that are no images, hidden files and `__MACOSX` are passed over.
     ///
     /// # Errors
     ///
     /// [`DataError::Io`](crate::DataError::Io), [`DataError::Format`](crate::DataError::Format)
-    /// where there is no such array, and
-    /// [`DataError::Inconsistent`](crate::DataError::Inconsistent) where it is empty.
-    pub fn from_npz(path: impl AsRef<Path>) -> Result<Self> {
+    /// where there is neither such an array nor an image, for images of two sizes and for a web page
+    /// in the place of the file, [`DataError::Image`](crate::DataError::Image) for an image that
+    /// cannot be decoded, and [`DataError::Inconsistent`](crate::DataError::Inconsistent) where an
+    /// array is empty.
+    pub fn from_archive(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = BufReader::new(File::open(path).map_err(at(path))?);
-        let mut archive = NpzArchive::new(file).map_err(at(path))?;
-        let (shape, kind, bytes) = array(&mut archive, path, "arr_0")?;
-        let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
-        let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
-        let (height, width, channels) = match sizes[..] {
-            [_, height, width] if is_bytes => (height, width, 1),
-            [_, height, width, channels] if is_bytes => (height, width, channels),
-            _ => {
-                let expected = "uint8 images of shape (N, H, W, C) as arr_0";
-                return Err(format(path, 0, expected, format!("{sizes:?} of {kind}")));
-            }
+        let mut archive = match open(path)? {
+            Content::Archive(archive) => archive,
+            Content::Array(reader) => return images(path, npy::read(path, "the array", reader)?),
         };
-        let plane = height * width;
-        let mut images = Vec::with_capacity(bytes.len());
-        for image in bytes.chunks_exact((plane * channels).max(1)) {
-            images.extend((0..image.len()).map(|i| image[i % plane * channels + i / plane]));
+        if let Some(array) = find(&mut archive, path, "arr_0")? {
+            return images(path, array);
         }
-        ImageDataset::new(images, [channels, height, width])
+        let archive = archive.zip_archive();
+        zip_images::read(archive, path)?.ok_or_else(|| {
+            let mut names: Vec<&str> = archive.file_names().collect();
+            names.sort();
+            names.truncate(5);
+            let expected = "an array \"arr_0\" or image files";
+            format(path, 0, expected, format!("neither among {names:?}"))
+        })
     }
 }
 
-/// Converts an array to numbers in the order of its bytes; `None` for other types.
-fn numbers(kind: &TypeStr, bytes: &[u8]) -> Option<Vec<f64>> {
-    let size = kind.size_field() as usize;
-    let words = bytes.chunks_exact(size.max(1));
-    let little = |word: &[u8]| {
-        let mut bytes = [0; 8];
-        bytes[..size].copy_from_slice(word);
-        if kind.endianness() == Endianness::Big {
-            bytes[..size].reverse();
+/// The content of a file, by its first bytes.
+enum Content {
+    /// A zip archive, which an `.npz` file is.
+    Archive(NpzArchive<BufReader<File>>),
+    /// A single array.
+    Array(BufReader<File>),
+}
+
+fn open(path: &Path) -> Result<Content> {
+    let mut reader = BufReader::new(File::open(path).map_err(at(path))?);
+    if start_of(path, &mut reader)?.starts_with(npy::MAGIC) {
+        return Ok(Content::Array(reader));
+    }
+    let archive = NpzArchive::new(reader).map_err(at(path))?;
+    Ok(Content::Archive(archive))
+}
+
+/// Makes a set of an array of images.
+fn images(path: &Path, (shape, kind, bytes): Array) -> Result<ImageDataset> {
+    let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+    let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
+    let (height, width, channels) = match sizes[..] {
+        [_, height, width] if is_bytes => (height, width, 1),
+        [_, height, width, channels] if is_bytes => (height, width, channels),
+        _ => {
+            let expected = "uint8 images of shape (N, H, W, C)";
+            return Err(format(path, 0, expected, format!("{sizes:?} of {kind}")));
         }
-        bytes
     };
-    match (kind.type_char(), size) {
-        (TypeChar::Float, 8) => Some(words.map(|word| f64::from_le_bytes(little(word))).collect()),
-        (TypeChar::Float, 4) => {
-            let single = |word: &[u8]| u64::from_le_bytes(little(word)) as u32;
-            Some(
-                words
-                    .map(|word| f32::from_bits(single(word)).into())
-                    .collect(),
-            )
+    let mut images = Vec::with_capacity(bytes.len());
+    if !bytes.is_empty() {
+        for image in bytes.chunks_exact(height * width * channels) {
+            images.extend(planes(image, channels));
         }
-        (TypeChar::Int | TypeChar::Uint, 1..=8) => {
-            Some(words.map(|word| integer(kind, word) as f64).collect())
-        }
-        _ => None,
     }
+    ImageDataset::new(images, [channels, height, width])
 }
 
-/// The shape, element type and bytes of an array.
-pub(crate) type Array = (Vec<u64>, TypeStr, Vec<u8>);
+/// Returns the levels of one image `[H, W, C]` channel by channel.
+pub(crate) fn planes(pixels: &[u8], channels: usize) -> impl Iterator<Item = u8> {
+    let plane = pixels.len() / channels;
+    (0..pixels.len()).map(move |i| pixels[i % plane * channels + i / plane])
+}
 
-/// Reads an array in C order, which must be there.
+/// Reads an array, which must be there.
 pub(crate) fn array<R: Read + Seek>(
     archive: &mut NpzArchive<R>,
     path: &Path,
@@ -152,97 +186,26 @@ pub(crate) fn array<R: Read + Seek>(
     })
 }
 
-/// Reads an array in C order; `None` where no array has that name.
+/// Reads an array; `None` where no array has that name.
 fn find<R: Read + Seek>(
     archive: &mut NpzArchive<R>,
     path: &Path,
     name: &str,
 ) -> Result<Option<Array>> {
-    let mut entry = match archive
+    match archive
         .zip_archive()
         .by_name(&file_name_from_array_name(name))
     {
-        Err(ZipError::FileNotFound) => return Ok(None),
-        entry => entry.map_err(|error| at(path)(error.into()))?,
-    };
-    let header = header(path, name, &mut entry)?;
-    let DType::Plain(kind) = header.dtype() else {
-        return Err(format(
-            path,
-            0,
-            format!("{name} of a plain type"),
-            "a record",
-        ));
-    };
-    let len = kind
-        .num_bytes()
-        .and_then(|size| header.len().checked_mul(size as u64));
-    let (Some(len), Order::C) = (len, header.order()) else {
-        let found = format!("{kind} in {:?} order", header.order());
-        return Err(format(
-            path,
-            0,
-            format!("{name} of numbers in C order"),
-            found,
-        ));
-    };
-    // Reading, rather than reserving, what the header announces: a lie costs no memory. The end
-    // of the entry must be reached, since only there the CRC of the archive is compared.
-    let mut bytes = Vec::new();
-    entry
-        .take(len.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(at(path))?;
-    if bytes.len() as u64 != len {
-        let found = format!("{} or more", bytes.len());
-        return Err(format(path, 0, format!("{len} bytes of {name}"), found));
+        Err(ZipError::FileNotFound) => Ok(None),
+        Err(error) => Err(at(path)(error.into())),
+        Ok(entry) => npy::read(path, name, entry).map(Some),
     }
-    Ok(Some((header.shape().to_vec(), kind, bytes)))
-}
-
-/// Parses the header of an array, after a check that the parser can take it.
-///
-/// `npyz` multiplies dimensions without a check for overflow, allocates the length that a header
-/// of version 2 claims, and recurses once per bracket. So: version 1, whose header is below 64
-/// KiB; at most 19 digits, so that no product of dimensions reaches 10^19 < 2^64; and no brackets
-/// but those of the dictionary and the shape.
-fn header(path: &Path, name: &str, entry: &mut impl Read) -> Result<NpyHeader> {
-    let mut preamble = [0; 10];
-    entry.read_exact(&mut preamble).map_err(at(path))?;
-    let mut text = vec![0; u16::from_le_bytes([preamble[8], preamble[9]]).into()];
-    entry.read_exact(&mut text).map_err(at(path))?;
-    let count = |is: fn(&u8) -> bool| text.iter().filter(|byte| is(byte)).count();
-    if preamble[..8] != *b"\x93NUMPY\x01\x00"
-        || count(u8::is_ascii_digit) > 19
-        || count(|byte| b"([{".contains(byte)) > 2
-    {
-        return Err(format(
-            path,
-            0,
-            format!("{name} as a version 1 npy array"),
-            "another header",
-        ));
-    }
-    NpyHeader::from_reader(preamble.chain(&text[..])).map_err(at(path))
-}
-
-/// Converts the bytes of an integer of 1, 2, 4 or 8 bytes. Unsigned ones from 2^63 on come out
-/// negative, which is as far from a label as they are.
-pub(crate) fn integer(kind: &TypeStr, bytes: &[u8]) -> i64 {
-    let mut little = bytes.to_vec();
-    if kind.endianness() == Endianness::Big {
-        little.reverse();
-    }
-    let negative = kind.type_char() == TypeChar::Int && little[little.len() - 1] >= 0x80;
-    let mut word = [if negative { 0xff } else { 0 }; 8];
-    word[..little.len()].copy_from_slice(&little);
-    i64::from_le_bytes(word)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{npy_header, npz};
+    use crate::testing::{npy, npy_header, npz};
 
     #[test]
     fn arrays_of_every_type_are_read_as_numbers() {
@@ -285,5 +248,51 @@ mod tests {
         writer.finish().unwrap();
         let set = ImageDataset::from_npz(&path).unwrap();
         assert_eq!((set.shape(), set.images()), ([2, 3, 2], &images[..]));
+    }
+
+    #[test]
+    fn the_content_decides_and_not_the_name() {
+        let root = tempfile::tempdir().unwrap();
+        let levels: Vec<u8> = (0..12).collect();
+        let header = npy_header("|u1", "(2, 1, 2, 3)");
+        let path = root.path().join("SET.NPZ");
+        let expected = [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11];
+        let fortran = header.replace("False", "True");
+        // The element (n, 0, w, c) of `levels`, which lies at n + 2 w + 4 c.
+        let transposed = [0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11];
+        for bytes in [
+            npy(1, &header, &levels),
+            npy(2, &header, &levels),
+            npy(1, &fortran, &transposed),
+            npz(&[("arr_0", &header, &levels)]),
+            npz(&[("arr_0", &fortran, &transposed)]),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let set = ImageDataset::from_npz(&path).unwrap();
+            assert_eq!((set.shape(), set.images()), ([3, 1, 2], &expected[..]));
+        }
+        std::fs::write(&path, npy(1, &header, &levels)).unwrap();
+        assert_eq!(read_npz(&path, ["mu"]).unwrap(), [None]);
+        std::fs::write(&path, "<!DOCTYPE html>").unwrap();
+        let error = ImageDataset::from_npz(&path).unwrap_err().to_string();
+        assert!(error.contains("web page"), "{error}");
+    }
+
+    #[test]
+    fn a_reference_batch_gives_its_images_and_its_statistics() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("reference.npz");
+        let numbers: Vec<u8> = [1.0f64, 2.0, 3.0, 4.0].map(f64::to_le_bytes).concat();
+        let sigma = npy_header("<f8", "(2, 2)").replace("False", "True");
+        let bytes = npz(&[
+            ("mu", &npy_header("<f8", "(2,)"), &numbers[..16]),
+            ("sigma", &sigma, &numbers),
+            ("arr_0", &npy_header("|u1", "(1, 1, 1, 3)"), &[7, 8, 9]),
+        ]);
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(ImageDataset::from_npz(&path).unwrap().images(), [7, 8, 9]);
+        let [mu, sigma] = read_npz(&path, ["mu", "sigma"]).unwrap();
+        assert_eq!(mu.unwrap().values, [1.0, 2.0]);
+        assert_eq!(sigma.unwrap().values, [1.0, 3.0, 2.0, 4.0]);
     }
 }

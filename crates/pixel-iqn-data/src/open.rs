@@ -125,13 +125,23 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
         }
         DatasetKind::Mnist => {
             let mnist = mnist::load(path()?)?;
-            (mnist.train, mnist.test, "official test set".to_owned())
+            let what = match mnist.origin {
+                mnist::Origin::Mnist => "official test set".to_owned(),
+                other => format!("the test set of {other}"),
+            };
+            (mnist.train, mnist.test, what)
         }
         DatasetKind::Imagenet32 => {
             let found = imagenet32::load(path()?)?;
             match found.validation {
                 Some(held_out) => (found.train, held_out, "official validation set".to_owned()),
-                None => tenth(found.train)?,
+                None => {
+                    let (train, held_out, mut what) = tenth(found.train)?;
+                    if found.source == imagenet32::Source::ValidationBatch {
+                        what = format!("{what} of {}", found.source);
+                    }
+                    (train, held_out, what)
+                }
             }
         }
         DatasetKind::Folder => tenth(folder::load(path()?, side, channels, Fit::CropAndScale)?)?,

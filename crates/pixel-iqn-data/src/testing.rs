@@ -69,12 +69,23 @@ pub(crate) fn npz(arrays: &[(&str, &str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, header, data) in arrays {
         zip.start_file(format!("{name}.npy"), options).unwrap();
-        zip.write_all(b"\x93NUMPY\x01\x00").unwrap();
-        zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
-        zip.write_all(header.as_bytes()).unwrap();
-        zip.write_all(data).unwrap();
+        zip.write_all(&npy(1, header, data)).unwrap();
     }
     zip.finish().unwrap().into_inner()
+}
+
+/// An array in the given version of the npy format.
+pub(crate) fn npy(version: u8, header: &str, data: &[u8]) -> Vec<u8> {
+    let len = (header.len() as u32).to_le_bytes();
+    let len = if version == 1 { &len[..2] } else { &len };
+    [
+        &b"\x93NUMPY"[..],
+        &[version, 0],
+        len,
+        header.as_bytes(),
+        data,
+    ]
+    .concat()
 }
 
 /// The header of an array in C order.

@@ -1,0 +1,168 @@
+//! Archives of image files.
+
+use std::{
+    io::{Cursor, Read, Seek},
+    path::Path,
+};
+
+use image::{ImageFormat, ImageReader, Limits};
+use npyz::zip::ZipArchive;
+
+use crate::{
+    dataset::ImageDataset,
+    error::{Result, at, format, image},
+    npz::planes,
+};
+
+/// Longest image file, and memory that decoding it may take: 256 MiB, as for files in folders.
+const LIMIT: u64 = 256 << 20;
+
+/// Reads the images of an archive in the order of their names, in colour; `None` where there is
+/// none. `path` serves for messages.
+///
+/// A file is an image if its ending or its first bytes say so. Other files are passed over, and so
+/// is what begins with a dot or belongs to `__MACOSX`, where macOS keeps attributes of files.
+///
+/// # Errors
+///
+/// [`DataError::Image`](crate::DataError::Image) for an image that cannot be decoded,
+/// [`DataError::Format`](crate::DataError::Format) for one of another size than the first or above
+/// 256 MiB, and [`DataError::Io`](crate::DataError::Io) for a damaged archive.
+pub(crate) fn read<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    path: &Path,
+) -> Result<Option<ImageDataset>> {
+    let mut names: Vec<String> = archive
+        .file_names()
+        .filter(|name| is_candidate(name))
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    let mut images = Vec::new();
+    let mut size = None;
+    for name in names {
+        let path = path.join(&name);
+        let entry = archive
+            .by_name(&name)
+            .map_err(|error| at(&path)(error.into()))?;
+        let mut bytes = Vec::new();
+        entry
+            .take(LIMIT + 1)
+            .read_to_end(&mut bytes)
+            .map_err(at(&path))?;
+        if ImageFormat::from_path(&name).is_err() && image::guess_format(&bytes).is_err() {
+            continue;
+        }
+        if bytes.len() as u64 > LIMIT {
+            return Err(format(&path, 0, "an image file of 256 MiB at most", "more"));
+        }
+        let mut reader = ImageReader::new(Cursor::new(bytes))
+            .with_guessed_format()
+            .map_err(at(&path))?;
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(LIMIT);
+        reader.limits(limits);
+        let pixels = reader.decode().map_err(image(&path))?.to_rgb8();
+        let [width, height] = *size.get_or_insert([pixels.width(), pixels.height()]);
+        if pixels.dimensions() != (width, height) {
+            let expected = format!("an image of {width} x {height}, as the first one");
+            let found = format!("{} x {}", pixels.width(), pixels.height());
+            return Err(format(&path, 0, expected, found));
+        }
+        images.extend(planes(&pixels, 3));
+    }
+    size.map(|[width, height]| ImageDataset::new(images, [3, height as usize, width as usize]))
+        .transpose()
+}
+
+/// Returns whether a name may be that of an image: not a folder, and not hidden.
+fn is_candidate(name: &str) -> bool {
+    let hidden = |part: &str| part.starts_with('.') || part == "__MACOSX";
+    !name.ends_with('/') && !name.split('/').any(hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write};
+
+    use ::image::{GrayImage, Luma, Rgb, RgbImage};
+    use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
+
+    use super::*;
+    use crate::{DataError, testing::mutate};
+
+    fn encoded(image: impl Into<image::DynamicImage>, kind: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.into().write_to(&mut bytes, kind).unwrap();
+        bytes.into_inner()
+    }
+
+    fn flat(width: u32, pixel: [u8; 3]) -> Vec<u8> {
+        encoded(RgbImage::from_pixel(width, 1, Rgb(pixel)), ImageFormat::Png)
+    }
+
+    fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let options = FileOptions::default().compression_method(CompressionMethod::Deflated);
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in files {
+            zip.start_file(*name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn load(bytes: &[u8]) -> Result<ImageDataset> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        ImageDataset::from_archive(file.path())
+    }
+
+    #[test]
+    fn images_are_read_in_the_order_of_their_names() {
+        let grey = GrayImage::from_pixel(2, 1, Luma([9]));
+        let set = load(&zip(&[
+            ("set/b.png", &flat(2, [1, 2, 3])),
+            ("set/", b""),
+            ("set/a.bmp", &encoded(grey, ImageFormat::Bmp)),
+            ("set/no_ending", &flat(2, [4, 5, 6])),
+            ("set/notes.txt", b"no image"),
+            ("set/.hidden.png", b"no image"),
+            ("__MACOSX/set/._b.png", b"no image"),
+        ]))
+        .unwrap();
+        assert_eq!((set.len(), set.shape()), (3, [3, 1, 2]));
+        assert_eq!(set.image(0), [9; 6]);
+        assert_eq!(set.image(1), [1, 1, 2, 2, 3, 3]);
+        assert_eq!(set.image(2), [4, 4, 5, 5, 6, 6]);
+        assert_eq!(set.labels(), None);
+    }
+
+    #[test]
+    fn other_sizes_and_broken_images_are_named() {
+        let good = flat(2, [1, 2, 3]);
+        let error = load(&zip(&[("a.png", &good), ("b.png", &flat(3, [0; 3]))])).unwrap_err();
+        assert!(
+            matches!(&error, DataError::Format { path, .. } if path.ends_with("b.png")),
+            "{error}"
+        );
+        let error = load(&zip(&[("a.png", &good), ("c.png", b"no image")])).unwrap_err();
+        assert!(
+            matches!(&error, DataError::Image { path, .. } if path.ends_with("c.png")),
+            "{error}"
+        );
+        let error = load(&zip(&[("notes.txt", b"no image")]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("image files"), "{error}");
+        assert!(error.contains("notes.txt"), "{error}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_damaged_archive_never_panics(bytes in mutate(zip(&[("a.png", &flat(2, [1; 3]))]))) {
+            if let Ok(set) = load(&bytes) {
+                proptest::prop_assert_eq!(set.shape()[0], 3);
+            }
+        }
+    }
+}
