@@ -49,6 +49,39 @@ impl ImageDataset {
         })
     }
 
+    /// Whether no image has a colour: the set has one channel, or all channels of each pixel are equal.
+    pub fn is_grey(&self) -> bool {
+        let [channels, height, width] = self.shape;
+        let plane = height * width;
+        self.images.chunks_exact(channels * plane).all(|image| {
+            let (first, others) = image.split_at(plane);
+            others.chunks_exact(plane).all(|other| other == first)
+        })
+    }
+
+    /// Converts grey images to colour ones of three equal channels; colour images stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if the number of channels is neither 1 nor 3.
+    pub fn into_colour(self) -> Result<Self> {
+        let [channels, height, width] = self.shape;
+        match channels {
+            3 => Ok(self),
+            1 => {
+                let planes = self.images.chunks_exact(height * width);
+                Ok(Self {
+                    images: planes.flat_map(|plane| plane.repeat(3)).collect(),
+                    shape: [3, height, width],
+                    ..self
+                })
+            }
+            _ => Err(DataError::Inconsistent(format!(
+                "images of {channels} channels have no colour form: 1 or 3 are needed"
+            ))),
+        }
+    }
+
     /// Converts colour images to grey ones, by the luma of each pixel with the weights of Rec. 709,
     /// rounded; grey images stay as they are.
     ///

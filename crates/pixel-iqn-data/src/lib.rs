@@ -119,7 +119,7 @@ pub use kind::{DatasetKind, UnknownKind};
 pub use levels::{levels_of, to_level, to_levels};
 pub use loader::{Loader, LoaderConfig};
 pub use mask::Mask;
-pub use npz::{NpzArray, read_npz, write_npz};
+pub use npz::{NpzArray, array_names, read_npz, write_npz};
 pub use npz_writer::NpzWriter;
 pub use open::{OpenOptions, Splits, open};
 pub use png_folder::PngFolder;

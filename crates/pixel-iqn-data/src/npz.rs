@@ -57,6 +57,22 @@ pub fn read_npz<const N: usize>(path: &Path, names: [&str; N]) -> Result<[Option
     Ok(arrays)
 }
 
+/// The names of the arrays in an `.npz` file; none for a file that is no archive.
+///
+/// # Errors
+///
+/// [`DataError::Io`](crate::DataError::Io).
+pub fn array_names(path: &Path) -> Result<Vec<String>> {
+    match open(path)? {
+        Content::Archive(mut archive) => {
+            let files = archive.zip_archive().file_names();
+            let arrays = files.filter_map(|file| file.strip_suffix(".npy"));
+            Ok(arrays.map(str::to_owned).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// Writes arrays of double precision under their names to a compressed `.npz` file, which appears
 /// at `path` whole or not at all.
 ///
@@ -83,15 +99,6 @@ pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
 }
 
 impl ImageDataset {
-    /// Does what [`from_archive`](Self::from_archive) does, under the name of the usual format.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`from_archive`](Self::from_archive).
-    pub fn from_npz(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_archive(path)
-    }
-
     /// Reads a set without labels from one file, whose content and not whose name says what it is.
     ///
     /// - An `.npz` file with the array `arr_0`: uint8 images `[N, H, W, C]` or `[N, H, W]`, as
@@ -246,7 +253,7 @@ mod tests {
         let mut writer = crate::NpzWriter::open(&path, [2, 2, 3, 2], "test").unwrap();
         writer.append(&images).unwrap();
         writer.finish().unwrap();
-        let set = ImageDataset::from_npz(&path).unwrap();
+        let set = ImageDataset::from_archive(&path).unwrap();
         assert_eq!((set.shape(), set.images()), ([2, 3, 2], &images[..]));
     }
 
@@ -268,13 +275,13 @@ mod tests {
             npz(&[("arr_0", &fortran, &transposed)]),
         ] {
             std::fs::write(&path, bytes).unwrap();
-            let set = ImageDataset::from_npz(&path).unwrap();
+            let set = ImageDataset::from_archive(&path).unwrap();
             assert_eq!((set.shape(), set.images()), ([3, 1, 2], &expected[..]));
         }
         std::fs::write(&path, npy(1, &header, &levels)).unwrap();
         assert_eq!(read_npz(&path, ["mu"]).unwrap(), [None]);
         std::fs::write(&path, "<!DOCTYPE html>").unwrap();
-        let error = ImageDataset::from_npz(&path).unwrap_err().to_string();
+        let error = ImageDataset::from_archive(&path).unwrap_err().to_string();
         assert!(error.contains("web page"), "{error}");
     }
 
@@ -290,7 +297,10 @@ mod tests {
             ("arr_0", &npy_header("|u1", "(1, 1, 1, 3)"), &[7, 8, 9]),
         ]);
         std::fs::write(&path, bytes).unwrap();
-        assert_eq!(ImageDataset::from_npz(&path).unwrap().images(), [7, 8, 9]);
+        assert_eq!(
+            ImageDataset::from_archive(&path).unwrap().images(),
+            [7, 8, 9]
+        );
         let [mu, sigma] = read_npz(&path, ["mu", "sigma"]).unwrap();
         assert_eq!(mu.unwrap().values, [1.0, 2.0]);
         assert_eq!(sigma.unwrap().values, [1.0, 3.0, 2.0, 4.0]);

@@ -137,7 +137,65 @@ pub fn extract(
     Ok(extracted.expect("a set is never empty"))
 }
 
+/// A score that is left out, and why.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// The score, as users call it.
+    pub score: String,
+    /// The reason, and what to do about it.
+    pub because: String,
+}
+
 impl ImageSetOptions {
+    /// Leaves out what cannot be computed of so many images, and says why, so that a program can tell
+    /// before it extracts features.
+    ///
+    /// `real` is the number of real images, `None` where there are only their statistics.
+    pub fn fitting(mut self, generated: usize, real: Option<usize>) -> (Self, Vec<LeftOut>) {
+        let mut left_out = Vec::new();
+        let mut leave_out = |score: &str, because: String| {
+            let score = score.to_owned();
+            left_out.push(LeftOut { score, because });
+        };
+        if let Some(InceptionScoreOptions { splits, .. }) = self.isc
+            && generated < splits
+        {
+            self.isc = None;
+            leave_out(
+                "Inception score",
+                format!("its {splits} splits need as many images, and {generated} were generated"),
+            );
+        }
+        let fewest = real.map_or(generated, |real| real.min(generated));
+        if self.fid && fewest < 2 {
+            self.fid = false;
+            leave_out(
+                "FID",
+                "a covariance needs two images of each set".to_owned(),
+            );
+        }
+        if let (Some(KidOptions { subset_size, .. }), Some(_)) = (self.kid, real)
+            && fewest < subset_size
+        {
+            self.kid = None;
+            leave_out(
+                "KID",
+                format!("its subsets of {subset_size} are larger than a set of {fewest} images"),
+            );
+        }
+        if let (Some(neighbours), Some(_)) = (self.prc, real)
+            && fewest <= neighbours
+        {
+            self.prc = None;
+            leave_out(
+                "precision and recall",
+                format!("{neighbours} neighbours of an image need more than {fewest} images"),
+            );
+        }
+        (self, left_out)
+    }
+
     /// The features of the generated images that these scores need.
     pub fn of_generated(&self) -> KeptFeatures {
         KeptFeatures {
@@ -194,4 +252,34 @@ pub fn image_set_scores(
         }
     }
     Ok(scores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_images_leave_scores_out_and_say_why() {
+        let kid = KidOptions::new().with_subset_size(50);
+        let options = || ImageSetOptions::new().with_kid(Some(kid));
+        let left_out = |generated, real| {
+            let (options, left_out) = options().fitting(generated, real);
+            let kept = [
+                options.isc.is_some(),
+                options.fid,
+                options.kid.is_some(),
+                options.prc.is_some(),
+            ];
+            let names: Vec<String> = left_out.into_iter().map(|left| left.score).collect();
+            (kept, names.join(", "))
+        };
+        assert_eq!(left_out(50, Some(50)), ([true; 4], String::new()));
+        assert_eq!(left_out(50, None), ([true; 4], String::new()));
+        let expected = ([true, true, false, true], "KID".to_owned());
+        assert_eq!(left_out(50, Some(49)), expected);
+        let all = "Inception score, FID, KID, precision and recall".to_owned();
+        assert_eq!(left_out(1, Some(60)), ([false; 4], all));
+        let few = "Inception score, KID, precision and recall".to_owned();
+        assert_eq!(left_out(3, Some(3)), ([false, true, false, false], few));
+    }
 }

@@ -44,7 +44,7 @@ pub use error::EvalError;
 pub use features::Features;
 pub use frechet::{GaussianStatistics, frechet_distance};
 pub use image_sets::{
-    FeatureSet, ImageSetOptions, ImageSetScores, KeptFeatures, extract, image_set_scores,
+    FeatureSet, ImageSetOptions, ImageSetScores, KeptFeatures, LeftOut, extract, image_set_scores,
 };
 pub use inception::{InceptionFeatures, InceptionV3, InceptionWeights, Preprocessing};
 pub use inception_score::{InceptionScoreOptions, MeanAndStd, inception_score};

@@ -167,11 +167,11 @@ mod tests {
         };
         request().progress(&rows).save_npz(&path).unwrap();
         assert_eq!(count.into_inner(), 3 * 4);
-        let read = ImageDataset::from_npz(&path).unwrap();
+        let read = ImageDataset::from_archive(&path).unwrap();
         assert_eq!(read.images(), whole.levels());
 
         whole.save_npz(&path).unwrap();
-        assert_eq!(ImageDataset::from_npz(&path).unwrap(), read);
+        assert_eq!(ImageDataset::from_archive(&path).unwrap(), read);
     }
 
     #[test]

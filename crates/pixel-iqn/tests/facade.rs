@@ -178,6 +178,28 @@ fn any_region_is_completed_in_the_order_that_suits_it() {
     );
 }
 
+#[test]
+fn weights_that_were_changed_are_read_on_purpose_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = tiny(pictures(), folder.path()).start().unwrap();
+    let weights = folder.path().join("averaged.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    for error in [
+        run.model("cpu").unwrap_err(),
+        Model::open(folder.path(), "cpu").unwrap_err(),
+        tiny(pictures(), &folder.path().join("next"))
+            .begin_from(folder.path())
+            .start()
+            .unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("--weights FILE"), "{error}");
+    }
+    let model = Model::open_weights(folder.path(), &weights, "cpu").unwrap();
+    assert!(model.notices().is_empty());
+}
+
 /// Keeps what a user is told.
 #[derive(Clone, Default)]
 struct Notices(Arc<Mutex<Vec<String>>>);

@@ -84,7 +84,7 @@ fn compare(args: &Args, folder: &Path) -> anyhow::Result<()> {
 
 fn measure(args: &Args, folder: &Path) -> anyhow::Result<Value> {
     let network = InceptionV3::on_cpu(&InceptionWeights::open(folder.join("weights.pth"))?);
-    let set = ImageDataset::from_npz(folder.join("a.npz"))?;
+    let set = ImageDataset::from_archive(folder.join("a.npz"))?;
     // Fills the caches, as the first batch of the other side does.
     let first = set.clone().take(args.batch.min(set.len()))?;
     network.features(first.images(), first.shape())?;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use pixel_iqn::data::ImageDataset;
 use pixel_iqn_eval::{
-    FeatureSet, GaussianStatistics, ImageSetOptions, ImageSetScores, KeptFeatures, KidOptions,
-    Preprocessing, SlicedWassersteinOptions, extract, image_set_scores, sliced_wasserstein,
+    FeatureSet, GaussianStatistics, ImageSetOptions, ImageSetScores, InceptionScoreOptions,
+    KeptFeatures, KidOptions, LeftOut, Preprocessing, SlicedWassersteinOptions, extract,
+    image_set_scores, sliced_wasserstein,
 };
 use serde_json::{Map, Value, json};
 
@@ -63,6 +64,15 @@ pub struct ImageSetFlags {
         conflicts_with = "runs"
     )]
     pytorch_fid: bool,
+    /// Splits of the generated images whose Inception scores are averaged
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 10,
+        help_heading = "Sets of images",
+        conflicts_with = "runs"
+    )]
+    splits: usize,
     /// Images in a subset of KID
     #[arg(
         long,
@@ -94,13 +104,24 @@ impl ImageSetFlags {
     /// Compares the sets, and prints and returns the scores by their names.
     pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Value> {
         let real = self.open_real()?;
-        let generated = generated.images(self.size)?;
+        let mut generated = generated.images(self.size)?;
+        let real = match real {
+            Real::Images(real) => {
+                let (first, second) = of_one_kind(generated, real)?;
+                generated = first;
+                Real::Images(second)
+            }
+            other => other,
+        };
         let mut scores = Map::new();
         if let (Real::Images(real), 1..) = (&real, self.swd_images) {
             self.sliced_wasserstein(&generated, real, job.seed, &mut scores)?;
         }
         if let Some(weights) = &self.weights {
-            let found = self.inception_scores(job, weights, &generated, real)?;
+            let (found, left_out) = self.inception_scores(job, weights, &generated, real)?;
+            if !left_out.is_empty() {
+                scores.insert("left_out".to_owned(), serde_json::to_value(left_out)?);
+            }
             if let Value::Object(found) = serde_json::to_value(found)? {
                 scores.extend(found);
             }
@@ -166,17 +187,25 @@ impl ImageSetFlags {
         weights: &Path,
         generated: &ImageDataset,
         real: Real,
-    ) -> anyhow::Result<ImageSetScores> {
+    ) -> anyhow::Result<(ImageSetScores, Vec<LeftOut>)> {
         let preprocessing = match self.pytorch_fid {
             true => Preprocessing::PytorchFid,
             false => Preprocessing::TorchFidelity,
         };
         let network = inception::open(weights, job.device)?.with_preprocessing(preprocessing);
-        let fewest = match &real {
-            Real::Images(real) => real.len().min(generated.len()),
-            _ => generated.len(),
+        let real_images = match &real {
+            Real::Images(real) => Some(real.len()),
+            _ => None,
         };
-        let options = ImageSetOptions::new().with_kid(self.kid(fewest));
+        let kid = KidOptions::new().with_subset_size(self.kid_subset_size);
+        let isc = InceptionScoreOptions::new().with_splits(self.splits);
+        let options = ImageSetOptions::new()
+            .with_kid(Some(kid))
+            .with_isc(Some(isc));
+        let (options, left_out) = options.fitting(generated.len(), real_images);
+        for LeftOut { score, because, .. } in &left_out {
+            eprintln!("WARNING: no {score}: {because}");
+        }
         let features = |set: &ImageDataset, keep: KeptFeatures, task: &str| {
             extract(&network, set, keep, job.batch, &job.terminal.bar(task))
         };
@@ -199,19 +228,42 @@ impl ImageSetFlags {
             }),
             Real::Nothing => None,
         };
-        Ok(image_set_scores(&generated, real.as_ref(), &options)?)
+        let scores = image_set_scores(&generated, real.as_ref(), &options)?;
+        Ok((scores, left_out))
     }
+}
 
-    /// The options of KID; none, with a warning before the long work, where its subsets are too large.
-    fn kid(&self, fewest: usize) -> Option<KidOptions> {
-        let subset_size = self.kid_subset_size;
-        if fewest < subset_size {
-            eprintln!(
-                "WARNING: no KID: its subsets of {subset_size} are larger than a set of {fewest} \
-                 images; --kid-subset-size makes them smaller"
-            );
-            return None;
-        }
-        Some(KidOptions::new().with_subset_size(subset_size))
+/// Makes two sets of one number of channels, where one of them is grey: a set of colour images that have
+/// no colour becomes grey, and a grey set beside one with colours becomes one of colour images.
+fn of_one_kind(
+    first: ImageDataset,
+    second: ImageDataset,
+) -> anyhow::Result<(ImageDataset, ImageDataset)> {
+    let channels = [&first, &second].map(|set| set.shape()[0]);
+    Ok(match channels {
+        [1, 3] if second.is_grey() => (first, second.into_grey()?),
+        [3, 1] if first.is_grey() => (first.into_grey()?, second),
+        [1, 3] => (first.into_colour()?, second),
+        [3, 1] => (first, second.into_colour()?),
+        _ => (first, second),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_images_are_compared_with_those_that_have_no_colour() {
+        let set =
+            |levels: &[u8], channels| ImageDataset::new(levels.to_vec(), [channels, 1, 2]).unwrap();
+        let grey = set(&[1, 2, 3, 4], 1);
+        let same = set(&[1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4], 3);
+        let both = (grey.clone(), grey.clone());
+        assert_eq!(of_one_kind(grey.clone(), same.clone()).unwrap(), both);
+        assert_eq!(of_one_kind(same.clone(), grey.clone()).unwrap(), both);
+        let colour = set(&[1, 2, 1, 2, 1, 9], 3);
+        let (first, second) = of_one_kind(colour.clone(), grey).unwrap();
+        assert_eq!((first, second), (colour, same));
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use pixel_iqn::DatasetKind;
 use pixel_iqn::data::folder::{self, Fit};
-use pixel_iqn::data::{ImageDataset, OpenOptions, read_npz};
+use pixel_iqn::data::{ImageDataset, OpenOptions, array_names};
 use pixel_iqn_eval::GaussianStatistics;
 
 /// Where a set of images comes from.
@@ -28,7 +28,7 @@ impl FromStr for ImageSource {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         let path = PathBuf::from(text);
-        if path.extension().is_some_and(|extension| extension == "npz") {
+        if is_archive(&path) {
             return Ok(Self::Npz(path));
         }
         let Some((kind, folder)) = text.split_once(':') else {
@@ -48,22 +48,23 @@ impl FromStr for ImageSource {
 }
 
 impl ImageSource {
-    /// Reads the statistics of an npz file that has them in the place of images.
+    /// Reads the statistics of an npz file that has them in the place of images, and not beside them.
     pub fn statistics(&self) -> anyhow::Result<Option<GaussianStatistics>> {
         let Self::Npz(path) = self else {
             return Ok(None);
         };
-        let [mu] = read_npz(path, ["mu"])?;
-        Ok(match mu {
-            Some(_) => Some(GaussianStatistics::load(path)?),
-            None => None,
+        let names = array_names(path)?;
+        let has = |name: &str| names.iter().any(|other| other == name);
+        Ok(match has("mu") && !has("arr_0") {
+            true => Some(GaussianStatistics::load(path)?),
+            false => None,
         })
     }
 
     /// Reads the images; those of folders and data sets at `size`, where one is given.
     pub fn images(&self, size: Option<usize>) -> anyhow::Result<ImageDataset> {
         match self {
-            Self::Npz(path) => Ok(ImageDataset::from_npz(path)?),
+            Self::Npz(path) => Ok(ImageDataset::from_archive(path)?),
             Self::Dataset {
                 kind,
                 folder,
@@ -79,6 +80,12 @@ impl ImageSource {
             Self::Folder(path) => of_folder(path, size),
         }
     }
+}
+
+/// Whether a name is that of a file of arrays, or of an archive of images.
+fn is_archive(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    ["npz", "npy", "zip"].contains(&extension.to_lowercase().as_str())
 }
 
 fn of_folder(path: &Path, size: Option<usize>) -> anyhow::Result<ImageDataset> {
@@ -98,12 +105,16 @@ fn of_folder(path: &Path, size: Option<usize>) -> anyhow::Result<ImageDataset> {
 
 #[cfg(test)]
 mod tests {
+    use pixel_iqn::data::{NpzArray, write_npz};
+
     use super::*;
 
     #[test]
     fn a_name_says_what_it_is() {
         let source = |text: &str| text.parse::<ImageSource>().unwrap();
-        assert_eq!(source("a/b.npz"), ImageSource::Npz("a/b.npz".into()));
+        for name in ["a/b.npz", "B.NPZ", "a.npy", "a.zip"] {
+            assert_eq!(source(name), ImageSource::Npz(name.into()));
+        }
         assert_eq!(source("photos"), ImageSource::Folder("photos".into()));
         assert_eq!(source("a:b"), ImageSource::Folder("a:b".into()));
         let dataset = |folder: &str, held_out| ImageSource::Dataset {
@@ -113,5 +124,21 @@ mod tests {
         };
         assert_eq!(source("cifar10:data"), dataset("data", false));
         assert_eq!(source("cifar10:a:b:held-out"), dataset("a:b", true));
+    }
+
+    #[test]
+    fn statistics_beside_images_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reference.npz");
+        let array = |shape: &[usize]| NpzArray {
+            shape: shape.to_vec(),
+            values: vec![1.0; shape.iter().product()],
+        };
+        let (mu, sigma) = (array(&[2]), array(&[2, 2]));
+        let source = ImageSource::Npz(path.clone());
+        write_npz(&path, &[("mu", &mu), ("sigma", &sigma)]).unwrap();
+        assert!(source.statistics().unwrap().is_some());
+        write_npz(&path, &[("mu", &mu), ("sigma", &sigma), ("arr_0", &mu)]).unwrap();
+        assert!(source.statistics().unwrap().is_none());
     }
 }
