@@ -101,7 +101,7 @@ fn reader<R: BufRead>(path: &Path, mut input: R) -> Result<Unpacked<R>> {
     let start = input.fill_buf().map_err(at(path))?;
     refuse_web_page(path, &start[..start.len().min(START)])?;
     Ok(if is_packed(start) {
-        Unpacked::Member(GzDecoder::new(input))
+        Unpacked::Member(Box::new(GzDecoder::new(input)))
     } else {
         Unpacked::Plain(input)
     })
@@ -129,7 +129,7 @@ enum Unpacked<R> {
     /// The file is not compressed.
     Plain(R),
     /// A member of a gzip file and what follows it.
-    Member(GzDecoder<R>),
+    Member(Box<GzDecoder<R>>),
     /// The last member has been read.
     End,
 }
@@ -153,7 +153,7 @@ impl<R: BufRead> Read for Unpacked<R> {
                 let Self::Member(decoder) = std::mem::replace(self, Self::End) else {
                     return Ok(0);
                 };
-                Self::Member(GzDecoder::new(decoder.into_inner()))
+                Self::Member(Box::new(GzDecoder::new(decoder.into_inner())))
             } else {
                 skip_padding(input)?;
                 Self::End
