@@ -54,7 +54,7 @@ pub struct HeldOutScores {
     #[serde(deserialize_with = "number_or_null")]
     pub crps: f64,
     /// The skill score: 1 less the fraction of the CRPS of the marginal distribution that is left.
-    /// `None` where that distribution is perfect, or the CRPS is no number.
+    /// `None` where the training images have one level alone, or the CRPS is no number.
     pub skill: Option<f64>,
     /// The fraction of neighbouring quantiles that are in the wrong order.
     #[serde(deserialize_with = "number_or_null")]

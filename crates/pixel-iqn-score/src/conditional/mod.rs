@@ -18,9 +18,9 @@ use crate::error::ScoreError;
 use crate::forecast::{Forecaster, MarginalForecaster};
 use crate::scores::Scores;
 
-/// Why images of which every value is the same have no skill.
-const NO_SKILL: &str = "the marginal distribution of the training images predicts these images without \
-                        an error: each channel has one level alone";
+/// Why there is no skill after training images of which every value is the same.
+const NO_SKILL: &str = "each channel of the training images has one level alone, so that there is nothing \
+                        to learn of them";
 
 /// Evaluates the predicted distributions of held-out images.
 ///
@@ -81,7 +81,10 @@ pub fn conditional_scores(
     let mean =
         Scores::each(|score| by_image.iter().map(score).sum::<f64>() / by_image.len() as f64);
     let reference_crps = marginal.crps(held_out, images);
-    let skill = skill_score(mean.crps, reference_crps);
+    let skill = match marginal.is_constant() {
+        true => None,
+        false => skill_score(mean.crps, reference_crps),
+    };
     let values: u64 = pit_counts.iter().sum();
     let pit_histogram = pit_counts.map(|n| n as f64 / values as f64).to_vec();
     Ok(ConditionalScores {

@@ -23,8 +23,8 @@ pub struct ConditionalScores {
     /// The CRPS of the marginal distribution on the same images.
     pub reference_crps: f64,
     /// `1 - crps / reference_crps`: 0 for a model that knows nothing of an image, 1 for one that
-    /// knows everything. It is `None` where the marginal distribution is perfect itself, as for images
-    /// of one level alone.
+    /// knows everything. It is `None` where each channel of the training images has one level alone,
+    /// so that there is nothing to learn.
     pub skill: Option<f64>,
     /// Why there is no skill, where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

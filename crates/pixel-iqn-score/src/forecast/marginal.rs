@@ -11,13 +11,18 @@ use crate::error::ScoreError;
 pub struct MarginalForecaster {
     /// The probabilities of 256 levels, by channel.
     probabilities: Vec<Vec<f32>>,
+    /// Whether each channel has one level alone.
+    is_constant: bool,
 }
 
 impl MarginalForecaster {
     /// Counts the levels of a set, usually the one that a model was trained on. Each level counts
     /// once more than it occurs, so that none is impossible.
     pub fn of(set: &ImageDataset) -> Self {
-        let probabilities = set.level_counts(0..set.len()).into_iter().map(|counts| {
+        let counts = set.level_counts(0..set.len());
+        let is_constant =
+            (counts.iter()).all(|counts| counts.iter().filter(|count| **count > 0).count() == 1);
+        let probabilities = counts.into_iter().map(|counts| {
             let total = counts.iter().sum::<u64>() + INTENSITY_LEVELS as u64;
             counts
                 .map(|n| ((n + 1) as f64 / total as f64) as f32)
@@ -25,6 +30,7 @@ impl MarginalForecaster {
         });
         Self {
             probabilities: probabilities.collect(),
+            is_constant,
         }
     }
 
@@ -48,6 +54,11 @@ impl MarginalForecaster {
             }
         }
         sum / values as f64
+    }
+
+    /// Whether each channel of the set has one level alone, so that there is nothing to learn of it.
+    pub fn is_constant(&self) -> bool {
+        self.is_constant
     }
 
     fn expect_channels(&self, channels: usize) {
