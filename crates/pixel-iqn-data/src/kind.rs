@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 pub enum DatasetKind {
     /// CIFAR-10, read by [`cifar10`](crate::cifar10).
     Cifar10,
-    /// MNIST, read by [`mnist`](crate::mnist).
+    /// MNIST or a set in its format, read by [`mnist`](crate::mnist).
     Mnist,
     /// ImageNet 32x32, read by [`imagenet32`](crate::imagenet32).
     Imagenet32,

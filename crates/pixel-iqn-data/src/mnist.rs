@@ -267,6 +267,11 @@ mod tests {
         assert_eq!(found.origin, Origin::Unknown);
         assert_eq!(found.train.labels(), Some(&[25, 2][..]));
         assert_eq!((found.test.label(0), found.test.classes()), (Some(0), 26));
+        let options = crate::OpenOptions::new();
+        let splits = crate::open(crate::DatasetKind::Mnist, Some(root.path()), &options).unwrap();
+        let expected = "the test set of a set in the format of MNIST, of unknown origin";
+        let description = splits.description;
+        assert!(description.ends_with(expected), "{description}");
         let dotted = names("").map(|name| name.replace("-idx", ".idx"));
         let found = load(written(&dotted, &four(9, [0, 3, 1])).path()).unwrap();
         assert_eq!(found.train.labels(), Some(&[0, 3][..]));

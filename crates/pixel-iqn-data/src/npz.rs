@@ -1,4 +1,4 @@
-//! Arrays of numbers and images in the `.npz` files of NumPy.
+//! Arrays of numbers and images in the `.npz` and `.npy` files of NumPy, and images in archives.
 
 use std::{
     fs::File,

@@ -41,7 +41,8 @@ pub(crate) fn read<R: Read + Seek>(
     let mut images = Vec::new();
     let mut size = None;
     for name in names {
-        let path = path.join(&name);
+        // A name that begins with a slash would take the place of the path.
+        let path = path.join(name.trim_start_matches('/'));
         let entry = archive
             .by_name(&name)
             .map_err(|error| at(&path)(error.into()))?;
