@@ -15,7 +15,7 @@ impl RunConfig {
     ///    `data` is not read: the images are given;
     /// 4. the other fields of `overrides`;
     /// 5. `settings`, texts such as `train.clip_norm=0.5`, in their order; a preset among them
-    ///    replaces the whole architecture but its channels, classes and kind of output.
+    ///    replaces the whole architecture but its channels, classes and orders.
     ///
     /// Where this config measures as often as [`ReportConfig::for_steps`] says for its steps, the
     /// result does so for its own steps, unless one of the others says how often.
@@ -133,10 +133,12 @@ mod tests {
         let none = RunOverrides::new();
         assert_eq!(model(&none, &[]), (120, 4, "gates"));
         let quick = none.with_preset(Some("quick".into()));
-        assert_eq!(model(&quick, &[]), (48, 4, "gates"));
-        let head = quick.with_output(Some("head".into()));
+        assert_eq!(model(&quick, &[]), (48, 4, "monotone"));
+        let head = quick.clone().with_output(Some("head".into()));
         assert_eq!(model(&head, &[]), (48, 4, "head"));
-        assert_eq!(model(&head, &["model.preset=tiny"]), (12, 3, "head"));
+        assert_eq!(model(&head, &["model.preset=tiny"]), (12, 3, "gates"));
+        let both = ["model.preset=tiny", "model.output=head"];
+        assert_eq!(model(&quick, &both), (12, 3, "head"));
     }
 
     #[test]

@@ -92,17 +92,16 @@ impl RunConfig {
     }
 
     /// Returns this config with the architecture of a [preset](ModelConfig::preset), except for the
-    /// channels, the classes, the orders and the kind of output.
+    /// channels, the classes and the orders.
     pub(crate) fn with_preset(&self, name: &str) -> Result<Self, TrainError> {
         let preset = ModelConfig::preset(name)?
             .with_channels(self.model.channels)
             .with_classes(self.model.classes)
             .with_orders(self.model.orders);
-        let config = Self {
+        Ok(Self {
             model: preset,
             ..self.clone()
-        };
-        config.with_output_kind(self.model.output.kind())
+        })
     }
 
     /// Returns this config with another [kind](pixel_iqn_core::Output::KINDS) of output.
@@ -115,9 +114,8 @@ impl RunConfig {
     /// `train.learning_rate=3e-4`. The section may be left out where only one has such a key, and
     /// text needs no quotes. The result is to be [validated](Self::validate).
     ///
-    /// `model.preset` stands for a [preset](ModelConfig::preset), except for its channels, classes,
-    /// orders and kind of output; `model.output` may be the name of a
-    /// [kind](pixel_iqn_core::Output::KINDS).
+    /// `model.preset` stands for a [preset](ModelConfig::preset), except for its channels, classes and
+    /// orders; `model.output` may be the name of a [kind](pixel_iqn_core::Output::KINDS).
     ///
     /// # Errors
     ///

@@ -58,7 +58,8 @@ pub struct TrainCommand {
     /// Architecture: tiny, quick, paper_small or paper_large [default: what suits the device]
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     preset: Option<String>,
-    /// What the model predicts for each value, and where [default: gates]
+    /// What the model predicts for each value, and where [default: that of the preset: monotone for quick,
+    /// gates for the others]
     #[arg(long, value_name = "KIND", help_heading = "Model", value_parser = OutputKind::parser())]
     output: Option<&'static OutputKind>,
     /// Condition the model on the class of each image
