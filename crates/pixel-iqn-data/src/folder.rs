@@ -11,24 +11,20 @@ use image::ImageFormat;
 use crate::{
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
-    image_file,
+    image_file, natural,
     sizes::check_image_options,
 };
 
 pub use crate::image_file::Fit;
 
-/// The place where a folder without subfolders has its classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FlatClasses {
-    /// The images have no classes.
-    Unlabelled,
-    /// The class is in front of the first `_` of the file name, as in `n01592084_chickadee.png`.
-    NamePrefix,
-}
-
-/// Reads a folder with one subfolder per class, or a folder of images without classes.
+/// Reads a folder with one subfolder per class, or a folder of images.
 ///
-/// Classes and, within a class, files are taken in the order of their names. A file is an image if
+/// Classes and, within a class, files are taken in the natural order of their names, in which
+/// numbers count as numbers: 0, 1, 2, ..., 10, 11. A folder without subfolders has no classes,
+/// unless the names of all images begin with a class of WordNet, as `n01440764_tench.png` does: `n`,
+/// eight digits and `_`.
+///
+/// A file is an image if
 /// its extension or its first bytes name an image format; PNG, JPEG, WebP and BMP can be decoded.
 /// Other files, and names that begin with a dot, are passed over. Levels of 16 bits become 8 bits,
 /// and transparency is dropped. `channels` is 3 for colour and 1 for grey.
@@ -41,7 +37,57 @@ pub(crate) enum FlatClasses {
 /// crate does not know, and [`DataError::Format`] for a wrong size under [`Fit::Exact`], for images
 /// next to subfolders and for folders in a class: no file is left out silently.
 pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<ImageDataset> {
-    load_with(path, size, channels, fit, FlatClasses::Unlabelled)
+    check_image_options(size, channels)?;
+    let (files, folders) = list(path)?;
+    let mut classes: Vec<String> = Vec::new();
+    let mut images: Vec<(PathBuf, u32)> = Vec::new();
+    if let Some(folder) = folders.first() {
+        if let Some(file) = files.first() {
+            let found = format!("both {} and {}", file.display(), folder.display());
+            return Err(format(
+                path,
+                0,
+                "either images or one folder per class",
+                found,
+            ));
+        }
+        for folder in &folders {
+            let (files, nested) = list(folder)?;
+            if let Some(nested) = nested.first() {
+                let found = format!("the folder {}", nested.display());
+                return Err(format(folder, 0, "image files", found));
+            }
+            if files.is_empty() {
+                return Err(DataError::Empty {
+                    path: folder.clone(),
+                });
+            }
+            let label = classes.len() as u32;
+            images.extend(files.into_iter().map(|file| (file, label)));
+            classes.push(file_name(folder));
+        }
+    } else {
+        let of_files: Option<Vec<String>> = files.iter().map(|file| wordnet_class(file)).collect();
+        let of_files = of_files.unwrap_or_default();
+        classes.clone_from(&of_files);
+        classes.sort();
+        classes.dedup();
+        let label = |class: &String| classes.partition_point(|other| other < class) as u32;
+        let labels = of_files.iter().map(label).chain(std::iter::repeat(0));
+        images = files.into_iter().zip(labels).collect();
+    }
+    if images.is_empty() {
+        return Err(DataError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    let set = image_file::load(images.iter().map(|(file, _)| file), size, channels, fit)?;
+    if classes.is_empty() {
+        return Ok(set);
+    }
+    let labels = images.into_iter().map(|(_, label)| label).collect();
+    set.with_labels(labels, classes.len())?
+        .with_class_names(classes)
 }
 
 /// Reads the height and width of the first image of a folder, in the order of [`load`].
@@ -64,7 +110,8 @@ pub fn first_size(path: &Path) -> Result<[usize; 2]> {
 impl ImageDataset {
     /// Reads a folder of image files as a set of colour images, `[N, 3, size, size]`.
     ///
-    /// Subfolders are classes, in the order of their names; a folder without subfolders has none.
+    /// Subfolders are classes, in the natural order of their names; a folder without subfolders has
+    /// none, unless all its names begin with one of WordNet.
     /// This is [`folder::load`](load) with 3 channels and [`Fit::CropAndScale`]; for grey images
     /// call [`into_grey`](Self::into_grey) on the set.
     ///
@@ -84,78 +131,17 @@ impl ImageDataset {
     }
 }
 
-/// Does what [`load`] does; `flat` says where a folder without subfolders has its classes.
-pub(crate) fn load_with(
-    path: &Path,
-    size: usize,
-    channels: usize,
-    fit: Fit,
-    flat: FlatClasses,
-) -> Result<ImageDataset> {
-    check_image_options(size, channels)?;
-    let (files, folders) = list(path)?;
-    let mut class_of_file: Vec<(PathBuf, String)> = Vec::new();
-    if let Some(folder) = folders.first() {
-        if let Some(file) = files.first() {
-            let found = format!("both {} and {}", file.display(), folder.display());
-            return Err(format(
-                path,
-                0,
-                "either images or one folder per class",
-                found,
-            ));
-        }
-        for folder in &folders {
-            let (files, nested) = list(folder)?;
-            if let Some(nested) = nested.first() {
-                let found = format!("the folder {}", nested.display());
-                return Err(format(folder, 0, "image files", found));
-            }
-            if files.is_empty() {
-                return Err(DataError::Empty {
-                    path: folder.clone(),
-                });
-            }
-            let class = file_name(folder);
-            class_of_file.extend(files.into_iter().map(|file| (file, class.clone())));
-        }
-    } else {
-        class_of_file.extend(files.into_iter().map(|file| {
-            let class = file_name(&file)
-                .split('_')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            (file, class)
-        }));
-    }
-    if class_of_file.is_empty() {
-        return Err(DataError::Empty {
-            path: path.to_owned(),
-        });
-    }
-
-    let files = class_of_file.iter().map(|(file, _)| file);
-    let set = image_file::load(files, size, channels, fit)?;
-    if folders.is_empty() && flat == FlatClasses::Unlabelled {
-        return Ok(set);
-    }
-    let mut classes: Vec<String> = class_of_file
-        .iter()
-        .map(|(_, class)| class.clone())
-        .collect();
-    classes.sort();
-    classes.dedup();
-    let label = |class: &String| classes.partition_point(|other| other < class) as u32;
-    let labels = class_of_file
-        .iter()
-        .map(|(_, class)| label(class))
-        .collect();
-    set.with_labels(labels, classes.len())?
-        .with_class_names(classes)
+/// Returns the class of WordNet that the name of a file begins with: `n` and eight digits, in front
+/// of a `_`.
+fn wordnet_class(file: &Path) -> Option<String> {
+    let name = file_name(file);
+    let (class, _) = name.split_once('_')?;
+    let digits = class.strip_prefix('n')?;
+    let is_class = digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    is_class.then(|| class.to_owned())
 }
 
-/// Lists the image files and the subfolders of a folder, each sorted by name.
+/// Lists the image files and the subfolders of a folder, each in the natural order of names.
 fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(at(folder))? {
@@ -169,8 +155,8 @@ fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
             files.push(path);
         }
     }
-    files.sort();
-    folders.sort();
+    natural::sort(&mut files);
+    natural::sort(&mut folders);
     Ok((files, folders))
 }
 
@@ -261,16 +247,43 @@ mod tests {
     }
 
     #[test]
-    fn a_flat_folder_has_classes_only_in_its_names() {
+    fn a_flat_folder_has_classes_only_in_names_of_wordnet() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["n2_a_b.png", "n1_c.png", "n1_d.png"] {
+        let names = ["n01440764_a_b.png", "n01440764_c.png", "n00000007_d.png"];
+        for name in names {
             save(&root.path().join(name), 2, 2, |_, _| [1, 2, 3]);
         }
-        assert_eq!(load(root.path(), 2, 1, Fit::Exact).unwrap().labels(), None);
-        let flat = FlatClasses::NamePrefix;
-        let set = load_with(root.path(), 2, 1, Fit::Exact, flat).unwrap();
-        assert_eq!(set.labels(), Some(&[0, 0, 1][..]));
-        assert_eq!(set.class_names().unwrap(), ["n1", "n2"]);
+        let load = || load(root.path(), 2, 1, Fit::Exact).unwrap();
+        assert_eq!(load().labels(), Some(&[0, 1, 1][..]));
+        assert_eq!(load().class_names().unwrap(), ["n00000007", "n01440764"]);
+        // One name of another pattern, and none has a class.
+        for other in [
+            "0000001.png",
+            "ILSVRC2012_val_1.png",
+            "n0144076_e.png",
+            "n01440764.png",
+        ] {
+            let other = root.path().join(other);
+            save(&other, 2, 2, |_, _| [1, 2, 3]);
+            assert_eq!(load().labels(), None, "{}", other.display());
+            fs::remove_file(other).unwrap();
+        }
+    }
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let root = tempfile::tempdir().unwrap();
+        for class in 0..12 {
+            for file in [10, 9] {
+                let path = root.path().join(format!("{class}/{file}.png"));
+                save(&path, 1, 1, |_, _| [class * 16 + file; 3]);
+            }
+        }
+        let set = load(root.path(), 1, 1, Fit::Exact).unwrap();
+        let expected: Vec<u8> = (0..12).flat_map(|c| [c * 16 + 9, c * 16 + 10]).collect();
+        assert_eq!(set.images(), expected);
+        assert_eq!(set.label(23), Some(11));
+        assert_eq!(set.class_names().unwrap()[9..], ["9", "10", "11"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use npyz::{TypeChar, npz::NpzArchive};
 use crate::{
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
-    folder::{self, Fit, FlatClasses},
+    folder::{self, Fit},
     npz::{array, integer},
 };
 
@@ -41,8 +41,8 @@ pub struct Imagenet32 {
 ///
 /// Two forms are read: the official `train_data_batch_1.npz` to `train_data_batch_10.npz` with or
 /// without `val_data.npz`, and image files of 32 x 32, in one folder per class or in one folder
-/// with the class in front of the first `_` of each name (`n01592084_chickadee.png`). The whole
-/// training set takes 3.9 GB of memory.
+/// with the class of WordNet in front of each name (`n01592084_chickadee.png`). The whole training
+/// set takes 3.9 GB of memory.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ pub fn load(path: &Path) -> Result<Imagenet32> {
     }
     let batch = |number: usize| root.join(format!("train_data_batch_{number}.npz"));
     if !(1..=TRAIN_BATCHES).any(|number| batch(number).exists()) {
-        let train = folder::load_with(root, 32, 3, Fit::Exact, FlatClasses::NamePrefix)?;
+        let train = folder::load(root, 32, 3, Fit::Exact)?;
         return Ok(Imagenet32 {
             train,
             validation: None,

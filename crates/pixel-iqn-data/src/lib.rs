@@ -91,6 +91,7 @@ mod kind;
 mod levels;
 mod loader;
 mod mask;
+mod natural;
 mod npz;
 mod npz_writer;
 mod open;
