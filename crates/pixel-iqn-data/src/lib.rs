@@ -80,6 +80,7 @@ pub mod mnist;
 mod atomic;
 mod batch;
 mod checksum;
+mod content;
 mod convert;
 mod dataset;
 #[cfg(feature = "download")]
@@ -89,6 +90,7 @@ mod image_file;
 mod image_grid;
 mod kind;
 mod levels;
+mod listing;
 mod loader;
 mod mask;
 mod natural;
