@@ -34,6 +34,7 @@ pub use crate::image_file::Fit;
 /// 3, [`DataError::Empty`] for a folder or a class without an image, [`DataError::Image`] for a
 /// file that cannot be decoded, [`DataError::Inconsistent`] for an image in a format that this
 /// crate does not know, and [`DataError::Format`] for a file that is no image in spite of its ending,
+/// for a JPEG of which a part is missing,
 /// for a wrong size under [`Fit::Exact`], for images next to subfolders, for folders in a class and
 /// for a folder that holds a split: no file is left out silently.
 pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<ImageDataset> {

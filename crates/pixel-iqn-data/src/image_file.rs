@@ -1,8 +1,8 @@
 //! Single image files, decoded and brought to one size.
 
 use std::{
-    fs::File,
-    io::{BufReader, Read, Seek},
+    fs::{self, File},
+    io::{BufRead, BufReader, Cursor, Read, Seek},
     path::Path,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     content,
     dataset::ImageDataset,
     error::{DataError, Result, at, format, image},
+    jpeg,
     sizes::check_image_options,
 };
 
@@ -53,7 +54,8 @@ impl ImageDataset {
     ///
     /// [`DataError::Option`] for a size of 0 or above 4096, [`DataError::Inconsistent`] without a
     /// path, [`DataError::Io`] for a file that cannot be read, [`DataError::Format`] for one that is
-    /// no image, and [`DataError::Image`] for one that cannot be decoded.
+    /// no image or a JPEG of which a part is missing, and [`DataError::Image`] for one that cannot be
+    /// decoded.
     pub fn from_files<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
         size: usize,
@@ -133,12 +135,31 @@ fn limits() -> Limits {
     limits
 }
 
-/// Decodes an image file and turns it as its EXIF orientation says.
+/// Decodes an image file and turns it as its EXIF orientation says. Images of which a part is
+/// missing are refused.
 fn decode(path: &Path) -> Result<DynamicImage> {
-    let mut decoder = open(path)?.into_decoder().map_err(image(path))?;
+    let reader = open(path)?;
+    if reader.format() != Some(ImageFormat::Jpeg) {
+        return decode_from(reader, path, || Ok(()));
+    }
+    // The decoder of JPEG holds the whole file in any case.
+    let bytes = fs::read(path).map_err(at(path))?;
+    let mut reader = ImageReader::with_format(Cursor::new(&bytes), ImageFormat::Jpeg);
+    reader.limits(limits());
+    decode_from(reader, path, || jpeg::check(path, &bytes))
+}
+
+/// Decodes an image, after a check that needs a header of a size within the limits.
+fn decode_from<R: BufRead + Seek>(
+    reader: ImageReader<R>,
+    path: &Path,
+    check: impl FnOnce() -> Result<()>,
+) -> Result<DynamicImage> {
+    let mut decoder = reader.into_decoder().map_err(image(path))?;
     limits()
         .reserve(decoder.total_bytes())
         .map_err(image(path))?;
+    check()?;
     let orientation = decoder.orientation().map_err(image(path))?;
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(image(path))?;
     decoded.apply_orientation(orientation);
@@ -180,8 +201,6 @@ fn planar(image: &DynamicImage, channels: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use image::{Rgb, RgbImage};
 
     use super::*;
@@ -258,7 +277,7 @@ mod tests {
         let path = root.path().join("x.jpg");
         // Wide, dark to the left and bright to the right.
         let picture = RgbImage::from_fn(32, 16, |x, _| Rgb([if x < 16 { 10 } else { 240 }; 3]));
-        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut bytes = Cursor::new(Vec::new());
         picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
         let mut bytes = bytes.into_inner();
         // Right behind the first marker, an EXIF segment with the orientation 6: the first row of
@@ -273,10 +292,43 @@ mod tests {
     }
 
     fn png() -> Vec<u8> {
-        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut bytes = Cursor::new(Vec::new());
         let image = RgbImage::from_fn(4, 4, |x, y| Rgb([x as u8, y as u8, 200]));
         image.write_to(&mut bytes, ImageFormat::Png).unwrap();
         bytes.into_inner()
+    }
+
+    /// A JPEG shows a part of its image where the others fail; all have to say so.
+    #[test]
+    fn a_part_of_an_image_is_no_image() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("x");
+        let picture = RgbImage::from_fn(19, 17, |x, y| Rgb([(x * x * y) as u8, y as u8, 200]));
+        for kind in [
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::WebP,
+            ImageFormat::Jpeg,
+        ] {
+            let mut bytes = Cursor::new(Vec::new());
+            picture.write_to(&mut bytes, kind).unwrap();
+            let bytes = bytes.into_inner();
+            fs::write(&path, &bytes).unwrap();
+            let whole = decode(&path).unwrap();
+            for end in 0..bytes.len() {
+                fs::write(&path, &bytes[..end]).unwrap();
+                if let Ok(part) = decode(&path) {
+                    // What is missing is no image data, but an end marker or a checksum.
+                    assert_eq!(
+                        part,
+                        whole,
+                        "{kind:?} cut to {end} of {} bytes",
+                        bytes.len()
+                    );
+                    assert!(bytes.len() - end <= 16, "{kind:?} {end}");
+                }
+            }
+        }
     }
 
     proptest::proptest! {
