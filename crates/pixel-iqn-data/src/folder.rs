@@ -1,47 +1,45 @@
 //! Folders of image files, with or without classes.
 
-use std::{
-    fs::{self, File},
-    io::Read,
-    path::{Path, PathBuf},
-};
-
-use image::ImageFormat;
+use std::path::{Path, PathBuf};
 
 use crate::{
     dataset::ImageDataset,
-    error::{DataError, Result, at, format},
+    error::{DataError, Result, format},
     image_file,
+    listing::{file_name, list},
     sizes::check_image_options,
 };
 
 pub use crate::image_file::Fit;
 
-/// The place where a folder without subfolders has its classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FlatClasses {
-    /// The images have no classes.
-    Unlabelled,
-    /// The class is in front of the first `_` of the file name, as in `n01592084_chickadee.png`.
-    NamePrefix,
-}
-
-/// Reads a folder with one subfolder per class, or a folder of images without classes.
+/// Reads a folder with one subfolder per class, or a folder of images.
 ///
-/// Classes and, within a class, files are taken in the order of their names. A file is an image if
-/// its extension or its first bytes name an image format; PNG, JPEG, WebP and BMP can be decoded.
-/// Other files, and names that begin with a dot, are passed over. Levels of 16 bits become 8 bits,
-/// and transparency is dropped. `channels` is 3 for colour and 1 for grey.
+/// Classes and, within a class, files are taken in the natural order of their names, in which
+/// numbers count as numbers: 0, 1, 2, ..., 10, 11. A folder without subfolders has no classes,
+/// unless the names of all images begin with a class of WordNet, as `n01440764_tench.png` does: `n`,
+/// eight digits and `_`.
+///
+/// The images of a class may lie in a folder `images` of its own, as in Tiny ImageNet. A folder with
+/// the subfolders `train` and `val` is two sets, which [`open`](crate::open) opens.
+///
+/// A file is an image if its ending names an image format or, where it has none, its first bytes do;
+/// PNG, JPEG, WebP and BMP can be decoded. Other files are passed over, and so are `__MACOSX` and
+/// all names that begin with a dot. Photographs are turned as their EXIF orientation says, as viewers
+/// do. Levels of 16 bits become 8 bits, and transparency is dropped. `channels` is 3 for colour and
+/// 1 for grey.
 ///
 /// # Errors
 ///
 /// [`DataError::Option`] for a size of 0 or above 4096 or for a number of channels other than 1 and
 /// 3, [`DataError::Empty`] for a folder or a class without an image, [`DataError::Image`] for a
 /// file that cannot be decoded, [`DataError::Inconsistent`] for an image in a format that this
-/// crate does not know, and [`DataError::Format`] for a wrong size under [`Fit::Exact`], for images
-/// next to subfolders and for folders in a class: no file is left out silently.
+/// crate does not know, and [`DataError::Format`] for a file that is no image in spite of its ending,
+/// for a JPEG of which a part is missing,
+/// for a wrong size under [`Fit::Exact`], for images next to subfolders, for folders in a class and
+/// for a folder that holds a split: no file is left out silently.
 pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<ImageDataset> {
-    load_with(path, size, channels, fit, FlatClasses::Unlabelled)
+    check_image_options(size, channels)?;
+    Files::find(path)?.read(size, channels, fit)
 }
 
 /// Reads the height and width of the first image of a folder, in the order of [`load`].
@@ -53,7 +51,7 @@ pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<Image
 pub fn first_size(path: &Path) -> Result<[usize; 2]> {
     let (mut files, folders) = list(path)?;
     if let Some(folder) = folders.first() {
-        files = list(folder)?.0;
+        files = of_class(folder)?;
     }
     let file = files.first().ok_or_else(|| DataError::Empty {
         path: path.to_owned(),
@@ -64,7 +62,8 @@ pub fn first_size(path: &Path) -> Result<[usize; 2]> {
 impl ImageDataset {
     /// Reads a folder of image files as a set of colour images, `[N, 3, size, size]`.
     ///
-    /// Subfolders are classes, in the order of their names; a folder without subfolders has none.
+    /// Subfolders are classes, in the natural order of their names; a folder without subfolders has
+    /// none, unless all its names begin with one of WordNet.
     /// This is [`folder::load`](load) with 3 channels and [`Fit::CropAndScale`]; for grey images
     /// call [`into_grey`](Self::into_grey) on the set.
     ///
@@ -84,130 +83,165 @@ impl ImageDataset {
     }
 }
 
-/// Does what [`load`] does; `flat` says where a folder without subfolders has its classes.
-pub(crate) fn load_with(
-    path: &Path,
-    size: usize,
-    channels: usize,
-    fit: Fit,
-    flat: FlatClasses,
-) -> Result<ImageDataset> {
-    check_image_options(size, channels)?;
-    let (files, folders) = list(path)?;
-    let mut class_of_file: Vec<(PathBuf, String)> = Vec::new();
-    if let Some(folder) = folders.first() {
+/// The image files of a folder, before any of them is opened.
+pub(crate) struct Files {
+    /// The names of the classes in the order of the labels; none where the images have no classes.
+    classes: Vec<String>,
+    /// The files with their labels, 0 without classes.
+    images: Vec<(PathBuf, u32)>,
+}
+
+impl Files {
+    /// Finds the images of a folder and their classes.
+    pub(crate) fn find(path: &Path) -> Result<Self> {
+        let (files, folders) = list(path)?;
+        let Some(folder) = folders.first() else {
+            return Self::flat(path, files);
+        };
         if let Some(file) = files.first() {
             let found = format!("both {} and {}", file.display(), folder.display());
-            return Err(format(
-                path,
-                0,
-                "either images or one folder per class",
-                found,
-            ));
+            let expected = "either images or one folder per class";
+            return Err(format(path, 0, expected, found));
         }
+        if let Some(parts) = split_of(path, &folders)? {
+            let [train, held_out] = parts.map(|part| file_name(&part));
+            let found = format!("the two sets {train} and {held_out}: give one of them");
+            return Err(format(path, 0, "one set of images", found));
+        }
+        let (mut classes, mut images) = (Vec::new(), Vec::new());
         for folder in &folders {
-            let (files, nested) = list(folder)?;
-            if let Some(nested) = nested.first() {
-                let found = format!("the folder {}", nested.display());
-                return Err(format(folder, 0, "image files", found));
-            }
-            if files.is_empty() {
-                return Err(DataError::Empty {
-                    path: folder.clone(),
-                });
-            }
-            let class = file_name(folder);
-            class_of_file.extend(files.into_iter().map(|file| (file, class.clone())));
+            let label = classes.len() as u32;
+            images.extend(of_class(folder)?.into_iter().map(|file| (file, label)));
+            classes.push(file_name(folder));
         }
-    } else {
-        class_of_file.extend(files.into_iter().map(|file| {
-            let class = file_name(&file)
-                .split('_')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            (file, class)
-        }));
+        Ok(Self { classes, images })
     }
-    if class_of_file.is_empty() {
+
+    /// Takes the images of a folder without subfolders, whose names may hold classes.
+    fn flat(path: &Path, files: Vec<PathBuf>) -> Result<Self> {
+        if files.is_empty() {
+            return Err(DataError::Empty {
+                path: path.to_owned(),
+            });
+        }
+        let of_files: Option<Vec<String>> = files.iter().map(|file| wordnet_class(file)).collect();
+        let of_files = of_files.unwrap_or_default();
+        let mut classes = of_files.clone();
+        classes.sort();
+        classes.dedup();
+        let label = |class: &String| classes.partition_point(|other| other < class) as u32;
+        let labels = of_files.iter().map(label).chain(std::iter::repeat(0));
+        let images = files.into_iter().zip(labels).collect();
+        Ok(Self { classes, images })
+    }
+
+    /// Finds the two sets of a folder that is split in training images and held-out images, and the
+    /// folder of the latter; `None` for a folder that is one set.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if their classes differ.
+    pub(crate) fn find_split(path: &Path) -> Result<Option<(Self, Self, String)>> {
+        let Some([train, held_out]) = split_of(path, &list(path)?.1)? else {
+            return Ok(None);
+        };
+        let (of_train, of_held_out) = (Self::find(&train)?, Self::find(&held_out)?);
+        if of_train.classes != of_held_out.classes {
+            let alone = |(files, path): (&Self, &Path), other: &Self| {
+                let only = |class: &&String| !other.classes.contains(class);
+                let only: Vec<&str> = files.classes.iter().filter(only).map(|s| &**s).collect();
+                match &only[..] {
+                    [] if files.classes.is_empty() => format!("{} has no classes", path.display()),
+                    [] => format!("{} has no other class", path.display()),
+                    names => {
+                        let some = names[..names.len().min(5)].join(", ");
+                        let more = if names.len() > 5 { " and more" } else { "" };
+                        format!("{} alone has {some}{more}", path.display())
+                    }
+                }
+            };
+            return Err(DataError::Inconsistent(format!(
+                "{}, {}: both must have the same classes or none",
+                alone((&of_train, &train), &of_held_out),
+                alone((&of_held_out, &held_out), &of_train)
+            )));
+        }
+        Ok(Some((of_train, of_held_out, file_name(&held_out))))
+    }
+
+    /// Reads the images.
+    pub(crate) fn read(self, size: usize, channels: usize, fit: Fit) -> Result<ImageDataset> {
+        let files = self.images.iter().map(|(file, _)| file);
+        let set = image_file::load(files, size, channels, fit)?;
+        if self.classes.is_empty() {
+            return Ok(set);
+        }
+        let labels = self.images.into_iter().map(|(_, label)| label).collect();
+        set.with_labels(labels, self.classes.len())?
+            .with_class_names(self.classes)
+    }
+}
+
+/// Returns the folders of the training images and of the held-out images, where `folders`, those of
+/// `path`, are such a split.
+fn split_of(path: &Path, folders: &[PathBuf]) -> Result<Option<[PathBuf; 2]>> {
+    /// In this order: of a set with a validation and a test folder, the former is held out.
+    const HELD_OUT: [&str; 4] = ["val", "valid", "validation", "test"];
+    let named = |name: &str| folders.iter().find(|folder| file_name(folder) == name);
+    let held_out = HELD_OUT.into_iter().find_map(named);
+    let (Some(train), Some(held_out)) = (named("train"), held_out) else {
+        return Ok(None);
+    };
+    let is_other = |folder: &&PathBuf| {
+        let name = file_name(folder);
+        name != "train" && !HELD_OUT.contains(&name.as_str())
+    };
+    if let Some(other) = folders.iter().find(is_other) {
+        let found = format!("{} next to {}", other.display(), train.display());
+        return Err(format(
+            path,
+            0,
+            "one folder per class, or the folders of a split alone",
+            found,
+        ));
+    }
+    Ok(Some([train.clone(), held_out.clone()]))
+}
+
+/// Lists the images of one class: those of its folder, or of a folder `images` in it.
+fn of_class(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (mut files, mut nested) = list(folder)?;
+    if let ([], [images]) = (&files[..], &nested[..])
+        && file_name(images) == "images"
+    {
+        (files, nested) = list(images)?;
+    }
+    if let Some(nested) = nested.first() {
+        let found = format!("the folder {}, which is too deep", nested.display());
+        return Err(format(folder, 0, "the image files of one class", found));
+    }
+    if files.is_empty() {
         return Err(DataError::Empty {
-            path: path.to_owned(),
+            path: folder.to_owned(),
         });
     }
-
-    let files = class_of_file.iter().map(|(file, _)| file);
-    let set = image_file::load(files, size, channels, fit)?;
-    if folders.is_empty() && flat == FlatClasses::Unlabelled {
-        return Ok(set);
-    }
-    let mut classes: Vec<String> = class_of_file
-        .iter()
-        .map(|(_, class)| class.clone())
-        .collect();
-    classes.sort();
-    classes.dedup();
-    let label = |class: &String| classes.partition_point(|other| other < class) as u32;
-    let labels = class_of_file
-        .iter()
-        .map(|(_, class)| label(class))
-        .collect();
-    set.with_labels(labels, classes.len())?
-        .with_class_names(classes)
+    Ok(files)
 }
 
-/// Lists the image files and the subfolders of a folder, each sorted by name.
-fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let (mut files, mut folders) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(folder).map_err(at(folder))? {
-        let path = entry.map_err(at(folder))?.path();
-        if file_name(&path).starts_with('.') {
-            continue;
-        }
-        if path.is_dir() {
-            folders.push(path);
-        } else if is_image(&path)? {
-            files.push(path);
-        }
-    }
-    files.sort();
-    folders.sort();
-    Ok((files, folders))
-}
-
-/// Returns whether a file is an image, by its name or, where that says nothing, by its first bytes.
-///
-/// An image of a kind that cannot be read is an error, because leaving it out would make the set
-/// smaller without a word.
-fn is_image(path: &Path) -> Result<bool> {
-    const OTHER_KINDS: [&str; 6] = ["heic", "heif", "jp2", "jxl", "psd", "svg"];
-    if ImageFormat::from_path(path).is_ok() {
-        return Ok(true);
-    }
-    let mut start = Vec::new();
-    let file = File::open(path).map_err(at(path))?;
-    file.take(64).read_to_end(&mut start).map_err(at(path))?;
-    if image::guess_format(&start).is_ok() {
-        return Ok(true);
-    }
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    if OTHER_KINDS.contains(&extension.to_lowercase().as_str()) {
-        return Err(DataError::Inconsistent(format!(
-            "{}: images of this kind cannot be read: make PNG or JPEG of them",
-            path.display()
-        )));
-    }
-    Ok(false)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+/// Returns the class of WordNet that the name of a file begins with: `n` and eight digits, in front
+/// of a `_`.
+fn wordnet_class(file: &Path) -> Option<String> {
+    let name = file_name(file);
+    let (class, _) = name.split_once('_')?;
+    let digits = class.strip_prefix('n')?;
+    let is_class = digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    is_class.then(|| class.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use image::RgbImage;
 
     use super::*;
@@ -249,28 +283,64 @@ mod tests {
     }
 
     #[test]
-    fn images_without_a_known_ending_are_read_or_refused() {
+    fn a_flat_folder_has_classes_only_in_names_of_wordnet() {
         let root = tempfile::tempdir().unwrap();
-        save(&root.path().join("a.png"), 2, 2, |_, _| [1, 2, 3]);
-        fs::rename(root.path().join("a.png"), root.path().join("a")).unwrap();
-        fs::write(root.path().join("README"), "no image").unwrap();
-        assert_eq!(load(root.path(), 2, 1, Fit::Exact).unwrap().len(), 1);
-        fs::write(root.path().join("b.HEIC"), "an image").unwrap();
-        let error = load(root.path(), 2, 1, Fit::Exact).unwrap_err().to_string();
-        assert!(error.contains("b.HEIC"), "{error}");
+        let names = ["n01440764_a_b.png", "n01440764_c.png", "n00000007_d.png"];
+        for name in names {
+            save(&root.path().join(name), 2, 2, |_, _| [1, 2, 3]);
+        }
+        let load = || load(root.path(), 2, 1, Fit::Exact).unwrap();
+        assert_eq!(load().labels(), Some(&[0, 1, 1][..]));
+        assert_eq!(load().class_names().unwrap(), ["n00000007", "n01440764"]);
+        // One name of another pattern, and none has a class.
+        for other in [
+            "0000001.png",
+            "ILSVRC2012_val_1.png",
+            "n0144076_e.png",
+            "n01440764.png",
+        ] {
+            let other = root.path().join(other);
+            save(&other, 2, 2, |_, _| [1, 2, 3]);
+            assert_eq!(load().labels(), None, "{}", other.display());
+            fs::remove_file(other).unwrap();
+        }
     }
 
     #[test]
-    fn a_flat_folder_has_classes_only_in_its_names() {
+    fn numbers_in_names_count_as_numbers() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["n2_a_b.png", "n1_c.png", "n1_d.png"] {
-            save(&root.path().join(name), 2, 2, |_, _| [1, 2, 3]);
+        for class in 0..12 {
+            for file in [10, 9] {
+                let path = root.path().join(format!("{class}/{file}.png"));
+                save(&path, 1, 1, |_, _| [class * 16 + file; 3]);
+            }
         }
-        assert_eq!(load(root.path(), 2, 1, Fit::Exact).unwrap().labels(), None);
-        let flat = FlatClasses::NamePrefix;
-        let set = load_with(root.path(), 2, 1, Fit::Exact, flat).unwrap();
-        assert_eq!(set.labels(), Some(&[0, 0, 1][..]));
-        assert_eq!(set.class_names().unwrap(), ["n1", "n2"]);
+        let set = load(root.path(), 1, 1, Fit::Exact).unwrap();
+        let expected: Vec<u8> = (0..12).flat_map(|c| [c * 16 + 9, c * 16 + 10]).collect();
+        assert_eq!(set.images(), expected);
+        assert_eq!(set.label(23), Some(11));
+        assert_eq!(set.class_names().unwrap()[9..], ["9", "10", "11"]);
+    }
+
+    #[test]
+    fn the_images_of_a_class_may_lie_one_folder_deeper() {
+        let root = tempfile::tempdir().unwrap();
+        save(&root.path().join("a/images/1.JPEG"), 2, 2, |_, _| [9; 3]);
+        fs::write(root.path().join("a/boxes.txt"), "no image").unwrap();
+        save(&root.path().join("b/1.png"), 2, 2, |_, _| [7; 3]);
+        let load = || load(root.path(), 2, 1, Fit::Exact);
+        assert_eq!(load().unwrap().labels(), Some(&[0, 1][..]));
+        assert_eq!(load().unwrap().class_names().unwrap(), ["a", "b"]);
+        assert_eq!(first_size(root.path()).unwrap(), [2, 2]);
+        for deep in ["a/images/deep", "b/other"] {
+            fs::create_dir(root.path().join(deep)).unwrap();
+            let error = load().unwrap_err().to_string();
+            assert!(
+                error.contains(deep) && error.contains("too deep"),
+                "{error}"
+            );
+            fs::remove_dir(root.path().join(deep)).unwrap();
+        }
     }
 
     #[test]
@@ -286,10 +356,15 @@ mod tests {
         fs::remove_dir(class.join("nested")).unwrap();
         save(&class.join("a.png"), 4, 4, |_, _| [0; 3]);
         assert!(load().is_ok());
-        fs::write(class.join("b.png"), "no image").unwrap();
-        assert!(matches!(load(), Err(DataError::Image { path, .. }) if path.ends_with("b.png")));
+        fs::write(class.join("b.png"), "<html>").unwrap();
+        let error = load().unwrap_err().to_string();
+        assert!(
+            error.contains("b.png") && error.contains("an HTML page"),
+            "{error}"
+        );
         // A format that is known but not compiled in must not vanish from the set.
-        fs::rename(class.join("b.png"), class.join("b.tiff")).unwrap();
+        fs::remove_file(class.join("b.png")).unwrap();
+        fs::write(class.join("b.tiff"), b"II*\0").unwrap();
         assert!(matches!(load(), Err(DataError::Image { .. })));
         save(&root.path().join("next_to_classes.png"), 4, 4, |_, _| {
             [0; 3]

@@ -1,12 +1,18 @@
 //! Single image files, decoded and brought to one size.
 
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Cursor, Read, Seek},
+    path::Path,
+};
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits, imageops::FilterType};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, imageops::FilterType};
 
 use crate::{
+    content,
     dataset::ImageDataset,
     error::{DataError, Result, at, format, image},
+    jpeg,
     sizes::check_image_options,
 };
 
@@ -32,7 +38,8 @@ impl ImageDataset {
     ///
     /// PNG, JPEG, WebP and BMP can be decoded. The largest square in the middle of an image is
     /// scaled to `size`; an image that has the size already keeps its levels. Grey images become
-    /// colour, levels of 16 bits become 8 bits, and transparency is dropped. For grey images call
+    /// colour, levels of 16 bits become 8 bits, and transparency is dropped. Photographs are turned as
+    /// their EXIF orientation says, as viewers do. For grey images call
     /// [`into_grey`](Self::into_grey) on the set.
     ///
     /// ```no_run
@@ -46,8 +53,9 @@ impl ImageDataset {
     /// # Errors
     ///
     /// [`DataError::Option`] for a size of 0 or above 4096, [`DataError::Inconsistent`] without a
-    /// path, [`DataError::Io`] for a file that cannot be read, and [`DataError::Image`] for one
-    /// that cannot be decoded.
+    /// path, [`DataError::Io`] for a file that cannot be read, [`DataError::Format`] for one that is
+    /// no image or a JPEG of which a part is missing, and [`DataError::Image`] for one that cannot be
+    /// decoded.
     pub fn from_files<P: AsRef<Path>>(
         paths: impl IntoIterator<Item = P>,
         size: usize,
@@ -68,7 +76,7 @@ pub(crate) fn load<P: AsRef<Path>>(
     let mut images = Vec::with_capacity(paths.size_hint().0 * channels * size * size);
     for path in paths {
         let path = path.as_ref();
-        let decoded = open(path)?.decode().map_err(image(path))?;
+        let decoded = decode(path)?;
         images.extend(planar(&resize(decoded, path, size, fit)?, channels));
     }
     if images.is_empty() {
@@ -78,10 +86,18 @@ pub(crate) fn load<P: AsRef<Path>>(
     ImageDataset::new(images, [channels, size, size])
 }
 
-/// Reads the height and width of an image file without decoding it.
+/// Reads the height and width of an image file, as it is turned, without decoding it.
 pub(crate) fn size(path: &Path) -> Result<[usize; 2]> {
-    let (width, height) = open(path)?.into_dimensions().map_err(image(path))?;
-    Ok([height as usize, width as usize])
+    let mut decoder = open(path)?.into_decoder().map_err(image(path))?;
+    let (width, height) = decoder.dimensions();
+    let orientation = decoder.orientation().map_err(image(path))?;
+    // A small image shows whether its axes change places.
+    let mut probe = DynamicImage::new_luma8(1, 2);
+    probe.apply_orientation(orientation);
+    Ok(match probe.width() {
+        1 => [height as usize, width as usize],
+        _ => [width as usize, height as usize],
+    })
 }
 
 /// Decodes an image file, which must be a PNG.
@@ -97,13 +113,68 @@ pub(crate) fn decode_png(path: &Path) -> Result<DynamicImage> {
 }
 
 /// Opens a reader that knows the format by the first bytes of the file and that limits the memory.
-fn open(path: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>> {
+fn open(path: &Path) -> Result<ImageReader<BufReader<File>>> {
+    let mut file = File::open(path).map_err(at(path))?;
+    let mut start = Vec::new();
+    (&mut file)
+        .take(512)
+        .read_to_end(&mut start)
+        .and_then(|_| file.rewind())
+        .map_err(at(path))?;
+    let Ok(known) = image::guess_format(&start) else {
+        return Err(format(path, 0, "an image", content::describe(&start)));
+    };
+    let mut reader = ImageReader::with_format(BufReader::new(file), known);
+    reader.limits(limits());
+    Ok(reader)
+}
+
+fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODE_LIMIT);
-    let reader = ImageReader::open(path).map_err(at(path))?;
-    let mut reader = reader.with_guessed_format().map_err(at(path))?;
-    reader.limits(limits);
-    Ok(reader)
+    limits
+}
+
+/// Decodes an image file and turns it as its EXIF orientation says. Images of which a part is
+/// missing are refused.
+fn decode(path: &Path) -> Result<DynamicImage> {
+    let reader = open(path)?;
+    if reader.format() != Some(ImageFormat::Jpeg) {
+        return decode_from(reader, path, || Ok(()));
+    }
+    // The decoder of JPEG holds the whole file in any case.
+    decode_bytes(path, &fs::read(path).map_err(at(path))?)
+}
+
+/// Decodes the bytes of an image file as those of a file at `path`, which serves for messages.
+pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
+    let Ok(known) = image::guess_format(bytes) else {
+        let start = &bytes[..bytes.len().min(512)];
+        return Err(format(path, 0, "an image", content::describe(start)));
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
+    reader.limits(limits());
+    decode_from(reader, path, || match known {
+        ImageFormat::Jpeg => jpeg::check(path, bytes),
+        _ => Ok(()),
+    })
+}
+
+/// Decodes an image, after a check that needs a header of a size within the limits.
+fn decode_from<R: BufRead + Seek>(
+    reader: ImageReader<R>,
+    path: &Path,
+    check: impl FnOnce() -> Result<()>,
+) -> Result<DynamicImage> {
+    let mut decoder = reader.into_decoder().map_err(image(path))?;
+    limits()
+        .reserve(decoder.total_bytes())
+        .map_err(image(path))?;
+    check()?;
+    let orientation = decoder.orientation().map_err(image(path))?;
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(image(path))?;
+    decoded.apply_orientation(orientation);
+    Ok(decoded)
 }
 
 /// Brings an image to `size` x `size`.
@@ -141,8 +212,6 @@ fn planar(image: &DynamicImage, channels: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use image::{Rgb, RgbImage};
 
     use super::*;
@@ -171,6 +240,12 @@ mod tests {
         let read = |size| ImageDataset::from_files([&path], size);
         assert!(matches!(read(2), Err(DataError::Io { path: named, .. }) if named == path));
         fs::write(&path, "no image").unwrap();
+        let error = read(2).unwrap_err().to_string();
+        assert!(
+            error.contains("x.png") && error.contains("\"no image\""),
+            "{error}"
+        );
+        fs::write(&path, &png()[..40]).unwrap();
         assert!(matches!(read(2), Err(DataError::Image { path: named, .. }) if named == path));
         assert!(matches!(read(0), Err(DataError::Option { .. })));
         let none = ImageDataset::from_files([""; 0], 2);
@@ -207,11 +282,64 @@ mod tests {
         assert_eq!(grey.clone().into_grey().unwrap(), grey);
     }
 
+    #[test]
+    fn photographs_are_turned_as_viewers_do() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("x.jpg");
+        // Wide, dark to the left and bright to the right.
+        let picture = RgbImage::from_fn(32, 16, |x, _| Rgb([if x < 16 { 10 } else { 240 }; 3]));
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+        let mut bytes = bytes.into_inner();
+        // Right behind the first marker, an EXIF segment with the orientation 6: the first row of
+        // the file is the right column of the picture.
+        let exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        bytes.splice(2..2, *exif);
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(size(&path).unwrap(), [32, 16]);
+        let decoded = decode(&path).unwrap().into_luma8();
+        assert_eq!(decoded.dimensions(), (16, 32));
+        assert!(decoded.get_pixel(8, 2)[0] < 30 && decoded.get_pixel(8, 29)[0] > 220);
+    }
+
     fn png() -> Vec<u8> {
-        let mut bytes = std::io::Cursor::new(Vec::new());
+        let mut bytes = Cursor::new(Vec::new());
         let image = RgbImage::from_fn(4, 4, |x, y| Rgb([x as u8, y as u8, 200]));
         image.write_to(&mut bytes, ImageFormat::Png).unwrap();
         bytes.into_inner()
+    }
+
+    /// A JPEG shows a part of its image where the others fail; all have to say so.
+    #[test]
+    fn a_part_of_an_image_is_no_image() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("x");
+        let picture = RgbImage::from_fn(19, 17, |x, y| Rgb([(x * x * y) as u8, y as u8, 200]));
+        for kind in [
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::WebP,
+            ImageFormat::Jpeg,
+        ] {
+            let mut bytes = Cursor::new(Vec::new());
+            picture.write_to(&mut bytes, kind).unwrap();
+            let bytes = bytes.into_inner();
+            fs::write(&path, &bytes).unwrap();
+            let whole = decode(&path).unwrap();
+            for end in 0..bytes.len() {
+                fs::write(&path, &bytes[..end]).unwrap();
+                if let Ok(part) = decode(&path) {
+                    // What is missing is no image data, but an end marker or a checksum.
+                    assert_eq!(
+                        part,
+                        whole,
+                        "{kind:?} cut to {end} of {} bytes",
+                        bytes.len()
+                    );
+                    assert!(bytes.len() - end <= 16, "{kind:?} {end}");
+                }
+            }
+        }
     }
 
     proptest::proptest! {

@@ -16,7 +16,7 @@ use npyz::{TypeChar, npz::NpzArchive};
 use crate::{
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
-    folder::{self, Fit, FlatClasses},
+    folder::{self, Fit},
     npy::integer,
     npz::array,
     unpack::start_of,
@@ -67,8 +67,7 @@ impl fmt::Display for Source {
 ///
 /// Three forms are read: the official `train_data_batch_1.npz` to `train_data_batch_10.npz` with or
 /// without `val_data.npz`, `val_data.npz` alone, and image files of 32 x 32, in one folder per class
-/// or in one folder with the class in front of the first `_` of each name
-/// (`n01592084_chickadee.png`). The whole training set takes 3.9 GB of memory. About labels see
+/// or in one folder with the class of WordNet in front of each name (`n01592084_chickadee.png`). The whole training set takes 3.9 GB of memory. About labels see
 /// [`load_batches`].
 ///
 /// # Errors
@@ -111,7 +110,7 @@ pub fn load(path: &Path) -> Result<Imagenet32> {
     let (train, source) = if validation.exists() {
         (load_batches([validation])?, Source::ValidationBatch)
     } else {
-        let images = folder::load_with(root, 32, 3, Fit::Exact, FlatClasses::NamePrefix)?;
+        let images = folder::load(root, 32, 3, Fit::Exact)?;
         (images, Source::ImageFiles)
     };
     Ok(Imagenet32 {

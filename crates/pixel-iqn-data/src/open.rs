@@ -6,10 +6,11 @@ use crate::{
     builtin, cifar10,
     dataset::ImageDataset,
     error::{DataError, Result},
-    folder::{self, Fit},
+    folder::{Files, Fit},
     imagenet32,
     kind::DatasetKind,
     mnist,
+    sizes::check_image_options,
 };
 
 /// The images held out where the source has no test set of its own: one in this many.
@@ -97,14 +98,16 @@ pub struct Splits {
 ///
 /// `path` is the folder of the files, or the folder that contains the set's own folder; `builtin`
 /// ignores it. The held-out images are the official test set of MNIST, CIFAR-10 and ImageNet 32x32
-/// where it is there. Without it, they are the last training batch of CIFAR-10. For all other sets,
-/// they are the last of every ten images, in the order of their names; `builtin` draws them in
-/// addition.
+/// where it is there. Without it, they are the last training batch of CIFAR-10. A folder with the
+/// subfolders `train` and `val`, each read as [`folder::load`](crate::folder::load) does, is split
+/// already; in place of `val`, the names `valid`, `validation` and `test` count, the first of these
+/// that is there. For all other sets, they are the last of every ten images, in the natural order of
+/// their names; `builtin` draws them in addition.
 ///
 /// # Errors
 ///
 /// [`DataError::PathNeeded`] if the kind needs a path, [`DataError::Inconsistent`] if the images
-/// cannot be reduced to the size asked for, and the errors of the module that reads the set.
+/// cannot be reduced to the size asked for or if `train` and `val` have other classes, and the errors of the module that reads the set.
 pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Result<Splits> {
     let &OpenOptions {
         size,
@@ -144,7 +147,16 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
                 }
             }
         }
-        DatasetKind::Folder => tenth(folder::load(path()?, side, channels, Fit::CropAndScale)?)?,
+        DatasetKind::Folder => {
+            check_image_options(side, channels)?;
+            let read = |files: Files| files.read(side, channels, Fit::CropAndScale);
+            match Files::find_split(path()?)? {
+                Some((train, held_out, name)) => {
+                    (read(train)?, read(held_out)?, format!("the folder {name}"))
+                }
+                None => tenth(read(Files::find(path()?)?)?)?,
+            }
+        }
         DatasetKind::Builtin => {
             let count = count as u64;
             let end = count + (count / HELD_OUT_ONE_IN as u64).max(1);
@@ -209,6 +221,57 @@ mod tests {
         let splits = open(DatasetKind::Folder, Some(root.path()), &options).unwrap();
         assert_eq!(splits.train.len(), 18);
         assert_eq!(splits.held_out.images(), [[9; 16], [19; 16]].concat());
+    }
+
+    #[test]
+    fn a_folder_may_hold_its_split() {
+        let root = tempfile::tempdir().unwrap();
+        let save = |path: &str, level: u8| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            ImageGrid::new(&[level; 4], [1, 1, 2, 2])
+                .and_then(|image| image.save(path))
+                .unwrap();
+        };
+        let options = OpenOptions::new().with_size(2).with_channels(1);
+        let open = || open(DatasetKind::Folder, Some(root.path()), &options);
+        let images = [
+            ("train/a/1", 1),
+            ("train/b/1", 2),
+            ("test/a/1", 3),
+            ("test/b/1", 4),
+        ];
+        for (name, level) in images {
+            save(&format!("{name}.png"), level);
+        }
+        let splits = open().unwrap();
+        assert_eq!(splits.train.images(), [[1; 4], [2; 4]].concat());
+        assert_eq!(splits.held_out.images(), [[3; 4], [4; 4]].concat());
+        assert_eq!(splits.held_out.labels(), Some(&[0, 1][..]));
+        let description = splits.description;
+        assert!(
+            description.ends_with("held out: the folder test"),
+            "{description}"
+        );
+        // The validation images come before those of the test, and need the same classes.
+        save("val/a/1.png", 5);
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("train alone has b, "), "{error}");
+        assert!(
+            error.contains("val has no other class: both must"),
+            "{error}"
+        );
+        save("val/b/1.png", 6);
+        assert_eq!(open().unwrap().held_out.images(), [[5; 4], [6; 4]].concat());
+        // A reader of one set does not take the two for classes.
+        let error = crate::folder::load(root.path(), 2, 1, Fit::Exact).unwrap_err();
+        assert!(
+            error.to_string().contains("the two sets train and val"),
+            "{error}"
+        );
+        save("other/1.png", 7);
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("other next to"), "{error}");
     }
 
     #[test]

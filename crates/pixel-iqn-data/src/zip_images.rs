@@ -1,27 +1,27 @@
 //! Archives of image files.
 
 use std::{
-    io::{Cursor, Read, Seek},
+    io::{Read, Seek},
     path::Path,
 };
 
-use image::{ImageFormat, ImageReader, Limits};
 use npyz::zip::ZipArchive;
 
 use crate::{
     dataset::ImageDataset,
-    error::{Result, at, format, image},
+    error::{Result, at, format},
+    image_file, listing, natural,
     npz::planes,
 };
 
-/// Longest image file, and memory that decoding it may take: 256 MiB, as for files in folders.
+/// Longest image file that is unpacked: 256 MiB.
 const LIMIT: u64 = 256 << 20;
 
 /// Reads the images of an archive in the order of their names, in colour; `None` where there is
 /// none. `path` serves for messages.
 ///
-/// A file is an image if its ending or its first bytes say so. Other files are passed over, and so
-/// is what begins with a dot or belongs to `__MACOSX`, where macOS keeps attributes of files.
+/// Files are chosen, decoded and checked as those of a folder are: see
+/// [`folder::load`](crate::folder::load).
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ pub(crate) fn read<R: Read + Seek>(
         .filter(|name| is_candidate(name))
         .map(str::to_owned)
         .collect();
-    names.sort();
+    names.sort_by(|a, b| natural::compare(a, b));
     let mut images = Vec::new();
     let mut size = None;
     for name in names {
@@ -51,19 +51,13 @@ pub(crate) fn read<R: Read + Seek>(
             .take(LIMIT + 1)
             .read_to_end(&mut bytes)
             .map_err(at(&path))?;
-        if ImageFormat::from_path(&name).is_err() && image::guess_format(&bytes).is_err() {
+        if !listing::is_image(&path, || Ok(bytes[..bytes.len().min(64)].to_vec()))? {
             continue;
         }
         if bytes.len() as u64 > LIMIT {
             return Err(format(&path, 0, "an image file of 256 MiB at most", "more"));
         }
-        let mut reader = ImageReader::new(Cursor::new(bytes))
-            .with_guessed_format()
-            .map_err(at(&path))?;
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(LIMIT);
-        reader.limits(limits);
-        let pixels = reader.decode().map_err(image(&path))?.to_rgb8();
+        let pixels = image_file::decode_bytes(&path, &bytes)?.to_rgb8();
         let [width, height] = *size.get_or_insert([pixels.width(), pixels.height()]);
         if pixels.dimensions() != (width, height) {
             let expected = format!("an image of {width} x {height}, as the first one");
@@ -78,15 +72,17 @@ pub(crate) fn read<R: Read + Seek>(
 
 /// Returns whether a name may be that of an image: not a folder, and not hidden.
 fn is_candidate(name: &str) -> bool {
-    let hidden = |part: &str| part.starts_with('.') || part == "__MACOSX";
-    !name.ends_with('/') && !name.split('/').any(hidden)
+    !name.ends_with('/') && !name.split('/').any(listing::is_passed_over)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write};
+    use std::{
+        fs,
+        io::{Cursor, Write},
+    };
 
-    use ::image::{GrayImage, Luma, Rgb, RgbImage};
+    use ::image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
     use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 
     use super::*;
@@ -148,9 +144,12 @@ mod tests {
         );
         let error = load(&zip(&[("a.png", &good), ("c.png", b"no image")])).unwrap_err();
         assert!(
-            matches!(&error, DataError::Image { path, .. } if path.ends_with("c.png")),
+            matches!(&error, DataError::Format { path, .. } if path.ends_with("c.png")),
             "{error}"
         );
+        // As a folder, an archive loses no image silently.
+        let error = load(&zip(&[("a.png", &good), ("d.heic", b"an image")])).unwrap_err();
+        assert!(error.to_string().contains("d.heic"), "{error}");
         let error = load(&zip(&[("notes.txt", b"no image")]))
             .unwrap_err()
             .to_string();

@@ -1,0 +1,91 @@
+//! What a file is that should be an image and is none, for messages.
+
+/// Says what a file looks like, by its first bytes, which are all or a few hundred of them.
+pub(crate) fn describe(start: &[u8]) -> String {
+    let known: [(&[u8], &str); 6] = [
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"\x1f\x8b", "a gzip archive"),
+        (b"%PDF", "a PDF document"),
+        (b"\x89HDF", "an HDF5 file"),
+        (b"\x93NUMPY", "a NumPy array"),
+        (
+            b"version https://git-lfs",
+            "a pointer of Git LFS: fetch the file itself with `git lfs pull`",
+        ),
+    ];
+    if start.is_empty() {
+        return "an empty file".to_owned();
+    }
+    if start.iter().all(|&byte| byte == 0) {
+        return "zeros, as a download that was cut off leaves them".to_owned();
+    }
+    if let Some((_, name)) = known.iter().find(|(bytes, _)| start.starts_with(bytes)) {
+        return (*name).to_owned();
+    }
+    let first: Vec<String> = start.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let Some(text) = text(start) else {
+        return format!("bytes that begin no known image: {}", first.join(" "));
+    };
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let lower = text.to_ascii_lowercase();
+    if ["<!doctype html", "<html", "<head", "<body"]
+        .iter()
+        .any(|tag| lower.starts_with(tag))
+    {
+        return "an HTML page, as a server sends one in place of a file: fetch it again".to_owned();
+    }
+    if lower.contains("<svg") {
+        return "an SVG drawing: make PNG of it".to_owned();
+    }
+    if lower.starts_with("<?xml") {
+        return "an XML document".to_owned();
+    }
+    let line: String = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(40)
+        .collect();
+    format!("text that begins with {line:?}")
+}
+
+/// Returns the bytes as text, where they are text of UTF-8 that may end within a character.
+fn text(bytes: &[u8]) -> Option<&str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let is_control = |c: char| c.is_control() && !c.is_ascii_whitespace();
+    (!text.contains(is_control)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_named() {
+        for (start, expected) in [
+            (&b""[..], "an empty file"),
+            (&[0; 9], "zeros"),
+            (b"\n <!DOCTYPE HTML><p>", "an HTML page"),
+            (b"\xef\xbb\xbf<html lang=\"en\">", "an HTML page"),
+            (b"<?xml version=\"1.0\"?>\n<svg>", "an SVG"),
+            (b"<?xml version=\"1.0\"?>", "an XML"),
+            (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+            (b"PK\x03\x04\x14\x00", "a ZIP archive"),
+            (
+                b"{\"error\": 404}\n\xc3",
+                "text that begins with \"{\\\"error\\\": 404}\"",
+            ),
+            (b"\x01\xff\x00", "begin no known image: 01 ff 00"),
+        ] {
+            let description = describe(start);
+            assert!(description.contains(expected), "{description}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! A check that a JPEG holds its whole image.
+//!
+//! Decoders of JPEG show what is there of a damaged file and paint the rest grey, as a browser has
+//! to. A set must not hold such images. So this check walks over all blocks of all scans, which
+//! ITU-T T.81 describes, without decoding them, and is exact: data that was cut off is found
+//! wherever it was cut, and whatever was put behind it.
+
+use std::path::Path;
+
+use crate::{
+    error::{Result, format},
+    jpeg_bits::{Bits, Huffman, Stop, next_marker},
+    jpeg_scan::{Component, Scan},
+};
+
+/// Checks that the image data of a JPEG is complete. `path` serves for messages.
+///
+/// Bytes behind the end marker are passed over, and so are those between image data and the next
+/// marker, which some encoders leave. An end marker that is missing behind complete data is no
+/// error: both are our choice. Images of kinds that the decoder does not know are left to it.
+///
+/// # Errors
+///
+/// [`DataError::Format`](crate::DataError::Format) with the place where data is missing.
+pub(crate) fn check(path: &Path, bytes: &[u8]) -> Result<()> {
+    Reader::default()
+        .read(bytes)
+        .map_err(|Damage(offset, found)| format(path, offset, "a whole JPEG", found))
+}
+
+/// The place of the damage, and what was found there.
+struct Damage(usize, &'static str);
+
+#[derive(Default)]
+struct Reader {
+    /// The Huffman codes of the first and of the other coefficients.
+    codes: [[Option<Huffman>; 4]; 2],
+    restart: usize,
+    frame: Option<Frame>,
+}
+
+struct Frame {
+    progressive: bool,
+    /// The units of interleaved scans, `[rows, columns]`.
+    units: [usize; 2],
+    components: Vec<Component>,
+}
+
+impl Reader {
+    fn read(mut self, bytes: &[u8]) -> Result<(), Damage> {
+        let mut position = 2;
+        while let Some((marker, start)) = next_marker(bytes, position) {
+            // Markers of one byte alone: restarts, which some encoders put behind the last unit too.
+            if matches!(marker, 0x01 | 0xd0..=0xd8) {
+                position = start;
+                continue;
+            }
+            if marker == 0xd9 {
+                return self.finish(start - 2);
+            }
+            let cut = Damage(start, "a segment that is cut off");
+            let length = bytes.get(start..start + 2);
+            let length = length.map_or(0, |b| usize::from(u16::from_be_bytes([b[0], b[1]])));
+            let end = start + length;
+            let Some(segment) = bytes.get(start + 2..end) else {
+                return Err(cut);
+            };
+            position = end;
+            match marker {
+                0xc0..=0xc2 => self.frame = Some(frame(segment, marker == 0xc2).ok_or(cut)?),
+                // Lossless, hierarchical and arithmetic coding.
+                0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => return Ok(()),
+                0xc4 => self.tables(segment).ok_or(cut)?,
+                0xdd => {
+                    let interval = segment.first_chunk().ok_or(cut)?;
+                    self.restart = u16::from_be_bytes(*interval).into();
+                }
+                0xda => position = self.scan(bytes, segment, end)?,
+                _ => {}
+            }
+        }
+        // Without a marker there must be nothing left: zeros, for example, could pass for blocks.
+        match bytes.len().saturating_sub(position) {
+            0 | 1 => self.finish(bytes.len()),
+            _ => Err(Damage(position, "bytes that no end marker follows")),
+        }
+    }
+
+    /// Reads Huffman tables.
+    fn tables(&mut self, mut segment: &[u8]) -> Option<()> {
+        while let Some((&place, rest)) = segment.split_first() {
+            let (counts, rest) = rest.split_first_chunk::<16>()?;
+            let count = counts.iter().map(|&count| usize::from(count)).sum();
+            let (values, rest) = rest.split_at_checked(count)?;
+            let of_kind = self.codes.get_mut(usize::from(place >> 4))?;
+            *of_kind.get_mut(usize::from(place & 15))? = Some(Huffman::new(counts, values));
+            segment = rest;
+        }
+        Some(())
+    }
+
+    /// Walks over a scan, whose data begins at `start`, and returns the position behind it.
+    fn scan(&mut self, bytes: &[u8], header: &[u8], start: usize) -> Result<usize, Damage> {
+        let no_scan = |found| Damage(start, found);
+        let frame = self.frame.as_mut();
+        let frame = frame.ok_or(no_scan("a scan in front of the size of the image"))?;
+        let count = usize::from(*header.first().unwrap_or(&0));
+        let (&[first, last, ref bits], parts) = match header.get(1..) {
+            Some(rest) if rest.len() == 2 * count + 3 && (1..=4).contains(&count) => {
+                let (parts, band) = rest.split_at(2 * count);
+                (band.first_chunk::<3>().expect("three bytes"), parts)
+            }
+            _ => return Err(no_scan("a damaged header of a scan")),
+        };
+        let band = match frame.progressive {
+            true => [first, last].map(usize::from),
+            false => [0, 63],
+        };
+        if band[0] > band[1] || band[1] > 63 {
+            return Err(no_scan("a scan of coefficients that there are not"));
+        }
+        let low = if frame.progressive { bits & 15 } else { 0 };
+        let mut components = Vec::new();
+        for part in parts.chunks_exact(2) {
+            let place = frame.components.iter().position(|c| c.id == part[0]);
+            let place = place.ok_or(no_scan("a scan of a colour that there is not"))?;
+            let of = |kind: usize, place: u8| self.codes[kind].get(usize::from(place))?.as_ref();
+            components.push((place, of(0, part[1] >> 4), of(1, part[1] & 15)));
+            frame.components[place].bits_left[band[0]..=band[1]].fill(low);
+        }
+        let scan = Scan {
+            components,
+            progressive: frame.progressive,
+            band,
+            refines: frame.progressive && bits >> 4 != 0,
+            restart: self.restart,
+            units: frame.units,
+        };
+        let mut bits = Bits::new(bytes, start);
+        let walked = scan.walk(&mut frame.components, &mut bits);
+        let position = bits.position();
+        walked.map(|()| position).map_err(|stop| match stop {
+            Stop::Missing => Damage(
+                position,
+                "the end of the image data before that of the image",
+            ),
+            Stop::NoCode => Damage(position, "image data that no Huffman code stands for"),
+        })
+    }
+
+    /// Checks, at the end of the file, that the scans have brought all bits of all coefficients.
+    fn finish(&self, end: usize) -> Result<(), Damage> {
+        let components = self.frame.iter().flat_map(|frame| &frame.components);
+        let mut left = components.flat_map(|component| component.bits_left);
+        match left.any(|bits| bits != 0) || self.frame.is_none() {
+            true => Err(Damage(end, "the end, with scans missing")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Reads the size and the components of the image; `None` where the segment is too short or a number
+/// is zero.
+fn frame(segment: &[u8], progressive: bool) -> Option<Frame> {
+    let (&[_, h0, h1, w0, w1, count], parts) = segment.split_first_chunk()?;
+    let size = [[h0, h1], [w0, w1]].map(|bytes| usize::from(u16::from_be_bytes(bytes)));
+    let parts = parts.get(..3 * usize::from(count))?;
+    let samplings: Vec<[usize; 2]> = parts
+        .chunks_exact(3)
+        .map(|part| [part[1] & 15, part[1] >> 4].map(usize::from))
+        .collect();
+    let most = [0, 1].map(|axis| samplings.iter().map(|s| s[axis]).max().unwrap_or(0));
+    if size.contains(&0) || samplings.as_flattened().contains(&0) || most[0] == 0 {
+        return None;
+    }
+    let units = [0, 1].map(|axis| size[axis].div_ceil(8 * most[axis]));
+    let components = parts.chunks_exact(3).zip(samplings);
+    let components = components.map(|(part, sampling)| {
+        let own = |axis: usize| {
+            (size[axis] * sampling[axis])
+                .div_ceil(most[axis])
+                .div_ceil(8)
+        };
+        let [rows, stride] = [0, 1].map(|axis| units[axis] * sampling[axis]);
+        Component {
+            id: part[0],
+            sampling,
+            blocks: [0, 1].map(own),
+            stride,
+            nonzero: vec![0; if progressive { rows * stride } else { 0 }],
+            bits_left: [u8::MAX; 64],
+        }
+    });
+    Some(Frame {
+        progressive,
+        units,
+        components: components.collect(),
+    })
+}
