@@ -96,6 +96,7 @@ mod levels;
 mod listing;
 mod loader;
 mod mask;
+mod memory;
 mod natural;
 mod npz;
 mod npz_writer;
