@@ -12,6 +12,7 @@ use rand_core::Rng;
 use crate::{
     dataset::ImageDataset,
     error::{Result, option},
+    memory,
     rng::{below, stream, uniform},
     sizes::check_image_options,
 };
@@ -42,7 +43,8 @@ type Rgb = [f32; 3];
 /// # Errors
 ///
 /// [`DataError::Option`](crate::DataError::Option) for an empty range, a size of 0 or above 4096,
-/// or a number of channels other than 1 and 3.
+/// or a number of channels other than 1 and 3, and [`DataError::Memory`](crate::DataError::Memory)
+/// for more images than fit in memory.
 pub fn generate(
     seed: u64,
     range: Range<u64>,
@@ -53,7 +55,9 @@ pub fn generate(
     if range.is_empty() {
         return Err(option("range", format!("{range:?}"), "not empty"));
     }
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    let count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let mut images = memory::room(&[count, channels, size, size])?;
+    let mut labels = memory::room(&[count])?;
     for index in range {
         let mut rng = stream(seed, index);
         let scene = Scene::new(&mut rng);
@@ -376,6 +380,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_drawn_is_refused() {
+        for end in [1 << 40, u64::MAX] {
+            let result = generate(0, 0..end, 4096, 3);
+            assert!(matches!(result, Err(DataError::Memory { .. })));
+        }
         for (range, size, channels) in [(0..0, 8, 3), (0..1, 0, 3), (0..1, 4097, 3), (0..1, 8, 2)] {
             let result = generate(0, range, size, channels);
             assert!(matches!(result, Err(DataError::Option { .. })));

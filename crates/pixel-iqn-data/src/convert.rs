@@ -5,6 +5,7 @@ use image::{DynamicImage, Rgb, RgbImage};
 use crate::{
     dataset::ImageDataset,
     error::{DataError, Result},
+    memory,
 };
 
 impl ImageDataset {
@@ -13,7 +14,8 @@ impl ImageDataset {
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if the height and width are no multiples of the new ones.
+    /// [`DataError::Inconsistent`] if the height and width are no multiples of the new ones, and
+    /// [`DataError::Memory`] if the reduced images do not fit in memory next to these.
     pub fn reduce(self, size: [usize; 2]) -> Result<Self> {
         let [channels, height, width] = self.shape;
         if size == [height, width] {
@@ -30,7 +32,7 @@ impl ImageDataset {
             )));
         }
         let (box_height, box_width) = (height / rows, width / columns);
-        let mut images = Vec::with_capacity(self.len() * channels * rows * columns);
+        let mut images = memory::room(&[self.len(), channels, rows, columns])?;
         let mut sums = vec![0; columns];
         for band in self.images.chunks_exact(box_height * width) {
             sums.fill(0);
@@ -89,7 +91,8 @@ impl ImageDataset {
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if the number of channels is neither 1 nor 3.
+    /// [`DataError::Inconsistent`] if the number of channels is neither 1 nor 3, and
+    /// [`DataError::Memory`] if the grey images do not fit in memory next to these.
     pub fn into_grey(self) -> Result<Self> {
         let [channels, height, width] = self.shape;
         if channels == 1 {
@@ -101,7 +104,7 @@ impl ImageDataset {
             )));
         }
         let plane = height * width;
-        let mut images = Vec::with_capacity(self.len() * plane);
+        let mut images = memory::room(&[self.len(), plane])?;
         for image in self.images.chunks_exact(3 * plane) {
             // The conversion of the image crate, so that files read in grey agree.
             let colour = RgbImage::from_fn(width as u32, height as u32, |x, y| {

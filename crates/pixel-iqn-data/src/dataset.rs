@@ -164,22 +164,6 @@ impl ImageDataset {
     pub(crate) fn image_len(&self) -> usize {
         self.shape.iter().product()
     }
-
-    pub(crate) fn select(&self, indices: impl Iterator<Item = usize> + Clone) -> Self {
-        Self {
-            images: indices
-                .clone()
-                .flat_map(|index| self.image(index))
-                .copied()
-                .collect(),
-            labels: self
-                .labels
-                .as_ref()
-                .map(|labels| indices.map(|i| labels[i]).collect()),
-            class_names: self.class_names.clone(),
-            ..*self
-        }
-    }
 }
 
 #[cfg(test)]

@@ -112,6 +112,16 @@ pub enum DataError {
         expected: &'static str,
     },
 
+    /// Images need more memory than there is. Nothing was reserved.
+    #[error("{} of memory are needed, but {}: take fewer or smaller images", size(*needed), free(*available))]
+    #[non_exhaustive]
+    Memory {
+        /// The bytes that would be needed in addition, at most [`u64::MAX`].
+        needed: u64,
+        /// The bytes that are free, where the system says it.
+        available: Option<u64>,
+    },
+
     /// A download failed; what arrived so far is kept, and the next try goes on from there.
     #[error(
         "cannot download {url}; fetch it by hand, for example on another machine, and put it at {}",
@@ -142,6 +152,24 @@ pub enum DataError {
     /// A tensor could not be read back from its device.
     #[error("cannot read a tensor back from its device")]
     Tensor(#[from] TensorReadError),
+}
+
+/// Writes a number of bytes in units of 1024.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let power = bytes.ilog2() / 10;
+    let value = bytes as f64 / 1024f64.powi(power as i32);
+    format!("{value:.1} {}", UNITS[power as usize - 1])
+}
+
+fn free(available: Option<u64>) -> String {
+    match available {
+        Some(bytes) => format!("{} are free", size(bytes)),
+        None => "there is less".to_owned(),
+    }
 }
 
 /// Attaches the path to an I/O error: `fs::read(path).map_err(at(path))`.

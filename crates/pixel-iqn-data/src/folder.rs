@@ -31,7 +31,7 @@ pub use crate::image_file::Fit;
 /// # Errors
 ///
 /// [`DataError::Option`] for a size of 0 or above 4096 or for a number of channels other than 1 and
-/// 3, [`DataError::Empty`] for a folder or a class without an image, [`DataError::Image`] for a
+/// 3, [`DataError::Memory`] for more images than fit in memory, [`DataError::Empty`] for a folder or a class without an image, [`DataError::Image`] for a
 /// file that cannot be decoded, [`DataError::Inconsistent`] for an image in a format that this
 /// crate does not know, and [`DataError::Format`] for a file that is no image in spite of its ending,
 /// for a JPEG of which a part is missing,

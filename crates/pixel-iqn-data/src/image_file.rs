@@ -12,7 +12,7 @@ use crate::{
     content,
     dataset::ImageDataset,
     error::{DataError, Result, at, format, image},
-    jpeg,
+    jpeg, memory,
     sizes::check_image_options,
 };
 
@@ -52,8 +52,8 @@ impl ImageDataset {
     ///
     /// # Errors
     ///
-    /// [`DataError::Option`] for a size of 0 or above 4096, [`DataError::Inconsistent`] without a
-    /// path, [`DataError::Io`] for a file that cannot be read, [`DataError::Format`] for one that is
+    /// [`DataError::Option`] for a size of 0 or above 4096, [`DataError::Memory`] for more images than
+    /// fit in memory, [`DataError::Inconsistent`] without a path, [`DataError::Io`] for a file that cannot be read, [`DataError::Format`] for one that is
     /// no image or a JPEG of which a part is missing, and [`DataError::Image`] for one that cannot be
     /// decoded.
     pub fn from_files<P: AsRef<Path>>(
@@ -73,11 +73,13 @@ pub(crate) fn load<P: AsRef<Path>>(
 ) -> Result<ImageDataset> {
     check_image_options(size, channels)?;
     let paths = paths.into_iter();
-    let mut images = Vec::with_capacity(paths.size_hint().0 * channels * size * size);
+    let mut images = memory::room(&[paths.size_hint().0, channels, size, size])?;
     for path in paths {
         let path = path.as_ref();
         let decoded = decode(path)?;
-        images.extend(planar(&resize(decoded, path, size, fit)?, channels));
+        let levels = planar(&resize(decoded, path, size, fit)?, channels);
+        memory::reserve(&mut images, levels.len())?;
+        images.extend(levels);
     }
     if images.is_empty() {
         let message = "a set needs one image file or more".to_owned();
@@ -248,6 +250,9 @@ mod tests {
         fs::write(&path, &png()[..40]).unwrap();
         assert!(matches!(read(2), Err(DataError::Image { path: named, .. }) if named == path));
         assert!(matches!(read(0), Err(DataError::Option { .. })));
+        let many = std::iter::repeat_n(&path, 1 << 40);
+        let many = ImageDataset::from_files(many, 4096);
+        assert!(matches!(many, Err(DataError::Memory { .. })));
         let none = ImageDataset::from_files([""; 0], 2);
         assert!(matches!(none, Err(DataError::Inconsistent(_))));
     }

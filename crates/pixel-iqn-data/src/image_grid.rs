@@ -7,6 +7,7 @@ use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use crate::{
     atomic::write_atomically,
     error::{DataError, Result, image, option},
+    memory,
     sizes::element_count,
 };
 
@@ -118,7 +119,8 @@ impl<'a> ImageGrid<'a> {
         let rows = count.div_ceil(columns);
         let grid_width = columns * (width * scale + gap) - gap;
         let grid_height = rows * (height * scale + gap) - gap;
-        let mut pixels = vec![GAP_LEVEL; grid_width * grid_height * channels];
+        let mut pixels = memory::room(&[grid_width, grid_height, channels])?;
+        pixels.resize(grid_width * grid_height * channels, GAP_LEVEL);
         let images = self.levels.chunks_exact(channels * height * width);
         for (index, image) in images.enumerate() {
             let left = index % columns * (width * scale + gap);

@@ -197,3 +197,133 @@ fn frame(segment: &[u8], progressive: bool) -> Option<Frame> {
         components: components.collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::{DynamicImage, ExtendedColorType, RgbImage, codecs::jpeg::JpegEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::mutate;
+
+    /// A progressive image of 12 x 9 in ten scans, as libjpeg writes it.
+    const PROGRESSIVE: &str = "\
+        ffd8ffdb0043000d090a0b0a080d0b0a0b0e0e0d0f13201513121213271c1e17202e2931302e292d2c333a4a\
+        3e333646372c2d405741464c4e525352323e5a615a50604a51524fffdb0043010e0e0e131113261515264f35\
+        2d354f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f4f\
+        4f4f4f4f4f4f4f4fffc20011080009000c03012200021101031101ffc4001600010101000000000000000000\
+        00000000040305ffc4001501010100000000000000000000000000000405ffda000c03010002100310000001\
+        cc4c907a9fffc4001810000203000000000000000000000000000002011012ffda0008010100010502583225\
+        7fffc400161101010100000000000000000000000000110001ffda0008010301013f01306fffc40016110003\
+        0000000000000000000000000000000102ffda0008010201013f01a47fffc400141001000000000000000000\
+        00000000000020ffda0008010100063f021fffc4001810000301010000000000000000000000000001113110\
+        ffda0008010100013f21b892618e7fffda000c03010002000300000010ebffc4001511010100000000000000\
+        000000000000000100ffda0008010301013f1008a2ffc4001611000300000000000000000000000000000001\
+        11ffda0008010201013f105d3fffc400191000020301000000000000000000000000000111213191ffda0008\
+        010100013f105a5ad20a5386e3d3ffd9";
+
+    fn progressive() -> Vec<u8> {
+        let pairs = PROGRESSIVE.as_bytes().chunks_exact(2);
+        let digits = pairs.map(|pair| std::str::from_utf8(pair).unwrap());
+        digits
+            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+            .collect()
+    }
+
+    fn baseline() -> Vec<u8> {
+        let picture = RgbImage::from_fn(19, 17, |x, y| image::Rgb([(x * x * y) as u8, 9, 200]));
+        let mut bytes = Vec::new();
+        let encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
+        picture.write_with_encoder(encoder).unwrap();
+        bytes
+    }
+
+    fn grey() -> Vec<u8> {
+        let levels: Vec<u8> = (0..13 * 11).map(|i| (i * i / 7) as u8).collect();
+        let mut bytes = Vec::new();
+        JpegEncoder::new(&mut bytes)
+            .encode(&levels, 13, 11, ExtendedColorType::L8)
+            .unwrap();
+        bytes
+    }
+
+    fn check(bytes: &[u8]) -> Result<()> {
+        super::check(Path::new("x.jpg"), bytes)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<DynamicImage> {
+        image::ImageReader::with_format(Cursor::new(bytes), image::ImageFormat::Jpeg)
+            .decode()
+            .ok()
+    }
+
+    #[test]
+    fn missing_data_is_found_at_every_place() {
+        for whole in [baseline(), grey(), progressive()] {
+            check(&whole).unwrap();
+            let image = decode(&whole).unwrap();
+            check(&[&whole[..], b"trailing \xff\xc4 bytes"].concat()).unwrap();
+            let first_scan = whole
+                .windows(2)
+                .position(|pair| pair == [0xff, 0xda])
+                .unwrap();
+            let data = whole.len() - 2;
+            for end in first_scan..data {
+                let cut = &whole[..end];
+                assert!(check(cut).is_err(), "cut to {end} of {} bytes", whole.len());
+                for appended in [&b"\xff\xd9"[..], &[0; 300], b"\xff\xd0\xff\xd9"] {
+                    let error = check(&[cut, appended].concat());
+                    assert!(
+                        error.is_err(),
+                        "{appended:?} at {end} of {} bytes",
+                        whole.len()
+                    );
+                }
+            }
+            // Without its end marker the image is still whole.
+            for end in [data, data + 1] {
+                check(&whole[..end]).unwrap();
+                assert_eq!(decode(&whole[..end]).unwrap(), image);
+            }
+        }
+        let error = check(&baseline()[..700]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("x.jpg, byte 700: expected a whole JPEG, found the end"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_restart_marker_that_is_missing_is_found() {
+        // Two units of 8 x 8 with the same code for no coefficient at all, a restart between them.
+        let file = |interval: u8, data: &[u8]| {
+            let mut bytes = b"\xff\xd8\xff\xc0\0\x0b\x08\0\x08\0\x10\x01\x01\x11\0".to_vec();
+            for place in [0, 0x10] {
+                bytes.extend(b"\xff\xc4\0\x14");
+                bytes.extend([place, 1].into_iter().chain([0; 15]).chain([0]));
+            }
+            bytes.extend([0xff, 0xdd, 0, 4, 0, interval]);
+            bytes.extend(b"\xff\xda\0\x08\x01\x01\0\0\x3f\0");
+            [&bytes[..], data, b"\xff\xd9"].concat()
+        };
+        check(&file(0, b"\x0f")).unwrap();
+        check(&file(1, b"\x3f\xff\xd0\x3f")).unwrap();
+        for data in [
+            &b"\x0f"[..],
+            b"\x3f\xff\xd1\x3f",
+            b"\x3f\xff\xd0",
+            b"\xff\xd0\x3f",
+        ] {
+            assert!(check(&file(1, data)).is_err(), "{data:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damage_never_panics(bytes in prop_oneof![mutate(baseline()), mutate(progressive())]) {
+            let _ = check(&bytes);
+        }
+    }
+}

@@ -96,6 +96,7 @@ mod levels;
 mod listing;
 mod loader;
 mod mask;
+mod memory;
 mod mnist_files;
 mod mnist_origin;
 mod natural;

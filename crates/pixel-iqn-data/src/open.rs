@@ -159,7 +159,7 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
         }
         DatasetKind::Builtin => {
             let count = count as u64;
-            let end = count + (count / HELD_OUT_ONE_IN as u64).max(1);
+            let end = count.saturating_add((count / HELD_OUT_ONE_IN as u64).max(1));
             let train = builtin::generate(seed, 0..count, side, channels)?;
             let held_out = builtin::generate(seed, count..end, side, channels)?;
             (

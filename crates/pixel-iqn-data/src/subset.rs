@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::{
     dataset::ImageDataset,
     error::{DataError, Result},
+    memory,
     rng::{below, stream},
 };
 
@@ -14,28 +15,16 @@ impl ImageDataset {
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if one of the two were empty or the range leaves the set.
-    pub fn split(mut self, held_out: Range<usize>) -> Result<(Self, Self)> {
+    /// [`DataError::Inconsistent`] if one of the two were empty or the range leaves the set, and
+    /// [`DataError::Memory`] if the held-out images do not fit in memory next to the set.
+    pub fn split(self, held_out: Range<usize>) -> Result<(Self, Self)> {
         if held_out.is_empty() || held_out.end > self.len() || held_out.len() == self.len() {
             return Err(DataError::Inconsistent(format!(
                 "cannot hold out the images {held_out:?} of {}",
                 self.len()
             )));
         }
-        let len = self.image_len();
-        let held_out = Self {
-            images: self
-                .images
-                .drain(held_out.start * len..held_out.end * len)
-                .collect(),
-            labels: self
-                .labels
-                .as_mut()
-                .map(|labels| labels.drain(held_out).collect()),
-            class_names: self.class_names.clone(),
-            ..self
-        };
-        Ok((self, held_out))
+        self.divide(|index| held_out.contains(&index))
     }
 
     /// Splits the set in all other images and the last of every `step` images. In a set that is
@@ -44,7 +33,8 @@ impl ImageDataset {
     /// # Errors
     ///
     /// [`DataError::Inconsistent`] if one of the two were empty, that is, if `step` is below 2 or
-    /// above the number of images.
+    /// above the number of images, and [`DataError::Memory`] if the held-out images do not fit in memory
+    /// next to the set.
     pub fn split_every(self, step: usize) -> Result<(Self, Self)> {
         if !(2..=self.len()).contains(&step) {
             return Err(DataError::Inconsistent(format!(
@@ -52,10 +42,7 @@ impl ImageDataset {
                 self.len()
             )));
         }
-        let is_held_out = |index: &usize| index % step == step - 1;
-        let rest = self.select((0..self.len()).filter(|index| !is_held_out(index)));
-        let held_out = self.select((0..self.len()).filter(is_held_out));
-        Ok((rest, held_out))
+        self.divide(|index| index % step == step - 1)
     }
 
     /// Keeps the first `count` images.
@@ -70,10 +57,7 @@ impl ImageDataset {
                 self.len()
             )));
         }
-        self.images.truncate(count * self.image_len());
-        if let Some(labels) = &mut self.labels {
-            labels.truncate(count);
-        }
+        self.keep(0..count);
         Ok(self)
     }
 
@@ -82,14 +66,15 @@ impl ImageDataset {
     /// # Errors
     ///
     /// [`DataError::Inconsistent`] if the range is empty or leaves the set.
-    pub fn slice(self, images: Range<usize>) -> Result<Self> {
+    pub fn slice(mut self, images: Range<usize>) -> Result<Self> {
         if images.is_empty() || images.end > self.len() {
             return Err(DataError::Inconsistent(format!(
                 "cannot take the images {images:?} of {}",
                 self.len()
             )));
         }
-        Ok(self.select(images))
+        self.keep(images);
+        Ok(self)
     }
 
     /// Keeps `count` images that a seed draws without replacement, in the order of the set.
@@ -97,7 +82,7 @@ impl ImageDataset {
     /// # Errors
     ///
     /// [`DataError::Inconsistent`] if `count` is 0 or above the number of images.
-    pub fn draw(self, count: usize, seed: u64) -> Result<Self> {
+    pub fn draw(mut self, count: usize, seed: u64) -> Result<Self> {
         if !(1..self.len()).contains(&count) {
             return self.take(count);
         }
@@ -109,13 +94,103 @@ impl ImageDataset {
         }
         indices.truncate(count);
         indices.sort_unstable();
-        Ok(self.select(indices.into_iter()))
+        self.keep(indices.into_iter());
+        Ok(self)
+    }
+
+    /// Moves some images to a set of their own; the others stay in the memory where they are.
+    fn divide(mut self, is_held_out: impl Fn(usize) -> bool) -> Result<(Self, Self)> {
+        let places = 0..self.len();
+        let held_out = places.clone().filter(|&index| is_held_out(index));
+        let count = held_out.clone().count();
+        let mut images = memory::room(&[count, self.image_len()])?;
+        for index in held_out.clone() {
+            images.extend_from_slice(self.image(index));
+        }
+        let labels = self.labels.as_ref();
+        let held_out = Self {
+            images,
+            labels: labels.map(|labels| held_out.map(|index| labels[index]).collect()),
+            class_names: self.class_names.clone(),
+            ..self
+        };
+        self.keep(places.filter(|&index| !is_held_out(index)));
+        Ok((self, held_out))
+    }
+
+    /// Keeps the images at these places, which ascend, without a second copy of them.
+    fn keep(&mut self, places: impl Iterator<Item = usize>) {
+        let len = self.image_len();
+        let mut kept = 0;
+        for place in places {
+            self.images
+                .copy_within(place * len..(place + 1) * len, kept * len);
+            if let Some(labels) = &mut self.labels {
+                labels[kept] = labels[place];
+            }
+            kept += 1;
+        }
+        self.images.truncate(kept * len);
+        if let Some(labels) = &mut self.labels {
+            labels.truncate(kept);
+        }
+        // A few images of a large set must not hold its memory.
+        if self.images.len() < self.images.capacity() / 2 {
+            self.images.shrink_to_fit();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::dataset::tests::six;
+    use proptest::prelude::*;
+
+    use crate::dataset::{ImageDataset, tests::six};
+
+    /// A set of some images of 1 x 1 x 3, the bytes and the label of each being its place.
+    fn numbered(places: impl IntoIterator<Item = usize>) -> ImageDataset {
+        let places: Vec<usize> = places.into_iter().collect();
+        let images = places.iter().flat_map(|&place| [place as u8; 3]).collect();
+        ImageDataset::new(images, [1, 1, 3])
+            .and_then(|set| set.with_labels(places.iter().map(|&p| p as u32).collect(), 100))
+            .unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_the_images_that_their_definition_names(
+            (len, step, range) in (2usize..60).prop_flat_map(|len| {
+                let range = (0..len, 0..len).prop_filter("neither empty nor all", move |&(a, b)| {
+                    a.min(b) > 0 || a.max(b) + 1 < len
+                });
+                (Just(len), 2..=len, range)
+            })
+        ) {
+            let set = || numbered(0..len);
+            let range = range.0.min(range.1)..range.0.max(range.1) + 1;
+            let (rest, held_out) = set().split(range.clone()).unwrap();
+            prop_assert_eq!(rest, numbered((0..len).filter(|place| !range.contains(place))));
+            prop_assert_eq!(held_out, numbered(range.clone()));
+            let (rest, held_out) = set().split_every(step).unwrap();
+            prop_assert_eq!(rest, numbered((0..len).filter(|place| (place + 1) % step != 0)));
+            prop_assert_eq!(held_out, numbered((0..len).filter(|place| (place + 1) % step == 0)));
+            prop_assert_eq!(set().slice(range.clone()).unwrap(), numbered(range));
+            prop_assert_eq!(set().take(step).unwrap(), numbered(0..step));
+        }
+    }
+
+    #[test]
+    fn a_split_leaves_the_images_in_their_memory() {
+        let set = numbered(0..100);
+        let memory = set.images().as_ptr();
+        let (rest, held_out) = set.split_every(10).unwrap();
+        assert_eq!(rest.images().as_ptr(), memory);
+        assert_eq!(held_out.images.capacity(), 30);
+        let rest = rest.split(20..40).unwrap().0.take(60).unwrap();
+        assert_eq!(rest.images().as_ptr(), memory);
+        // A small part gives the memory of the others back.
+        assert_eq!(rest.slice(50..52).unwrap().images.capacity(), 6);
+    }
 
     #[test]
     fn a_draw_is_a_subset_that_the_seed_chooses() {

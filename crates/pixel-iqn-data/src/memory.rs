@@ -1,0 +1,102 @@
+//! Room in memory, which is asked for before it is taken: a set that does not fit has to be an error,
+//! not the end of the process.
+
+use crate::{
+    error::{DataError, Result},
+    sizes::element_count,
+};
+
+/// Creates a vector with room for as many elements as the product of the dimensions.
+///
+/// # Errors
+///
+/// [`DataError::Memory`] if that is more memory than there is.
+pub(crate) fn room<T>(shape: &[usize]) -> Result<Vec<T>> {
+    room_within(shape, available())
+}
+
+/// Makes room for further elements, with some in reserve where there are elements already.
+///
+/// # Errors
+///
+/// [`DataError::Memory`] if that is more memory than there is.
+pub(crate) fn reserve<T>(elements: &mut Vec<T>, more: usize) -> Result<()> {
+    if elements.capacity() - elements.len() >= more {
+        return Ok(());
+    }
+    // Growing may move all of them, for which the old and the new place are needed at once.
+    let total = elements.len().saturating_add(more.max(elements.len()));
+    let mut grown = room(&[total])?;
+    grown.append(elements);
+    *elements = grown;
+    Ok(())
+}
+
+fn room_within<T>(shape: &[usize], available: Option<u64>) -> Result<Vec<T>> {
+    let bytes = |bytes: u64, &dim: &usize| bytes.saturating_mul(dim as u64);
+    let needed = shape.iter().fold(size_of::<T>() as u64, bytes);
+    let too_large = || DataError::Memory { needed, available };
+    let count = match element_count(shape) {
+        Some(count) if available.is_none_or(|available| needed <= available) => count,
+        _ => return Err(too_large()),
+    };
+    let mut elements = Vec::new();
+    elements.try_reserve_exact(count).map_err(|_| too_large())?;
+    Ok(elements)
+}
+
+/// Returns the bytes of memory that the system can give without swapping, or `None` where it does
+/// not say. This is Linux's estimate; on other systems only the allocator is asked. Both are our
+/// choice.
+fn available() -> Option<u64> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    of_meminfo(&std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn of_meminfo(text: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_measured_before_it_is_taken() {
+        // A thousand pictures of 4096 x 4096 in colour, with 8 GiB free.
+        let error = room_within::<u8>(&[1000, 3, 4096, 4096], Some(8 << 30)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "46.9 GiB of memory are needed, but 8.0 GiB are free: take fewer or smaller images"
+        );
+        let words = |bytes| room_within::<u32>(&[5, 5], Some(bytes));
+        assert!(words(99).is_err() && words(100).unwrap().capacity() >= 25);
+        // Products that overflow, and what no allocator has, without a limit.
+        for shape in [[usize::MAX, 2], [usize::MAX, 1]] {
+            let error = room_within::<u16>(&shape, None).unwrap_err().to_string();
+            assert!(error.contains("but there is less"), "{error}");
+        }
+    }
+
+    #[test]
+    fn vectors_grow_where_there_is_room() {
+        let mut elements = vec![1u8, 2];
+        reserve(&mut elements, 100).unwrap();
+        assert!(elements == [1, 2] && elements.capacity() >= 102);
+        assert!(reserve(&mut elements, usize::MAX).is_err());
+    }
+
+    #[test]
+    fn linux_says_what_is_free() {
+        let text = "MemTotal:       32 kB\nMemFree:   1 kB\nMemAvailable:   12 kB\n";
+        assert_eq!(of_meminfo(text), Some(12 << 10));
+        assert_eq!(of_meminfo("MemFree: 1 kB"), None);
+        assert_eq!(available().is_some(), cfg!(target_os = "linux"));
+    }
+}
