@@ -30,9 +30,9 @@
 //! let scores =
 //!     conditional_scores(&model, &held_out, &marginal, &options, &device, &NoProgress)?;
 //!
-//! println!("CRPS {:.4}, skill {:.2}", scores.mean.crps, scores.skill);
+//! println!("CRPS {:.4}, skill {}", scores.mean.crps, scores.skill_text(2));
 //! assert!((scores.mean.crps - 2.0 * scores.mean.pinball).abs() < 1e-12);
-//! assert!(scores.skill < 0.5); // it has learned nothing
+//! assert!(scores.skill.unwrap() < 0.5); // it has learned nothing
 //!
 //! // How much would the mean differ on other images?
 //! let crps = scores.estimate(|image| image.crps, 0);
