@@ -26,19 +26,11 @@ pub(crate) fn describe(start: &[u8]) -> String {
     let Some(text) = text(start) else {
         return format!("bytes that begin no known image: {}", first.join(" "));
     };
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    let lower = text.to_ascii_lowercase();
-    if ["<!doctype html", "<html", "<head", "<body"]
-        .iter()
-        .any(|tag| lower.starts_with(tag))
-    {
-        return "an HTML page, as a server sends one in place of a file: fetch it again".to_owned();
-    }
-    if lower.contains("<svg") {
+    if text.to_ascii_lowercase().contains("<svg") {
         return "an SVG drawing: make PNG of it".to_owned();
     }
-    if lower.starts_with("<?xml") {
-        return "an XML document".to_owned();
+    if is_web_page(start) {
+        return WEB_PAGE.to_owned();
     }
     let line: String = text
         .lines()
@@ -48,6 +40,18 @@ pub(crate) fn describe(start: &[u8]) -> String {
         .take(40)
         .collect();
     format!("text that begins with {line:?}")
+}
+
+/// What a web page is called in messages.
+pub(crate) const WEB_PAGE: &str = "a web page, as a failed download leaves: fetch the file again";
+
+/// Returns whether a file begins like a web page, or like the XML in which stores of files send errors.
+pub(crate) fn is_web_page(start: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(start).to_lowercase();
+    let text = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
+    ["<!doctype", "<html", "<head", "<body", "<?xml", "<!--"]
+        .iter()
+        .any(|tag| text.starts_with(tag))
 }
 
 /// Returns the bytes as text, where they are text of UTF-8 that may end within a character.
@@ -72,10 +76,10 @@ mod tests {
         for (start, expected) in [
             (&b""[..], "an empty file"),
             (&[0; 9], "zeros"),
-            (b"\n <!DOCTYPE HTML><p>", "an HTML page"),
-            (b"\xef\xbb\xbf<html lang=\"en\">", "an HTML page"),
+            (b"\n <!DOCTYPE HTML><p>", "a web page"),
+            (b"\xef\xbb\xbf<html lang=\"en\">", "a web page"),
             (b"<?xml version=\"1.0\"?>\n<svg>", "an SVG"),
-            (b"<?xml version=\"1.0\"?>", "an XML"),
+            (b"<?xml version=\"1.0\"?><Error>", "a web page"),
             (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
             (b"PK\x03\x04\x14\x00", "a ZIP archive"),
             (

@@ -359,7 +359,7 @@ mod tests {
         fs::write(class.join("b.png"), "<html>").unwrap();
         let error = load().unwrap_err().to_string();
         assert!(
-            error.contains("b.png") && error.contains("an HTML page"),
+            error.contains("b.png") && error.contains("a web page"),
             "{error}"
         );
         // A format that is known but not compiled in must not vanish from the set.

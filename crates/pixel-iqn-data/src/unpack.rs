@@ -11,7 +11,10 @@ use std::{
 
 use flate2::bufread::GzDecoder;
 
-use crate::error::{Result, at, format};
+use crate::{
+    content,
+    error::{Result, at, format},
+};
 
 /// Longest file that is read whole, packed or unpacked, so that a small crafted gzip file cannot
 /// fill the memory.
@@ -81,20 +84,10 @@ pub(crate) fn start_of(path: &Path, reader: &mut (impl Read + Seek)) -> Result<V
 
 /// Refuses a file that begins like a web page. `path` serves for messages.
 fn refuse_web_page(path: &Path, start: &[u8]) -> Result<()> {
-    let text = String::from_utf8_lossy(start).to_lowercase();
-    let text = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
-    if ["<!doctype", "<html", "<head", "<?xml", "<!--"]
-        .iter()
-        .any(|tag| text.starts_with(tag))
-    {
-        return Err(format(
-            path,
-            0,
-            "data",
-            "a web page, as a failed download leaves: fetch the file again",
-        ));
+    match content::is_web_page(start) {
+        true => Err(format(path, 0, "data", content::WEB_PAGE)),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn reader<R: BufRead>(path: &Path, mut input: R) -> Result<Unpacked<R>> {

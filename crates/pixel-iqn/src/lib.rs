@@ -135,6 +135,7 @@ mod sampling;
 #[cfg(feature = "terminal")]
 pub mod terminal;
 mod training;
+mod training_checks;
 mod training_images;
 mod watcher;
 

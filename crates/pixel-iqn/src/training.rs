@@ -6,11 +6,12 @@ use pixel_iqn_data::{ImageDataset, Mask};
 use pixel_iqn_score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 use pixel_iqn_train::{
     ConfigFile, End, Finished, QUANTILE_LEVELS, ReportConfig, ResumeFrom, RunConfig, RunDir,
-    RunOverrides, Session, TrainConfig, check_gradients, with_causes,
+    RunOverrides, Session, TrainConfig, with_causes,
 };
 
 use crate::model::TrainedWeights;
 use crate::run::Trained;
+use crate::training_checks;
 use crate::watcher::Watcher;
 use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Run, TrainingImages};
 
@@ -252,7 +253,11 @@ impl Training {
         )?;
         let defaults = self.device_defaults()?;
         let devices: Vec<Device> = defaults.iter().map(|d| d.device.clone()).collect();
-        self.check_devices(&images, &devices)?;
+        if !devices.iter().all(crate::device::is_cpu) {
+            let config = self.config_of(&images)?;
+            let notice = &mut *self.watcher.on_notice();
+            training_checks::gradients_are_right(&config, &devices, self.trust_device, notice)?;
+        }
         let (mut run, session) = match self.resumed.take() {
             Some(run) => {
                 let from = self.from.unwrap_or(ResumeFrom::Last);
@@ -293,25 +298,6 @@ impl Training {
         }
         run.trained = Some(trained);
         Ok(run)
-    }
-
-    /// Compares the gradients of each device but the CPU with the CPU's.
-    fn check_devices(&self, images: &TrainingImages, devices: &[Device]) -> Result<(), Error> {
-        let trusted = crate::device("cpu");
-        for device in devices
-            .iter()
-            .filter(|device| !crate::device::is_cpu(device))
-        {
-            let (false, Ok(trusted)) = (self.trust_device, &trusted) else {
-                let notice = "NOTE: the gradients of this device are not checked";
-                self.watcher.on_notice()(notice);
-                continue;
-            };
-            self.watcher.on_notice()("comparing the gradients of the device with the CPU's");
-            let config = self.config_of(images)?;
-            check_gradients::<AnyModel>(&config.model, &config.train, device, trusted)?;
-        }
-        Ok(())
     }
 
     fn device_defaults(&self) -> Result<Vec<DeviceDefaults>, Error> {
@@ -365,7 +351,7 @@ impl Training {
             .with_eval_images(defaults.eval_images)
             .with_samples(defaults.samples);
         let config = base.resolve(&self.file, &self.overrides, &self.settings)?;
-        check(&config, images)?;
+        training_checks::images_fit(&config, images)?;
         Ok(config)
     }
 
@@ -487,26 +473,4 @@ impl Training {
         completed.save_grid(run.dir.file("inpainting.png"))?;
         Ok(())
     }
-}
-
-/// Checks that a config is for these images.
-fn check(config: &RunConfig, images: &TrainingImages) -> Result<(), Error> {
-    let [channels, ..] = images.train.shape();
-    let classes = images.train.classes();
-    let name = &images.source().dataset;
-    if config.model.channels != channels || ![0, classes].contains(&config.model.classes) {
-        return Err(Error::Request(format!(
-            "the config is for images of {} channels and {} classes, but those of `{name}` have \
-             {channels} and {classes}",
-            config.model.channels, config.model.classes
-        )));
-    }
-    if config.train.batch > images.train.len() {
-        return Err(Error::Request(format!(
-            "a batch of {} is more than the {} training images",
-            config.train.batch,
-            images.train.len()
-        )));
-    }
-    Ok(())
 }
