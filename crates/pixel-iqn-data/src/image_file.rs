@@ -202,7 +202,7 @@ fn resize(image: DynamicImage, path: &Path, size: usize, fit: Fit) -> Result<Dyn
 }
 
 /// Returns the levels of an image channel by channel.
-fn planar(image: &DynamicImage, channels: usize) -> Vec<u8> {
+pub(crate) fn planar(image: &DynamicImage, channels: usize) -> Vec<u8> {
     if channels == 1 {
         return image.to_luma8().into_raw();
     }

@@ -175,7 +175,7 @@ fn images(path: &Path, (shape, kind, bytes): Array) -> Result<ImageDataset> {
 }
 
 /// Returns the levels of one image `[H, W, C]` channel by channel.
-pub(crate) fn planes(pixels: &[u8], channels: usize) -> impl Iterator<Item = u8> {
+fn planes(pixels: &[u8], channels: usize) -> impl Iterator<Item = u8> {
     let plane = pixels.len() / channels;
     (0..pixels.len()).map(move |i| pixels[i % plane * channels + i / plane])
 }

@@ -11,7 +11,6 @@ use crate::{
     dataset::ImageDataset,
     error::{Result, at, format},
     image_file, listing, natural,
-    npz::planes,
 };
 
 /// Longest image file that is unpacked: 256 MiB.
@@ -57,14 +56,14 @@ pub(crate) fn read<R: Read + Seek>(
         if bytes.len() as u64 > LIMIT {
             return Err(format(&path, 0, "an image file of 256 MiB at most", "more"));
         }
-        let pixels = image_file::decode_bytes(&path, &bytes)?.to_rgb8();
-        let [width, height] = *size.get_or_insert([pixels.width(), pixels.height()]);
-        if pixels.dimensions() != (width, height) {
+        let decoded = image_file::decode_bytes(&path, &bytes)?;
+        let [width, height] = *size.get_or_insert([decoded.width(), decoded.height()]);
+        if [decoded.width(), decoded.height()] != [width, height] {
             let expected = format!("an image of {width} x {height}, as the first one");
-            let found = format!("{} x {}", pixels.width(), pixels.height());
+            let found = format!("{} x {}", decoded.width(), decoded.height());
             return Err(format(&path, 0, expected, found));
         }
-        images.extend(planes(&pixels, 3));
+        images.extend(image_file::planar(&decoded, 3));
     }
     size.map(|[width, height]| ImageDataset::new(images, [3, height as usize, width as usize]))
         .transpose()
