@@ -15,7 +15,7 @@ use crate::settings::{parse, upgrade};
 ///
 /// let file = ConfigFile::parse("[data]\ndataset = \"mnist\"\n[train]\nsteps = 500\n")?;
 /// assert_eq!(file.dataset(), Some("mnist"));
-/// assert_eq!(file.data_path(), None);
+/// assert_eq!((file.data_path(), file.size()), (None, None));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -70,6 +70,15 @@ impl ConfigFile {
         self.data("path").map(Path::new)
     }
 
+    /// The height and width of the images, `data.size`.
+    pub fn size(&self) -> Option<[usize; 2]> {
+        let sides = self.keys.get("data")?.get("size")?.as_array()?;
+        let sides: Vec<usize> = (sides.iter())
+            .map(|side| usize::try_from(side.as_integer()?).ok())
+            .collect::<Option<_>>()?;
+        sides.try_into().ok()
+    }
+
     fn data(&self, key: &str) -> Option<&str> {
         self.keys.get("data")?.get(key)?.as_str()
     }
@@ -120,6 +129,15 @@ mod tests {
         assert!(!own(&old).train.censored);
         // A part of a config has no version, and is one of today's.
         assert!(own("[train]\nsteps = 9\n").train.censored);
+    }
+
+    #[test]
+    fn the_size_of_the_images_is_read() {
+        let size = |text: &str| ConfigFile::parse(text).unwrap().size();
+        assert_eq!(size("[data]\nsize = [8, 9]\n"), Some([8, 9]));
+        for other in ["[8]", "[8, -1]", "8", "[8.0, 8]"] {
+            assert_eq!(size(&format!("[data]\nsize = {other}\n")), None, "{other}");
+        }
     }
 
     #[test]

@@ -350,7 +350,11 @@ impl Training {
         base.report = ReportConfig::for_steps(defaults.steps)
             .with_eval_images(defaults.eval_images)
             .with_samples(defaults.samples);
-        let config = base.resolve(&self.file, &self.overrides, &self.settings)?;
+        let mut config = base.resolve(&self.file, &self.overrides, &self.settings)?;
+        // A request wins over the file, which may be of a run without classes.
+        if self.class_conditional {
+            config.model.classes = classes;
+        }
         training_checks::images_fit(&config, images)?;
         Ok(config)
     }

@@ -13,8 +13,8 @@ pub fn write(
     for (name, scores) in evaluated {
         writeln!(
             out,
-            "{name}: {} images, {} quantile levels",
-            scores.images, scores.quantile_levels
+            "{name}: {} images, {} quantile levels, order {}",
+            scores.images, scores.quantile_levels, scores.order
         )?;
         let estimates = scores.estimates(seed);
         for (row, read) in ESTIMATES {

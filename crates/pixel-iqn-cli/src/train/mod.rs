@@ -55,7 +55,8 @@ pub struct TrainCommand {
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Run")]
     settings: Vec<String>,
 
-    /// Architecture: tiny, quick, paper_small or paper_large [default: what suits the device]
+    /// Architecture: tiny, quick, paper_small or paper_large [default: what suits the device]; the keys
+    /// of the section `model` of --config change it further
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     preset: Option<String>,
     /// What the model predicts for each value, and where [default: that of the preset: monotone for quick,

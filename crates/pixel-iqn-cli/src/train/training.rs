@@ -63,7 +63,12 @@ impl TrainCommand {
         };
         let folder = self.data.data.as_deref().or(file.data_path());
         let folder = folder.unwrap_or(self.data.folder());
-        let options = self.data.options();
+        let mut options = self.data.options();
+        if let (None, Some([height, width])) = (options.size, file.size())
+            && height == width
+        {
+            options = options.with_size(height);
+        }
         match kind {
             Some(kind) => flags::open(kind, folder, &options),
             None => {

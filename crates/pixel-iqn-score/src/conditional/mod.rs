@@ -90,6 +90,7 @@ pub fn conditional_scores(
     Ok(ConditionalScores {
         images,
         quantile_levels,
+        order: options.order,
         mean,
         reference_crps,
         skill,

@@ -17,6 +17,9 @@ pub struct ConditionalScores {
     pub images: usize,
     /// The number of quantile levels of the pinball loss.
     pub quantile_levels: usize,
+    /// The index of the generation order, 0 for raster order.
+    #[serde(default)]
+    pub order: usize,
     /// The means over all images.
     #[serde(flatten)]
     pub mean: Scores,
