@@ -371,7 +371,10 @@ impl PixelModel for PixelIqn {
     }
 
     fn values(&self, x: Tensor<4>, tau: Tensor<4>, conditions: Conditions<'_>) -> Tensor<4> {
-        self.forward(x, tau, conditions).clamp(0.0, 1.0)
+        let values = self.forward(x, tau, conditions);
+        // The nearest end would hide that the model predicts nothing.
+        let nothing = values.clone().mul_scalar(0.0);
+        values.clamp(0.0, 1.0) + nothing
     }
 
     fn set_lowering(&mut self, lowering: Lowering) {

@@ -139,8 +139,8 @@ pub enum WeightsError {
     Mismatch(Vec<String>),
     /// A tensor, which is named, has a value that is infinite or not a number.
     #[error(
-        "`{0}` has a value that is infinite or not a number: the training that wrote it had failed, and \
-         an earlier checkpoint may be whole"
+        "`{0}` has a value that is infinite or not a number in 32 bits: the training that wrote it may \
+         have failed, and an earlier checkpoint be whole"
     )]
     NotFinite(String),
 }

@@ -187,15 +187,14 @@ impl Files {
 fn split_of(path: &Path, folders: &[PathBuf]) -> Result<Option<[PathBuf; 2]>> {
     /// In this order: of a set with a validation and a test folder, the former is held out.
     const HELD_OUT: [&str; 4] = ["val", "valid", "validation", "test"];
-    let named = |name: &str| folders.iter().find(|folder| file_name(folder) == name);
+    let is = |folder: &Path, name: &str| file_name(folder).eq_ignore_ascii_case(name);
+    let named = |name: &str| folders.iter().find(|folder| is(folder, name));
     let held_out = HELD_OUT.into_iter().find_map(named);
     let (Some(train), Some(held_out)) = (named("train"), held_out) else {
         return Ok(None);
     };
-    let is_other = |folder: &&PathBuf| {
-        let name = file_name(folder);
-        name != "train" && !HELD_OUT.contains(&name.as_str())
-    };
+    let is_other =
+        |folder: &&PathBuf| !is(folder, "train") && !HELD_OUT.iter().any(|name| is(folder, name));
     if let Some(other) = folders.iter().find(is_other) {
         let found = format!("{} next to {}", other.display(), train.display());
         return Err(format(

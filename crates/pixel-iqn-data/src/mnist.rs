@@ -40,6 +40,9 @@ pub struct Mnist {
     pub origin: Origin,
 }
 
+/// The number of letters, and so the highest label of the letters of EMNIST.
+const LETTERS: u8 = 26;
+
 /// Reads MNIST, or a set in its format, from its four files.
 ///
 /// They are looked for in `path`, in `mnist` and `raw` below it, and in the folders that torchvision
@@ -50,7 +53,7 @@ pub struct Mnist {
 ///
 /// The files of an unknown set, whose origin is [`Origin::Unknown`], have as many classes as their
 /// labels ask for, but at least ten. Labels that count from 1, as those of the letters of EMNIST do,
-/// are shifted to 0: it is so where the smallest label of both files is 1. Both are our choice.
+/// are shifted to 0: it is so where the labels of both files go from 1 to 26. Both are our choice.
 ///
 /// # Errors
 ///
@@ -94,7 +97,7 @@ fn load_known(path: &Path, known: &[Known]) -> Result<Mnist> {
 /// Shifts labels that count from 1, and returns the number of classes.
 fn count_from_0(labels: [&mut IdxArray; 2]) -> usize {
     let all = || labels.iter().flat_map(|labels| labels.data.iter().copied());
-    let first = u8::from(all().min() == Some(1));
+    let first = u8::from((all().min(), all().max()) == (Some(1), Some(LETTERS)));
     let last = all().max().unwrap_or(0) - first;
     for label in labels.into_iter().flat_map(|labels| &mut labels.data) {
         *label -= first;

@@ -118,6 +118,13 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
     let path = || path.ok_or(DataError::PathNeeded(kind));
     let side = size.unwrap_or(32);
     let tenth = |set: ImageDataset| -> Result<_> {
+        if set.len() < HELD_OUT_ONE_IN {
+            return Err(DataError::Inconsistent(format!(
+                "{} images are too few to hold one in {HELD_OUT_ONE_IN} out: add some, or say which are \
+                 held out by subfolders `train` and `val`",
+                set.len()
+            )));
+        }
         let (train, held_out) = set.split_every(HELD_OUT_ONE_IN)?;
         Ok((train, held_out, "the last of every ten images".to_owned()))
     };

@@ -10,7 +10,7 @@ use npyz::zip::ZipArchive;
 use crate::{
     dataset::ImageDataset,
     error::{Result, at, format},
-    image_file, listing, natural,
+    image_file, listing, memory, natural,
 };
 
 /// Longest image file that is unpacked: 256 MiB.
@@ -63,6 +63,7 @@ pub(crate) fn read<R: Read + Seek>(
             let found = format!("{} x {}", decoded.width(), decoded.height());
             return Err(format(&path, 0, expected, found));
         }
+        memory::reserve(&mut images, 3 * (width * height) as usize)?;
         images.extend(image_file::planar(&decoded, 3));
     }
     size.map(|[width, height]| ImageDataset::new(images, [3, height as usize, width as usize]))

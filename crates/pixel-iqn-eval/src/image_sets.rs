@@ -147,6 +147,16 @@ pub struct LeftOut {
     pub because: String,
 }
 
+impl LeftOut {
+    /// Leaves a score out for a reason.
+    pub fn new(score: impl Into<String>, because: impl Into<String>) -> Self {
+        Self {
+            score: score.into(),
+            because: because.into(),
+        }
+    }
+}
+
 impl ImageSetOptions {
     /// Leaves out what cannot be computed of so many images, and says why, so that a program can tell
     /// before it extracts features.
@@ -154,10 +164,8 @@ impl ImageSetOptions {
     /// `real` is the number of real images, `None` where there are only their statistics.
     pub fn fitting(mut self, generated: usize, real: Option<usize>) -> (Self, Vec<LeftOut>) {
         let mut left_out = Vec::new();
-        let mut leave_out = |score: &str, because: String| {
-            let score = score.to_owned();
-            left_out.push(LeftOut { score, because });
-        };
+        let mut leave_out =
+            |score: &str, because: String| left_out.push(LeftOut::new(score, because));
         if let Some(InceptionScoreOptions { splits, .. }) = self.isc
             && generated < splits
         {

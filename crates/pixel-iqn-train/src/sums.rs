@@ -56,8 +56,14 @@ impl Sums {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(at(&self.path)(error)),
         };
-        let lines = text.lines().filter_map(|line| line.split_once("  "));
-        let lines = lines.map(|(sum, name)| (sum.to_owned(), name.to_owned()));
+        // In its other form, `sha256sum --binary` has a star before the name.
+        let lines = text
+            .lines()
+            .filter_map(|line| line.trim_end().split_once(' '));
+        let lines = lines.map(|(sum, name)| {
+            let name = name.strip_prefix([' ', '*']).unwrap_or(name);
+            (sum.to_owned(), name.to_owned())
+        });
         Ok(lines.collect())
     }
 
@@ -90,6 +96,11 @@ mod tests {
             assert!(error.to_string().contains("--weights"), "{error}");
         }
         let text = fs::read_to_string(folder.path().join("SHA256")).unwrap();
+        for other in [text.replace("  ", " *"), text.replace('\n', "\r\n")] {
+            fs::write(folder.path().join("SHA256"), other).unwrap();
+            sums.check("a", b"second").unwrap();
+            assert!(sums.check("a", b"first").is_err());
+        }
         assert_eq!(text.lines().count(), 2, "{text}");
 
         // Killed between the first and the second file, or the second and the third.

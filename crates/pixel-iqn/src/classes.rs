@@ -46,7 +46,7 @@ impl Classes {
     ///
     /// [`Error::Request`] with the names of all classes.
     pub fn parse(&self, text: &str) -> Result<usize, Error> {
-        if let Some(class) = self.names.iter().position(|name| name == text) {
+        if let Some(class) = self.named(text) {
             return Ok(class);
         }
         let index = match text.strip_prefix('#') {
@@ -60,7 +60,11 @@ impl Classes {
             .ok_or_else(|| Error::Request(format!("there is no class `{text}`: {self}")))
     }
 
-    /// The labels of `count` images that a text asks for: `spread` goes round the classes, `none` is
+    fn named(&self, text: &str) -> Option<usize> {
+        self.names.iter().position(|name| name == text)
+    }
+
+    /// The labels of `count` images that a text asks for: the name of a class first, then `spread` goes round the classes, `none` is
     /// no class, one class is for all images, and classes between commas are one for each.
     ///
     /// # Errors
@@ -68,6 +72,10 @@ impl Classes {
     /// [`Error::Request`] for what is no class, for another number of classes than images, and for
     /// any text but `none` where the model has no classes.
     pub fn labels(&self, text: &str, count: usize) -> Result<Labels, Error> {
+        // A class may have the name of a keyword.
+        if let Some(class) = self.named(text.trim()) {
+            return Ok(Labels::One(class));
+        }
         match (text, self.count) {
             ("none", 0) => return Ok(Labels::None),
             (_, 0) => {
@@ -79,12 +87,11 @@ impl Classes {
             ("none", _) => return Ok(Labels::Unlabelled),
             _ => (),
         }
-        // A name may hold a comma.
         if let Ok(class) = self.parse(text.trim()) {
             return Ok(Labels::One(class));
         }
         let one = |text: &str| match text.trim() {
-            "none" => Ok(None),
+            "none" if self.named("none").is_none() => Ok(None),
             name => self.parse(name).map(Some),
         };
         let labels = text
@@ -134,6 +141,16 @@ mod tests {
             assert!(error.contains("10 (#2)"), "{error}");
         }
         assert_eq!(Classes::new(3, Vec::new()).parse("2").unwrap(), 2);
+    }
+
+    #[test]
+    fn classes_called_as_keywords_are_classes() {
+        let classes = Classes::new(3, ["a", "none", "spread"].map(String::from).to_vec());
+        let labels = |text, count| classes.labels(text, count).unwrap();
+        assert_eq!(labels("none", 2), Labels::One(1));
+        assert_eq!(labels("spread", 2), Labels::One(2));
+        let each = Labels::PerImage(vec![Some(1), Some(0)]);
+        assert_eq!(labels("none,a", 2), each);
     }
 
     #[test]

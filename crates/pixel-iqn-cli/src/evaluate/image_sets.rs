@@ -103,8 +103,17 @@ enum Real {
 impl ImageSetFlags {
     /// Compares the sets, and prints and returns the scores by their names.
     pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Value> {
+        ensure!(self.splits > 0, "--splits must be at least 1");
+        ensure!(
+            self.kid_subset_size > 1,
+            "--kid-subset-size must be at least 2"
+        );
         let real = self.open_real()?;
         let mut generated = generated.images(self.size)?;
+        ensure!(
+            self.save_statistics.is_none() || generated.len() > 1,
+            "--save-statistics needs two generated images or more for a covariance"
+        );
         let real = match real {
             Real::Images(real) => {
                 let (first, second) = of_one_kind(generated, real)?;
@@ -114,17 +123,25 @@ impl ImageSetFlags {
             other => other,
         };
         let mut scores = Map::new();
-        if let (Real::Images(real), 1..) = (&real, self.swd_images) {
-            self.sliced_wasserstein(&generated, real, job.seed, &mut scores)?;
+        let mut left_out = Vec::new();
+        if let (Real::Images(real), 1..) = (&real, self.swd_images)
+            && let Err(error) = self.sliced_wasserstein(&generated, real, job.seed, &mut scores)
+        {
+            // The scores over features do not need it.
+            ensure!(self.weights.is_some(), error);
+            left_out.push(LeftOut::new(
+                "sliced Wasserstein distance",
+                error.to_string(),
+            ));
         }
         if let Some(weights) = &self.weights {
-            let (found, left_out) = self.inception_scores(job, weights, &generated, real)?;
-            if !left_out.is_empty() {
-                scores.insert("left_out".to_owned(), serde_json::to_value(left_out)?);
-            }
+            let found = self.inception_scores(job, weights, &generated, real, &mut left_out)?;
             if let Value::Object(found) = serde_json::to_value(found)? {
                 scores.extend(found);
             }
+        }
+        if !left_out.is_empty() {
+            scores.insert("left_out".to_owned(), serde_json::to_value(left_out)?);
         }
         for (name, score) in &scores {
             writeln!(std::io::stdout(), "{name}: {score}")?;
@@ -159,17 +176,13 @@ impl ImageSetFlags {
     ) -> anyhow::Result<()> {
         let count = generated.len().min(real.len()).min(self.swd_images);
         eprintln!("sliced Wasserstein distance of {count} images of each set");
-        if generated.shape() != real.shape() {
-            ensure!(
-                self.weights.is_some(),
-                "the images are of {:?} and {:?} (channels, height, width), and without --weights \
-                 only images of one size can be compared: --size scales those of folders",
-                generated.shape(),
-                real.shape()
-            );
-            eprintln!("the images differ in size: no sliced Wasserstein distance");
-            return Ok(());
-        }
+        ensure!(
+            generated.shape() == real.shape(),
+            "the images are of {:?} and {:?} (channels, height, width), and only images of one size can \
+             be compared: --size scales those of folders",
+            generated.shape(),
+            real.shape()
+        );
         let draw = |set: &ImageDataset| set.clone().draw(count, seed);
         let (generated, real) = (draw(generated)?, draw(real)?);
         let options = SlicedWassersteinOptions::new().with_seed(seed);
@@ -187,7 +200,8 @@ impl ImageSetFlags {
         weights: &Path,
         generated: &ImageDataset,
         real: Real,
-    ) -> anyhow::Result<(ImageSetScores, Vec<LeftOut>)> {
+        left_out: &mut Vec<LeftOut>,
+    ) -> anyhow::Result<ImageSetScores> {
         let preprocessing = match self.pytorch_fid {
             true => Preprocessing::PytorchFid,
             false => Preprocessing::TorchFidelity,
@@ -202,8 +216,15 @@ impl ImageSetFlags {
         let options = ImageSetOptions::new()
             .with_kid(Some(kid))
             .with_isc(Some(isc));
-        let (options, left_out) = options.fitting(generated.len(), real_images);
-        for LeftOut { score, because, .. } in &left_out {
+        let (options, of_few) = options.fitting(generated.len(), real_images);
+        left_out.extend(of_few);
+        if let Real::Statistics(_) = real {
+            let because = "the real images are there as the mean and covariance of features alone";
+            for score in ["KID", "precision and recall"] {
+                left_out.push(LeftOut::new(score, because));
+            }
+        }
+        for LeftOut { score, because, .. } in &*left_out {
             eprintln!("WARNING: no {score}: {because}");
         }
         let features = |set: &ImageDataset, keep: KeptFeatures, task: &str| {
@@ -228,8 +249,7 @@ impl ImageSetFlags {
             }),
             Real::Nothing => None,
         };
-        let scores = image_set_scores(&generated, real.as_ref(), &options)?;
-        Ok((scores, left_out))
+        Ok(image_set_scores(&generated, real.as_ref(), &options)?)
     }
 }
 

@@ -158,7 +158,8 @@ impl SampleBatch {
     }
 
     /// Turns the prediction `value` of a model at `index` into the final value there: the given
-    /// value, else the prediction clamped to [0, 1] and rounded to an intensity level.
+    /// value, else the prediction clamped to [0, 1] and rounded to an intensity level. What is infinite
+    /// or not a number stays so.
     ///
     /// # Panics
     ///
@@ -166,6 +167,8 @@ impl SampleBatch {
     pub fn final_value(&self, index: usize, value: f32) -> f32 {
         match &self.known {
             Some(known) if known.mask[index] => known.values[index],
+            // The nearest end would hide that the model predicts nothing.
+            _ if !value.is_finite() => value,
             _ => round_to_level(value.clamp(0.0, 1.0), self.levels),
         }
     }
@@ -220,6 +223,16 @@ pub enum SampleError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_final_value_is_in_range_or_no_number() {
+        let batch = SampleBatch::new([1, 1, 1, 1], vec![0.5]);
+        assert_eq!(batch.final_value(0, -3.0), 0.0);
+        assert_eq!(batch.final_value(0, 7.0), 1.0);
+        for value in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            assert!(!batch.final_value(0, value).is_finite());
+        }
+    }
 
     #[test]
     fn rounding_is_to_the_nearest_level() {

@@ -23,7 +23,8 @@ pub enum RunError {
     /// A file of weights is not the one that was written.
     #[error(
         "{} is not what was written: its checksum is not the one in {}. Take a copy that is whole, or an \
-         earlier one from `checkpoints`; `--weights FILE` reads a file that was changed on purpose",
+         earlier one from `checkpoints`; `sample` and `inpaint` read a file that was changed on purpose \
+         by --weights FILE",
         path.display(),
         sums.display()
     )]
