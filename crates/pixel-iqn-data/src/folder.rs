@@ -31,11 +31,11 @@ pub use crate::image_file::Fit;
 /// # Errors
 ///
 /// [`DataError::Option`] for a size of 0 or above 4096 or for a number of channels other than 1 and
-/// 3, [`DataError::Memory`] for more images than fit in memory, [`DataError::Empty`] for a folder or a class without an image, [`DataError::Image`] for a
-/// file that cannot be decoded, [`DataError::Inconsistent`] for an image in a format that this
-/// crate does not know, and [`DataError::Format`] for a file that is no image in spite of its ending,
-/// for a JPEG of which a part is missing,
-/// for a wrong size under [`Fit::Exact`], for images next to subfolders, for folders in a class and
+/// 3, [`DataError::Memory`] for more images than fit in memory, [`DataError::Empty`] for a folder or
+/// a class without an image, [`DataError::Image`] for a file that cannot be decoded,
+/// [`DataError::Inconsistent`] for an image in a format that this crate does not know, and
+/// [`DataError::Format`] for a file that is no image in spite of its ending, for a JPEG of which a
+/// part is missing, for a wrong size under [`Fit::Exact`], for images next to subfolders, for folders in a class and
 /// for a folder that holds a split: no file is left out silently.
 pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<ImageDataset> {
     check_image_options(size, channels)?;

@@ -67,7 +67,8 @@ impl fmt::Display for Source {
 ///
 /// Three forms are read: the official `train_data_batch_1.npz` to `train_data_batch_10.npz` with or
 /// without `val_data.npz`, `val_data.npz` alone, and image files of 32 x 32, in one folder per class
-/// or in one folder with the class of WordNet in front of each name (`n01592084_chickadee.png`). The whole training set takes 3.9 GB of memory. About labels see
+/// or in one folder with the class of WordNet in front of each name
+/// (`n01592084_chickadee.png`). The whole training set takes 3.9 GB of memory. About labels see
 /// [`load_batches`].
 ///
 /// # Errors

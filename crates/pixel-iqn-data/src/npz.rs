@@ -105,9 +105,10 @@ impl ImageDataset {
     ///   [`NpzWriter`](crate::NpzWriter) and other tools of this field write them. Other arrays
     ///   beside it are left alone; [`read_npz`] reads them.
     /// - An `.npy` file with such an array.
-    /// - A `.zip` of image files, all of one size, in the natural order of their names. They become colour images without classes, whatever folders of the archive they
-    ///   are in; for grey images call [`into_grey`](Self::into_grey) on the set. PNG, JPEG, WebP and
-    ///   BMP can be decoded. Files that are no images, hidden files and `__MACOSX` are passed over.
+    /// - A `.zip` of image files, all of one size, in the natural order of their names. They become
+    ///   colour images without classes, whatever folders of the archive they are in; for grey images
+    ///   call [`into_grey`](Self::into_grey) on the set. PNG, JPEG, WebP and BMP can be decoded.
+    ///   Files that are no images, hidden files and `__MACOSX` are passed over.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::checkpoints::Checkpoints;
 use crate::error::{RunError, SettingsError, at};
 use crate::run_config::RunConfig;
-use crate::sums::Sums;
+use crate::sums::{SUMS, Sums};
 
 /// The folder of one training run.
 ///
@@ -164,7 +164,7 @@ impl RunDir {
             "metrics.jsonl",
             Weights::Raw.file_name(),
             Weights::Averaged.file_name(),
-            "SHA256",
+            SUMS,
             "curve.png",
         ];
         // Other programs may write other files of the run at this time.

@@ -6,6 +6,9 @@ use pixel_iqn_data::{sha256, write_atomically};
 
 use crate::error::{RunError, at};
 
+/// The name of the file of checksums in a folder.
+pub(crate) const SUMS: &str = "SHA256";
+
 /// The SHA-256 checksums of files of a folder, in a file that `sha256sum --check` reads, too: a line for
 /// each file with its checksum, two spaces and its name.
 pub(crate) struct Sums {
@@ -13,10 +16,10 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// Those of a folder, in its file `SHA256`.
+    /// Those of a folder, in its file [`SUMS`].
     pub fn of(folder: &Path) -> Self {
         Self {
-            path: folder.join("SHA256"),
+            path: folder.join(SUMS),
         }
     }
 

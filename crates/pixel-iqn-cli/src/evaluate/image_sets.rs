@@ -18,7 +18,8 @@ use crate::inception;
 #[derive(clap::Args, Debug)]
 pub struct ImageSetFlags {
     /// Generated images: a folder, an npz file with uint8 images [N, H, W, C] as arr_0, an npy file of
-    /// them, a zip file of images, or a data set, as cifar10:DIR for its training images and cifar10:DIR:held-out for the others
+    /// them, a zip file of images, or a data set, as cifar10:DIR for its training images and
+    /// cifar10:DIR:held-out for the others
     #[arg(long, value_name = "PATH", help_heading = "Sets of images")]
     pub generated: Option<ImageSource>,
     /// Real images, in the same forms; or an npz file of statistics with mu and sigma

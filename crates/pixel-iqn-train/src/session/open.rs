@@ -51,13 +51,12 @@ impl<M: TrainModel> Session<M> {
             return Err(RunError::NotEmpty(run.path().to_owned()));
         }
         let lock = run.lock()?;
-        let begin = || {
-            let run = run.clone();
-            let session = Self::new(run, config, train, held_out, devices, None, lock)?;
-            session.context.run.save_config(&session.context.config)?;
+        let session = Self::new(run.clone(), config, train, held_out, devices, None, lock);
+        let saved = session.and_then(|session| {
+            run.save_config(&session.context.config)?;
             Ok(session)
-        };
-        begin().inspect_err(|_| run.remove_unbegun())
+        });
+        saved.inspect_err(|_| run.remove_unbegun())
     }
 
     /// Goes on with the run in a folder.
