@@ -3,7 +3,8 @@
 //! Decoders of JPEG show what is there of a damaged file and paint the rest grey, as a browser has
 //! to. A set must not hold such images. So this check walks over all blocks of all scans, which
 //! ITU-T T.81 describes, without decoding them, and is exact: data that was cut off is found
-//! wherever it was cut, and whatever was put behind it.
+//! wherever it was cut, and whatever was put behind it. Inside, a part that was overwritten is found
+//! unless as many blocks are read of it as were there; the format has no checksum.
 
 use std::path::Path;
 
@@ -15,9 +16,11 @@ use crate::{
 
 /// Checks that the image data of a JPEG is complete. `path` serves for messages.
 ///
-/// Bytes behind the end marker are passed over, and so are those between image data and the next
-/// marker, which some encoders leave. An end marker that is missing behind complete data is no
-/// error: both are our choice. Images of kinds that the decoder does not know are left to it.
+/// Bytes behind the end marker are passed over, and an end marker that is missing behind complete
+/// data is no error. Bytes between image data and the next marker are one, although decoders pass
+/// over them with a warning: they are what is left where a part inside was lost and the rest came to
+/// lie at wrong places. All three are our choice. Images of kinds that the decoder does not know are
+/// left to it.
 ///
 /// # Errors
 ///
@@ -138,13 +141,16 @@ impl Reader {
         };
         let mut bits = Bits::new(bytes, start);
         let walked = scan.walk(&mut frame.components, &mut bits);
-        let position = bits.position();
-        walked.map(|()| position).map_err(|stop| match stop {
-            Stop::Missing => Damage(
-                position,
-                "the end of the image data before that of the image",
-            ),
-            Stop::NoCode => Damage(position, "image data that no Huffman code stands for"),
+        walked.map_err(|stop| {
+            let found = match stop {
+                Stop::Missing => "the end of the image data before that of the image",
+                Stop::NoCode => "image data that no Huffman code stands for",
+                Stop::Left => {
+                    "more image data than the image has, as a damage inside leaves it: decode the \
+                     image and save it again to keep it as it is"
+                }
+            };
+            Damage(bits.position(), found)
         })
     }
 
@@ -282,7 +288,16 @@ mod tests {
                     );
                 }
             }
-            // Without its end marker the image is still whole.
+            for stray in [&[0][..], &[0x55; 2], &[0xff, 0]] {
+                let error = check(&[&whole[..data], stray, &whole[data..]].concat());
+                let error = error.unwrap_err().to_string();
+                assert!(
+                    error.contains("more image data than the image has"),
+                    "{error}"
+                );
+            }
+            // Bytes of 255 fill up, and without its end marker the image is still whole.
+            check(&[&whole[..data], &[0xff; 3], &whole[data..]].concat()).unwrap();
             for end in [data, data + 1] {
                 check(&whole[..end]).unwrap();
                 assert_eq!(decode(&whole[..end]).unwrap(), image);
@@ -293,6 +308,23 @@ mod tests {
             error.starts_with("x.jpg, byte 700: expected a whole JPEG, found the end"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_hole_of_zeros_is_found() {
+        // Noise of 96 x 80, so that the hole is less than a hundredth of the data.
+        let picture = RgbImage::from_fn(96, 80, |x, y| {
+            image::Rgb([3, 5, 7].map(|factor| (x * x * factor + y * y * x / 3) as u8))
+        });
+        let mut whole = Vec::new();
+        let encoder = JpegEncoder::new_with_quality(&mut whole, 90);
+        picture.write_with_encoder(encoder).unwrap();
+        check(&whole).unwrap();
+        for start in (700..whole.len() - 110).step_by(11) {
+            let mut damaged = whole.clone();
+            damaged[start..start + 100].fill(0);
+            assert!(check(&damaged).is_err(), "a hole from {start} on");
+        }
     }
 
     #[test]

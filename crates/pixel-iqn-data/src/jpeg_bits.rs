@@ -5,8 +5,10 @@
 pub(crate) enum Stop {
     /// The data ends, by a marker or with the file, before the image does.
     Missing,
-    /// The bits are no code of the table.
+    /// The bits are no code of the table, or one of a coefficient that there is not.
     NoCode,
+    /// Bytes are left in front of the next marker.
+    Left,
 }
 
 /// A reader of bits, which stops in front of a marker.
@@ -30,9 +32,26 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Returns the position behind the bytes that were looked at.
+    /// Returns the position behind the bytes of which a bit was read.
     pub fn position(&self) -> usize {
-        self.position
+        // Back over the whole bytes in the buffer, of which those of 255 are two in the file.
+        (0..self.count / 8).fold(self.position, |position, _| match self.bytes[..position] {
+            [.., 0xff, 0] => position - 2,
+            _ => position - 1,
+        })
+    }
+
+    /// Checks that a marker or the end of the file follows what was read, and returns the position in
+    /// front of it.
+    pub fn end(&self) -> Result<usize, Stop> {
+        let position = self.position();
+        let rest = &self.bytes[position..];
+        // A byte of 255 fills up in front of a marker, and is half of one at the end of the file.
+        let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
+        match (fill, rest.get(fill)) {
+            (0, Some(_)) | (_, Some(0)) => Err(Stop::Left),
+            _ => Ok(position),
+        }
     }
 
     /// Reads up to 16 bits as a number.
@@ -51,10 +70,10 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Drops the bits up to the next marker and takes it, if it is the restart marker of this
-    /// number, from 0 to 7.
+    /// Drops the bits that are left of the last byte and takes the marker behind it, if it is the
+    /// restart marker of this number, from 0 to 7.
     pub fn restart(&mut self, number: u8) -> Result<(), Stop> {
-        let (marker, position) = next_marker(self.bytes, self.position).ok_or(Stop::Missing)?;
+        let (marker, position) = next_marker(self.bytes, self.end()?).ok_or(Stop::Missing)?;
         if marker != 0xd0 + number {
             return Err(Stop::Missing);
         }
@@ -154,12 +173,32 @@ mod tests {
         assert_eq!(bits.read(4), Ok(0xa));
         assert_eq!(bits.read(13), Ok(0x0bff));
         assert_eq!(bits.read(8), Err(Stop::Missing));
-        assert_eq!(Bits::new(&bytes, 0).restart(0), Err(Stop::Missing));
+        assert_eq!(bits.restart(0), Err(Stop::Missing));
         bits.restart(1).unwrap();
         assert_eq!(bits.read(8), Ok(0x7f));
         assert_eq!(bits.skip(1), Err(Stop::Missing));
         // A byte that may be half a marker is no data.
         assert_eq!(Bits::new(&[0xff], 0).skip(1), Err(Stop::Missing));
+    }
+
+    #[test]
+    fn bytes_in_front_of_a_marker_are_left() {
+        let bytes = [0xa5, 0xff, 0, 0x80, 0xff, 0xff, 0xd1];
+        let mut bits = Bits::new(&bytes, 0);
+        for (read, position) in [(0, 0), (1, 1), (7, 1), (1, 3), (7, 3)] {
+            bits.skip(read).unwrap();
+            assert_eq!((bits.position(), bits.end()), (position, Err(Stop::Left)));
+        }
+        assert_eq!(Bits::new(&bytes, 0).restart(1), Err(Stop::Left));
+        bits.skip(1).unwrap();
+        assert_eq!((bits.position(), bits.end()), (4, Ok(4)));
+        // The file may end in place of a marker, or within one.
+        for end in [4, 5, 6] {
+            let mut bits = Bits::new(&bytes[..end], 0);
+            bits.skip(16).unwrap();
+            bits.skip(8).unwrap();
+            assert_eq!(bits.end(), Ok(4));
+        }
     }
 
     #[test]

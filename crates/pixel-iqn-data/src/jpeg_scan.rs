@@ -33,8 +33,9 @@ pub(crate) struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// Walks over all blocks of the scan, and fails where one is missing.
-    pub fn walk(&self, components: &mut [Component], bits: &mut Bits<'_>) -> Result<(), Stop> {
+    /// Walks over all blocks of the scan, and returns the position behind them. It fails where a block
+    /// is missing or more than the blocks is there.
+    pub fn walk(&self, components: &mut [Component], bits: &mut Bits<'_>) -> Result<usize, Stop> {
         let alone = self.components.len() == 1;
         let [rows, columns] = match self.components[..] {
             [(place, ..)] => components[place].blocks,
@@ -59,7 +60,7 @@ impl Scan<'_> {
                 }
             }
         }
-        Ok(())
+        bits.end()
     }
 
     /// Passes over one block. `zero_blocks` are those left of a run without further coefficients.
@@ -95,6 +96,7 @@ impl Scan<'_> {
             let (zeros, size) = split(other.read(bits)?);
             match (zeros, size) {
                 (15, 0) => index += 16,
+                (zeros, 0) if !self.progressive && zeros != 0 => return Err(Stop::NoCode),
                 (_, 0) => {
                     if self.progressive {
                         *zero_blocks = run(zeros, bits)? - 1;
@@ -103,14 +105,19 @@ impl Scan<'_> {
                 }
                 _ => {
                     index += zeros as usize;
+                    if index > end {
+                        return Err(Stop::NoCode);
+                    }
                     bits.skip(size)?;
-                    // Damaged data may leave the block, which the decoder sees.
-                    *nonzero |= 1u64.checked_shl(index as u32).unwrap_or(0);
+                    *nonzero |= 1 << index;
                     index += 1;
                 }
             }
         }
-        Ok(())
+        match index <= end + 1 {
+            true => Ok(()),
+            false => Err(Stop::NoCode),
+        }
     }
 }
 
