@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -30,6 +31,9 @@ pub struct InpaintCommand {
     /// names of the subfolders of --images]
     #[arg(long, help_heading = "Images")]
     labels: Option<String>,
+    /// Print the classes of the model, and complete nothing
+    #[arg(long, help_heading = "Images")]
+    classes: bool,
     /// Index of the first image
     #[arg(
         long,
@@ -123,6 +127,10 @@ impl InpaintCommand {
             );
         }
         let model = self.model.open()?;
+        if self.classes {
+            writeln!(std::io::stdout(), "{}", model.classes())?;
+            return Ok(());
+        }
         let images = self.chosen(self.all_images(&model)?)?;
         let [_, height, width] = images.shape();
         let mask = self.mask([height, width])?;

@@ -73,6 +73,7 @@ fn a_run_from_training_to_evaluation() {
 
     let classes = folder.run("sample --run run --classes");
     assert!(classes.contains("(#0)"), "{classes}");
+    assert_eq!(folder.run("inpaint --run run --classes"), classes);
     for out in ["samples.png", "samples.npz", "samples"] {
         folder.run(&format!(
             "sample --run run --count 3 --labels #1 --out {out}"
@@ -96,7 +97,11 @@ fn a_run_from_training_to_evaluation() {
         "inpaint --run run --images samples/000000.png,samples/000001.png --labels #0,none \
          --no-originals --completions 1 --out own.png",
     );
-    folder.run("evaluate --run run --images 2 --taus 2 --maps maps.png --out scores.json");
+    let one = folder.run("evaluate --run run --images 1 --taus 2 --out one.json");
+    assert!(one.contains("the intervals of one image"), "{one}");
+    let two =
+        folder.run("evaluate --run run --images 2 --taus 2 --maps maps.png --out scores.json");
+    assert!(!two.contains("the intervals of one image"), "{two}");
     folder.run("evaluate --generated samples.npz --real samples --out sets.json");
     for file in ["inpainting.png", "own.png", "maps.png"] {
         assert!(folder.read(file).starts_with(b"\x89PNG"), "{file}");

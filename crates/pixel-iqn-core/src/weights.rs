@@ -4,6 +4,7 @@
 //! `hidden.bias`, `tau_embedding.linear.weight` and `out.weight`, so that its `state_dict` loads
 //! without a conversion.
 
+mod content;
 mod file;
 
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ pub fn to_safetensors<M: Module>(model: &M) -> Result<Vec<u8>, WeightsError> {
 ///
 /// # Errors
 ///
-/// [`WeightsError::Format`] where the bytes are not a safetensors file, [`WeightsError::Mismatch`] where a
+/// [`WeightsError::Content`] where the bytes are not a safetensors file, [`WeightsError::Mismatch`] where a
 /// tensor of the model is missing in the file or has another shape, or where the file has a tensor that
 /// the model does not have, and [`WeightsError::NotFinite`]. The model is then as it was.
 pub fn load_safetensors<M: Module>(
@@ -130,9 +131,11 @@ fn biases_of(name: &str) -> Option<&'static str> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// The bytes are not a safetensors file, or tensors cannot be read or written; the source says
-    /// why.
-    #[error("they are no safetensors file, or a damaged one, or cannot be read from their device")]
+    /// The bytes are not a safetensors file, or not all of one; the text says what they are.
+    #[error("they are {0}")]
+    Content(String),
+    /// Tensors cannot be read from their device or written; the source says why.
+    #[error("they cannot be read from their device or be written")]
     Format(#[from] burn::store::SafetensorsStoreError),
     /// The tensors of the file are not those of the model, with a message for each that differs.
     #[error("the weights are of another model: {}", first_of(.0))]
@@ -275,7 +278,38 @@ mod tests {
         assert!(matches!(error, WeightsError::Mismatch(_)), "{error}");
 
         let error = load_safetensors(&mut wider, &saved[..100]).unwrap_err();
-        assert!(matches!(error, WeightsError::Format(_)), "{error}");
+        assert!(matches!(error, WeightsError::Content(_)), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_safetensors_file_is_called_what_it_is() {
+        let device = Device::flex();
+        let mut model = ModelConfig::tiny().init_pixel_iqn(&device);
+        let saved = to_safetensors(&model).unwrap();
+        let cut = saved.len() - 1;
+        let (length, longer) = (cut.to_string(), [&saved[..], &[0]].concat());
+        for (bytes, expected) in [
+            (&b""[..], "an empty file"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid",
+                "git lfs pull",
+            ),
+            (b"\n<!DOCTYPE html><title>404</title>", "a web page"),
+            (b"PK\x03\x04archive/data.pkl", "save_file"),
+            (b"\x80\x02}q\x00", "save_file"),
+            (&[0; 40], "zeros"),
+            (&saved[..5], "no safetensors file"),
+            (&saved[..100], "cut off after 100 bytes"),
+            (&saved[..cut], &length),
+            (&longer, "put behind it"),
+            (b"some notes on weights", "no safetensors file"),
+        ] {
+            let error = load_safetensors(&mut model, bytes).unwrap_err().to_string();
+            assert!(
+                error.starts_with("they are ") && error.contains(expected),
+                "{error}"
+            );
+        }
     }
 
     /// The file `saved` with its tensors changed, under names that `rename` gives them.

@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::error::{Result, at};
+use crate::error::{Result, at_write};
 
 /// Writes a file so that it is there whole or not at all.
 ///
@@ -30,13 +30,13 @@ use crate::error::{Result, at};
 ///
 /// # Errors
 ///
-/// [`DataError::Io`](crate::DataError::Io) if the system refuses to create, write, flush or rename
+/// [`DataError::Write`](crate::DataError::Write) if the system refuses to create, write, flush or rename
 /// a file; what was at `path` before is still there, except where only the flush of the folder
 /// failed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, |file| file.write_all(bytes))
         .and_then(|()| sync_folder_of(path))
-        .map_err(at(path))
+        .map_err(at_write(path))
 }
 
 /// Replaces the file at `path` by what `write` writes, without flushing the folder: the new name
@@ -138,7 +138,7 @@ mod tests {
         // A file cannot take the place of a folder.
         fs::create_dir(folder.path().join("y")).unwrap();
         let error = write_atomically(&folder.path().join("y"), b"new").unwrap_err();
-        assert!(matches!(error, DataError::Io { path, .. } if path.ends_with("y")));
+        assert!(matches!(error, DataError::Write { path, .. } if path.ends_with("y")));
         assert_eq!(names(folder.path()).len(), 2);
         assert!(write_atomically(&folder.path().join("no/folder"), b"").is_err());
     }

@@ -37,6 +37,23 @@ pub(crate) const ARCHIVE: &str = "cifar-10-binary.tar.gz";
 const ARCHIVES: [&str; 3] = [ARCHIVE, "cifar-10-binary.tgz", "cifar-10-binary.tar"];
 const FOLDER: &str = "cifar-10-batches-bin";
 
+/// What is often there in the place of [`FOLDER`] or [`ARCHIVE`], and what it is.
+const OTHER_VERSIONS: [(&str, &str); 10] = [
+    ("cifar-10-batches-py", PYTHON),
+    ("cifar-10-python.tar.gz", PYTHON),
+    ("cifar-10-python.tgz", PYTHON),
+    ("data_batch_1", PYTHON),
+    ("cifar-10-batches-mat", MATLAB),
+    ("cifar-10-matlab.tar.gz", MATLAB),
+    ("cifar-100-binary", CIFAR_100),
+    ("cifar-100-binary.tar.gz", CIFAR_100),
+    ("cifar-100-python", CIFAR_100),
+    ("cifar-100-python.tar.gz", CIFAR_100),
+];
+const PYTHON: &str = "the version for Python, which is not read";
+const MATLAB: &str = "the version for Matlab, which is not read";
+const CIFAR_100: &str = "CIFAR-100, which is not read";
+
 /// The files in the order of reading, the test batch last.
 const NAMES: [&str; 6] = [
     "data_batch_1.bin",
@@ -202,6 +219,15 @@ fn read(path: &Path) -> Result<(PathBuf, Batches)> {
             file.display(),
             hint()
         )));
+    }
+    for (name, what) in OTHER_VERSIONS {
+        let other = path.join(name);
+        if other.exists() {
+            return Err(DataError::Missing {
+                path: path.join(FOLDER),
+                hint: format!("{} is {what}; {}", other.display(), hint()),
+            });
+        }
     }
     Err(DataError::Missing {
         path: path.join(FOLDER),
@@ -388,6 +414,16 @@ mod tests {
         fs::write(&page, "<html>Moved</html>").unwrap();
         let error = load(&page).unwrap_err().to_string();
         assert!(error.contains("web page"), "{error}");
+    }
+
+    #[test]
+    fn other_versions_are_told_from_the_binary_one() {
+        for (name, what) in OTHER_VERSIONS {
+            let root = tempfile::tempdir().unwrap();
+            fs::write(root.path().join(name), "").unwrap();
+            let error = load(root.path()).unwrap_err().to_string();
+            assert!(error.contains(what) && error.contains(ARCHIVE), "{error}");
+        }
     }
 
     #[test]

@@ -1,7 +1,15 @@
-//! What a file is that should be an image and is none, for messages.
+//! What a file is that should be an image or another kind of data and is none, for messages.
 
-/// Says what a file looks like, by its first bytes, which are all or a few hundred of them.
-pub(crate) fn describe(start: &[u8]) -> String {
+/// Says what a file is in the place of the data that were expected, by its first bytes, which are all
+/// or a few hundred of them: an empty file, a web page, a pointer of Git LFS, an archive and the like.
+/// `None` where they are like none of these.
+///
+/// ```
+/// let found = pixel_iqn_data::known_content(b"<!DOCTYPE html>").unwrap();
+/// assert!(found.starts_with("a web page"));
+/// assert_eq!(pixel_iqn_data::known_content(b"\x01\x02"), None);
+/// ```
+pub fn known_content(start: &[u8]) -> Option<String> {
     let known: [(&[u8], &str); 6] = [
         (b"PK\x03\x04", "a ZIP archive"),
         (b"\x1f\x8b", "a gzip archive"),
@@ -14,24 +22,29 @@ pub(crate) fn describe(start: &[u8]) -> String {
         ),
     ];
     if start.is_empty() {
-        return "an empty file".to_owned();
+        return Some("an empty file".to_owned());
     }
     if start.iter().all(|&byte| byte == 0) {
-        return "zeros, as a download that was cut off leaves them".to_owned();
+        return Some("zeros, as a download that was cut off leaves them".to_owned());
     }
     if let Some((_, name)) = known.iter().find(|(bytes, _)| start.starts_with(bytes)) {
-        return (*name).to_owned();
+        return Some((*name).to_owned());
+    }
+    if text(start).is_some_and(|text| text.to_ascii_lowercase().contains("<svg")) {
+        return Some("an SVG drawing: make PNG of it".to_owned());
+    }
+    is_web_page(start).then(|| WEB_PAGE.to_owned())
+}
+
+/// Says what a file looks like that should be an image, by its first bytes.
+pub(crate) fn describe(start: &[u8]) -> String {
+    if let Some(known) = known_content(start) {
+        return known;
     }
     let first: Vec<String> = start.iter().take(8).map(|b| format!("{b:02x}")).collect();
     let Some(text) = text(start) else {
         return format!("bytes that begin no known image: {}", first.join(" "));
     };
-    if text.to_ascii_lowercase().contains("<svg") {
-        return "an SVG drawing: make PNG of it".to_owned();
-    }
-    if is_web_page(start) {
-        return WEB_PAGE.to_owned();
-    }
     let line: String = text
         .lines()
         .next()

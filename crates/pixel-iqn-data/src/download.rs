@@ -14,7 +14,7 @@ use crate::{
     atomic::sync_folder_of,
     checksum::Checksum,
     cifar10,
-    error::{DataError, Result, at},
+    error::{DataError, Result, at, at_write},
     kind::DatasetKind,
     mnist,
 };
@@ -42,7 +42,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// [`DataError::NoAddress`] for any other set, [`DataError::Download`] if the server cannot be
 /// reached within ten seconds or fails, [`DataError::Checksum`] if it sends other bytes, and
-/// [`DataError::Io`].
+/// [`DataError::Io`] and [`DataError::Write`].
 pub fn download(kind: DatasetKind, folder: &Path) -> Result<()> {
     match kind {
         DatasetKind::Cifar10 => fetch(
@@ -69,13 +69,14 @@ pub fn download(kind: DatasetKind, folder: &Path) -> Result<()> {
 /// # Errors
 ///
 /// [`DataError::Download`] if the server cannot be reached within ten seconds or fails,
-/// [`DataError::Checksum`] if it sends other bytes, and [`DataError::Io`].
+/// [`DataError::Checksum`] if it sends other bytes, and [`DataError::Io`] and
+/// [`DataError::Write`].
 pub fn fetch(url: &str, checksum: Checksum<'_>, target: &Path) -> Result<()> {
     if target.exists() && checksum.check(target, &read(target)?).is_ok() {
         return Ok(());
     }
     if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder).map_err(at(folder))?;
+        fs::create_dir_all(folder).map_err(at_write(folder))?;
     }
     let part = part_of(target);
     let failed = |source| DataError::Download {
@@ -99,7 +100,7 @@ pub fn fetch(url: &str, checksum: Checksum<'_>, target: &Path) -> Result<()> {
             .append(resumes)
             .truncate(!resumes)
             .open(&part)
-            .map_err(at(&part))?;
+            .map_err(at_write(&part))?;
         copy(response, if resumes { have } else { 0 }, target, &mut file)
             .and_then(|()| file.sync_all())
             .map_err(failed)?;
@@ -108,13 +109,13 @@ pub fn fetch(url: &str, checksum: Checksum<'_>, target: &Path) -> Result<()> {
     let checked = checksum.check(target, &read(&part)?);
     if checked.is_err() {
         // Wrong bytes cannot be resumed.
-        fs::remove_file(&part).map_err(at(&part))?;
+        fs::remove_file(&part).map_err(at_write(&part))?;
         return checked;
     }
     // The content was flushed when it was written.
     fs::rename(&part, target)
         .and_then(|()| sync_folder_of(target))
-        .map_err(at(target))
+        .map_err(at_write(target))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -20,12 +20,22 @@ pub type Result<T, E = DataError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The operating system refused to read or write, or a compressed stream is damaged.
-    #[error("cannot read or write {}", path.display())]
+    /// The operating system refused to read, or a compressed stream is damaged.
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file or folder in question.
         path: PathBuf,
         /// The error of the operating system or the decompressor.
+        source: io::Error,
+    },
+
+    /// The operating system refused to write.
+    #[error("cannot write {}", path.display())]
+    #[non_exhaustive]
+    Write {
+        /// The file or folder in question.
+        path: PathBuf,
+        /// The error of the operating system.
         source: io::Error,
     },
 
@@ -39,7 +49,7 @@ pub enum DataError {
     },
 
     /// The bytes of a file do not follow its format.
-    #[error("{}, byte {offset}: expected {expected}, found {found}", path.display())]
+    #[error("{}{}: expected {expected}, found {found}", path.display(), place(*offset))]
     Format {
         /// The file.
         path: PathBuf,
@@ -49,6 +59,21 @@ pub enum DataError {
         expected: String,
         /// The content that was found instead.
         found: String,
+    },
+
+    /// An image has another size than the others, or than the one asked for.
+    #[error(
+        "{} is an image of {} x {}, and one of {} x {} is needed (height, width)",
+        path.display(), found[0], found[1], expected[0], expected[1]
+    )]
+    #[non_exhaustive]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// The height and width of the image.
+        found: [usize; 2],
+        /// The height and width that it should have.
+        expected: [usize; 2],
     },
 
     /// A file is not bit for bit the official one.
@@ -172,7 +197,23 @@ fn free(available: Option<u64>) -> String {
     }
 }
 
-/// Attaches the path to an I/O error: `fs::read(path).map_err(at(path))`.
+/// Says where in a file, unless it is its beginning, which says nothing.
+fn place(offset: u64) -> String {
+    match offset {
+        0 => String::new(),
+        offset => format!(", byte {offset}"),
+    }
+}
+
+/// Attaches the path to an error of writing: `fs::write(path).map_err(at_write(path))`.
+pub(crate) fn at_write(path: &Path) -> impl FnOnce(io::Error) -> DataError {
+    |source| DataError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Attaches the path to an error of reading: `fs::read(path).map_err(at(path))`.
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> DataError {
     |source| DataError::Io {
         path: path.to_owned(),

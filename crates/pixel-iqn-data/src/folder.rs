@@ -1,12 +1,17 @@
 //! Folders of image files, with or without classes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     dataset::ImageDataset,
-    error::{DataError, Result, format},
+    error::{DataError, Result, at, format},
     image_file,
     listing::{file_name, list},
+    natural,
     sizes::check_image_options,
 };
 
@@ -19,8 +24,10 @@ pub use crate::image_file::Fit;
 /// unless the names of all images begin with a class of WordNet, as `n01440764_tench.png` does: `n`,
 /// eight digits and `_`.
 ///
-/// The images of a class may lie in a folder `images` of its own, as in Tiny ImageNet. A folder with
-/// the subfolders `train` and `val` is two sets, which [`open`](crate::open) opens.
+/// The images of a class may lie in a folder `images` of its own, as in Tiny ImageNet, whose `val` is
+/// read too: all images in one folder `images`, their classes in `val_annotations.txt`. A folder with
+/// the subfolders `train` and `val` is two sets, which [`open`](crate::open) opens; where `train` is
+/// there alone, it is the set.
 ///
 /// A file is an image if its ending names an image format or, where it has none, its first bytes do;
 /// PNG, JPEG, WebP and BMP can be decoded. Other files are passed over, and so are `__MACOSX` and
@@ -34,9 +41,10 @@ pub use crate::image_file::Fit;
 /// 3, [`DataError::Memory`] for more images than fit in memory, [`DataError::Empty`] for a folder or
 /// a class without an image, [`DataError::Image`] for a file that cannot be decoded,
 /// [`DataError::Inconsistent`] for an image in a format that this crate does not know, and
-/// [`DataError::Format`] for a file that is no image in spite of its ending, for a JPEG of which a
-/// part is missing, for a wrong size under [`Fit::Exact`], for images next to subfolders, for folders in a class and
-/// for a folder that holds a split: no file is left out silently.
+/// [`DataError::Size`] for a wrong size under [`Fit::Exact`], and [`DataError::Format`] for a file that
+/// is no image in spite of its ending, for a JPEG of which a part is missing, for images next to
+/// subfolders, for folders in a class, for classes of WordNet in most names but not in all, and for a
+/// folder that holds a split: no file and no class is left out silently.
 pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<ImageDataset> {
     check_image_options(size, channels)?;
     Files::find(path)?.read(size, channels, fit)
@@ -46,14 +54,10 @@ pub fn load(path: &Path, size: usize, channels: usize, fit: Fit) -> Result<Image
 ///
 /// # Errors
 ///
-/// [`DataError::Empty`] where there is none, [`DataError::Image`] where it cannot be read, and
-/// [`DataError::Io`].
+/// Those of [`load`] for the names of files and folders and for this image.
 pub fn first_size(path: &Path) -> Result<[usize; 2]> {
-    let (mut files, folders) = list(path)?;
-    if let Some(folder) = folders.first() {
-        files = of_class(folder)?;
-    }
-    let file = files.first().ok_or_else(|| DataError::Empty {
+    let files = Files::find(path)?;
+    let (file, _) = files.images.first().ok_or_else(|| DataError::Empty {
         path: path.to_owned(),
     })?;
     image_file::size(file)
@@ -104,9 +108,17 @@ impl Files {
             return Err(format(path, 0, expected, found));
         }
         if let Some(parts) = split_of(path, &folders)? {
-            let [train, held_out] = parts.map(|part| file_name(&part));
-            let found = format!("the two sets {train} and {held_out}: give one of them");
+            let [train, held_out] = parts.map(|part| part.display().to_string());
+            let found = format!("two: give {train} or {held_out}");
             return Err(format(path, 0, "one set of images", found));
+        }
+        if let [folder] = &folders[..] {
+            if is_named(folder, &TRAIN) {
+                return Self::find(folder);
+            }
+            if is_named(folder, &["images"]) {
+                return Self::annotated(path, folder);
+            }
         }
         let (mut classes, mut images) = (Vec::new(), Vec::new());
         for folder in &folders {
@@ -124,15 +136,75 @@ impl Files {
                 path: path.to_owned(),
             });
         }
-        let of_files: Option<Vec<String>> = files.iter().map(|file| wordnet_class(file)).collect();
-        let of_files = of_files.unwrap_or_default();
+        let of_files: Vec<_> = files.iter().map(|file| wordnet_class(file)).collect();
+        let without = of_files.iter().filter(|class| class.is_none()).count();
+        let odd = files
+            .iter()
+            .zip(&of_files)
+            .find(|(_, class)| class.is_none());
+        match odd {
+            None => Ok(Self::labelled(
+                files,
+                of_files.into_iter().flatten().collect(),
+            )),
+            // One name that was mistyped must not take the classes of all others.
+            Some((odd, _)) if 2 * without < files.len() => {
+                let found = format!(
+                    "{}: rename or move it, or put each class in a folder of its own",
+                    odd.display()
+                );
+                let expected = "a class of WordNet in front of each name, as most have one";
+                Err(format(path, 0, expected, found))
+            }
+            Some(_) => Ok(Self {
+                classes: Vec::new(),
+                images: files.into_iter().map(|file| (file, 0)).collect(),
+            }),
+        }
+    }
+
+    /// Takes the images of a set that keeps them in one folder, as `val` of Tiny ImageNet does, whose
+    /// classes are in the file beside it; without that file they have none.
+    fn annotated(path: &Path, folder: &Path) -> Result<Self> {
+        let (files, nested) = list(folder)?;
+        if let Some(nested) = nested.first() {
+            return Err(too_deep(folder, nested));
+        }
+        let annotations = path.join(ANNOTATIONS);
+        let text = match fs::read_to_string(&annotations) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Self::flat(folder, files);
+            }
+            Err(error) => return Err(at(&annotations)(error)),
+        };
+        // The name of a file, its class, and the box of the object, between tabs.
+        let lines = text.lines().map(|line| line.split('\t'));
+        let class_of: BTreeMap<&str, &str> = lines
+            .filter_map(|mut fields| Some((fields.next()?, fields.next()?)))
+            .collect();
+        let classes = files.iter().map(|file| {
+            let class = class_of.get(&*file_name(file)).copied();
+            class.map(str::to_owned).ok_or_else(|| {
+                let expected = format!("a line for {}", file_name(file));
+                format(&annotations, 0, expected, "none")
+            })
+        });
+        let classes = classes.collect::<Result<Vec<_>>>()?;
+        Ok(Self::labelled(files, classes))
+    }
+
+    /// Takes files with the name of the class of each.
+    fn labelled(files: Vec<PathBuf>, of_files: Vec<String>) -> Self {
         let mut classes = of_files.clone();
-        classes.sort();
+        classes.sort_by(|a, b| natural::compare(a, b));
         classes.dedup();
-        let label = |class: &String| classes.partition_point(|other| other < class) as u32;
-        let labels = of_files.iter().map(label).chain(std::iter::repeat(0));
+        let labels = of_files.iter().map(|class| {
+            let before = |other: &String| natural::compare(other, class).is_lt();
+            classes.partition_point(before) as u32
+        });
         let images = files.into_iter().zip(labels).collect();
-        Ok(Self { classes, images })
+        Self { classes, images }
     }
 
     /// Finds the two sets of a folder that is split in training images and held-out images, and the
@@ -140,33 +212,57 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if their classes differ.
+    /// [`DataError::Inconsistent`] if a held-out image has a class that no training image has, or if
+    /// one set has classes and the other has none.
     pub(crate) fn find_split(path: &Path) -> Result<Option<(Self, Self, String)>> {
         let Some([train, held_out]) = split_of(path, &list(path)?.1)? else {
             return Ok(None);
         };
-        let (of_train, of_held_out) = (Self::find(&train)?, Self::find(&held_out)?);
-        if of_train.classes != of_held_out.classes {
-            let alone = |(files, path): (&Self, &Path), other: &Self| {
-                let only = |class: &&String| !other.classes.contains(class);
-                let only: Vec<&str> = files.classes.iter().filter(only).map(|s| &**s).collect();
-                match &only[..] {
-                    [] if files.classes.is_empty() => format!("{} has no classes", path.display()),
-                    [] => format!("{} has no other class", path.display()),
-                    names => {
-                        let some = names[..names.len().min(5)].join(", ");
-                        let more = if names.len() > 5 { " and more" } else { "" };
-                        format!("{} alone has {some}{more}", path.display())
-                    }
-                }
+        let (of_train, mut of_held_out) = (Self::find(&train)?, Self::find(&held_out)?);
+        if of_train.classes.is_empty() != of_held_out.classes.is_empty() {
+            let [with, without] = match of_train.classes.is_empty() {
+                true => [&held_out, &train],
+                false => [&train, &held_out],
             };
             return Err(DataError::Inconsistent(format!(
-                "{}, {}: both must have the same classes or none",
-                alone((&of_train, &train), &of_held_out),
-                alone((&of_held_out, &held_out), &of_train)
+                "{} has classes and {} has none: both must have them, or neither",
+                with.display(),
+                without.display()
             )));
         }
+        let alone = |class: &&String| !of_train.classes.contains(class);
+        let alone: Vec<&str> = of_held_out
+            .classes
+            .iter()
+            .filter(alone)
+            .map(|s| &**s)
+            .collect();
+        if !alone.is_empty() {
+            let some = alone[..alone.len().min(5)].join(", ");
+            let more = if alone.len() > 5 { " and more" } else { "" };
+            return Err(DataError::Inconsistent(format!(
+                "{} has the classes {some}{more}, and {} has not: nothing can be learned of them",
+                held_out.display(),
+                train.display()
+            )));
+        }
+        of_held_out.relabel(of_train.classes.clone());
         Ok(Some((of_train, of_held_out, file_name(&held_out))))
+    }
+
+    /// Gives the images the labels that their classes have among others, which hold them all.
+    fn relabel(&mut self, classes: Vec<String>) {
+        let new = |class: &String| classes.iter().position(|other| other == class);
+        let labels: Vec<u32> = self
+            .classes
+            .iter()
+            .filter_map(new)
+            .map(|i| i as u32)
+            .collect();
+        for (_, label) in &mut self.images {
+            *label = labels.get(*label as usize).copied().unwrap_or(0);
+        }
+        self.classes = classes;
     }
 
     /// Reads the images.
@@ -182,19 +278,24 @@ impl Files {
     }
 }
 
+/// The names of the folder of training images.
+const TRAIN: [&str; 2] = ["train", "training"];
+/// The names of the folder of held-out images, in this order: of a set with a validation and a test
+/// folder, the former is held out.
+const HELD_OUT: [&str; 5] = ["val", "valid", "validation", "test", "testing"];
+/// The file with the classes of the validation images of Tiny ImageNet.
+const ANNOTATIONS: &str = "val_annotations.txt";
+
 /// Returns the folders of the training images and of the held-out images, where `folders`, those of
 /// `path`, are such a split.
 fn split_of(path: &Path, folders: &[PathBuf]) -> Result<Option<[PathBuf; 2]>> {
-    /// In this order: of a set with a validation and a test folder, the former is held out.
-    const HELD_OUT: [&str; 4] = ["val", "valid", "validation", "test"];
-    let is = |folder: &Path, name: &str| file_name(folder).eq_ignore_ascii_case(name);
-    let named = |name: &str| folders.iter().find(|folder| is(folder, name));
-    let held_out = HELD_OUT.into_iter().find_map(named);
-    let (Some(train), Some(held_out)) = (named("train"), held_out) else {
+    let named = |name: &&str| folders.iter().find(|folder| is_named(folder, &[*name]));
+    let train = TRAIN.iter().find_map(named);
+    let held_out = HELD_OUT.iter().find_map(named);
+    let (Some(train), Some(held_out)) = (train, held_out) else {
         return Ok(None);
     };
-    let is_other =
-        |folder: &&PathBuf| !is(folder, "train") && !HELD_OUT.iter().any(|name| is(folder, name));
+    let is_other = |folder: &&PathBuf| !is_named(folder, &TRAIN) && !is_named(folder, &HELD_OUT);
     if let Some(other) = folders.iter().find(is_other) {
         let found = format!("{} next to {}", other.display(), train.display());
         return Err(format(
@@ -207,6 +308,12 @@ fn split_of(path: &Path, folders: &[PathBuf]) -> Result<Option<[PathBuf; 2]>> {
     Ok(Some([train.clone(), held_out.clone()]))
 }
 
+/// Returns whether a folder has one of these names, in capitals or not.
+fn is_named(folder: &Path, names: &[&str]) -> bool {
+    let own = file_name(folder);
+    names.iter().any(|name| own.eq_ignore_ascii_case(name))
+}
+
 /// Lists the images of one class: those of its folder, or of a folder `images` in it.
 fn of_class(folder: &Path) -> Result<Vec<PathBuf>> {
     let (mut files, mut nested) = list(folder)?;
@@ -216,8 +323,7 @@ fn of_class(folder: &Path) -> Result<Vec<PathBuf>> {
         (files, nested) = list(images)?;
     }
     if let Some(nested) = nested.first() {
-        let found = format!("the folder {}, which is too deep", nested.display());
-        return Err(format(folder, 0, "the image files of one class", found));
+        return Err(too_deep(folder, nested));
     }
     if files.is_empty() {
         return Err(DataError::Empty {
@@ -225,6 +331,15 @@ fn of_class(folder: &Path) -> Result<Vec<PathBuf>> {
         });
     }
     Ok(files)
+}
+
+/// The error for a folder in the folder of a class.
+fn too_deep(folder: &Path, nested: &Path) -> DataError {
+    let found = format!(
+        "the folder {}, which is too deep: if it is a class, give the folder that it is in",
+        nested.display()
+    );
+    format(folder, 0, "the image files of one class", found)
 }
 
 /// Returns the class of WordNet that the name of a file begins with: `n` and eight digits, in front
@@ -239,8 +354,6 @@ fn wordnet_class(file: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use image::RgbImage;
 
     use super::*;
@@ -291,18 +404,26 @@ mod tests {
         let load = || load(root.path(), 2, 1, Fit::Exact).unwrap();
         assert_eq!(load().labels(), Some(&[0, 1, 1][..]));
         assert_eq!(load().class_names().unwrap(), ["n00000007", "n01440764"]);
-        // One name of another pattern, and none has a class.
-        for other in [
+        // Where most names have a class, those that have none are mistakes.
+        let others = [
             "0000001.png",
             "ILSVRC2012_val_1.png",
             "n0144076_e.png",
             "n01440764.png",
-        ] {
+        ];
+        for other in others {
             let other = root.path().join(other);
             save(&other, 2, 2, |_, _| [1, 2, 3]);
-            assert_eq!(load().labels(), None, "{}", other.display());
+            let error = super::load(root.path(), 2, 1, Fit::Exact).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(&other.display().to_string()), "{error}");
             fs::remove_file(other).unwrap();
         }
+        // Where most have none, nobody has one.
+        for other in others {
+            save(&root.path().join(other), 2, 2, |_, _| [1, 2, 3]);
+        }
+        assert_eq!(load().labels(), None);
     }
 
     #[test]
@@ -363,8 +484,13 @@ mod tests {
         );
         // A format that is known but not compiled in must not vanish from the set.
         fs::remove_file(class.join("b.png")).unwrap();
-        fs::write(class.join("b.tiff"), b"II*\0").unwrap();
-        assert!(matches!(load(), Err(DataError::Image { .. })));
+        for (name, named) in [("b.tiff", true), ("b.pnm", false)] {
+            fs::write(class.join(name), b"P5\n1 1\n255\n0").unwrap();
+            let error = load().unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert_eq!(matches!(error, DataError::Inconsistent(_)), named);
+            fs::remove_file(class.join(name)).unwrap();
+        }
         save(&root.path().join("next_to_classes.png"), 4, 4, |_, _| {
             [0; 3]
         });

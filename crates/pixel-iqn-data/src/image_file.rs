@@ -180,19 +180,23 @@ fn decode_from<R: BufRead + Seek>(
 }
 
 /// Brings an image to `size` x `size`.
-fn resize(image: DynamicImage, path: &Path, size: usize, fit: Fit) -> Result<DynamicImage> {
+pub(crate) fn resize(
+    image: DynamicImage,
+    path: &Path,
+    size: usize,
+    fit: Fit,
+) -> Result<DynamicImage> {
     let (width, height) = (image.width(), image.height());
     let target = size as u32;
     if (width, height) == (target, target) {
         return Ok(image);
     }
     match fit {
-        Fit::Exact => Err(format(
-            path,
-            0,
-            format!("an image of {size} x {size}"),
-            format!("{width} x {height}"),
-        )),
+        Fit::Exact => Err(DataError::Size {
+            path: path.to_owned(),
+            found: [height, width].map(|size| size as usize),
+            expected: [size; 2],
+        }),
         Fit::CropAndScale => {
             let side = width.min(height);
             let square = image.crop_imm((width - side) / 2, (height - side) / 2, side, side);
@@ -269,7 +273,7 @@ mod tests {
         let set = load([&path], 2, 1, Fit::CropAndScale).unwrap();
         assert_eq!(set.image(0), [40; 4]);
         let error = load([&path], 2, 1, Fit::Exact).unwrap_err().to_string();
-        let expected = "expected an image of 2 x 2, found 8 x 4";
+        let expected = "is an image of 4 x 8, and one of 2 x 2 is needed (height, width)";
         assert!(error.contains(expected), "{error}");
         assert_eq!(size(&path).unwrap(), [4, 8]);
     }

@@ -213,6 +213,6 @@ mod tests {
             assert!(matches!(result, Err(DataError::Option { name: n, .. }) if n == name));
         }
         let nowhere = root.path().join("no/folder/x.png");
-        assert!(matches!(grid.save(&nowhere), Err(DataError::Io { .. })));
+        assert!(matches!(grid.save(&nowhere), Err(DataError::Write { .. })));
     }
 }

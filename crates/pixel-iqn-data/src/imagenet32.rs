@@ -16,7 +16,8 @@ use npyz::{TypeChar, npz::NpzArchive};
 use crate::{
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
-    folder::{self, Fit},
+    folder::{Files, Fit},
+    memory,
     npy::integer,
     npz::array,
     unpack::start_of,
@@ -28,6 +29,13 @@ const CLASSES: u32 = 1000;
 const IMAGE: usize = 3 * 32 * 32;
 /// Below the given path, the folders that are looked into where it holds no image itself.
 const FOLDERS: [&str; 2] = ["imagenet32", "imagenet-sample-32x32"];
+/// The folders that the official archives make below that, beside which the other may lie.
+const PARTS: [&str; 4] = [
+    "Imagenet32_train",
+    "Imagenet32_train_npz",
+    "Imagenet32_val",
+    "Imagenet32_val_npz",
+];
 
 /// The images of ImageNet 32x32 that [`load`] found.
 #[derive(Clone, Debug)]
@@ -63,12 +71,14 @@ impl fmt::Display for Source {
     }
 }
 
-/// Reads ImageNet 32x32 from `path`, or from `imagenet32` or `imagenet-sample-32x32` below it.
+/// Reads ImageNet 32x32 from `path`, or from `imagenet32` or `imagenet-sample-32x32` below it. The
+/// batches may lie in the folders of the official archives there, `Imagenet32_train` and
+/// `Imagenet32_val` with or without `_npz`.
 ///
 /// Three forms are read: the official `train_data_batch_1.npz` to `train_data_batch_10.npz` with or
 /// without `val_data.npz`, `val_data.npz` alone, and image files of 32 x 32, in one folder per class
 /// or in one folder with the class of WordNet in front of each name
-/// (`n01592084_chickadee.png`). The whole training set takes 3.9 GB of memory. About labels see
+/// (`n01592084_chickadee.png`), which may be split in `train` and `val`. The whole training set takes 3.9 GB of memory. About labels see
 /// [`load_batches`].
 ///
 /// # Errors
@@ -83,6 +93,13 @@ pub fn load(path: &Path) -> Result<Imagenet32> {
         .iter()
         .find(|folder| folder.is_dir())
         .map_or(path, PathBuf::as_path);
+    if root.is_file() {
+        return Err(DataError::Inconsistent(format!(
+            "{} is a file: give the folder that it is in, {}",
+            root.display(),
+            folder_of(root).display()
+        )));
+    }
     if !root.is_dir() {
         return Err(DataError::Missing {
             path: root.to_owned(),
@@ -95,7 +112,20 @@ pub fn load(path: &Path) -> Result<Imagenet32> {
         .map(|number| batch_path(root, &format!("train_data_batch_{number}")))
         .collect();
     let validation = batch_path(root, "val_data");
-    if training.iter().any(|file| file.exists()) {
+    let there = training.iter().filter(|file| file.exists()).count();
+    if let (1.., Some(missing)) = (there, training.iter().find(|file| !file.exists())) {
+        for file in training.iter().filter(|file| file.exists()) {
+            let mut reader = BufReader::new(File::open(file).map_err(at(file))?);
+            refuse_other_content(file, &mut reader)?;
+        }
+        return Err(DataError::Missing {
+            path: missing.clone(),
+            hint: format!(
+                "the training set of ImageNet 32x32 is {TRAIN_BATCHES} batches, of which {there} are here"
+            ),
+        });
+    }
+    if there > 0 {
         let train = Batches::read(training)?;
         let validation = match validation.exists() {
             true => Some(Batches::read([validation])?),
@@ -108,28 +138,43 @@ pub fn load(path: &Path) -> Result<Imagenet32> {
             source: Source::TrainingBatches,
         });
     }
-    let (train, source) = if validation.exists() {
-        (load_batches([validation])?, Source::ValidationBatch)
-    } else {
-        let images = folder::load(root, 32, 3, Fit::Exact)?;
-        (images, Source::ImageFiles)
+    if validation.exists() {
+        return Ok(Imagenet32 {
+            train: load_batches([validation])?,
+            validation: None,
+            source: Source::ValidationBatch,
+        });
+    }
+    let read = |files: Files| files.read(32, 3, Fit::Exact);
+    let (train, validation) = match Files::find_split(root)? {
+        Some((train, validation, _)) => (train, Some(validation)),
+        None => (Files::find(root)?, None),
     };
     Ok(Imagenet32 {
-        train,
-        validation: None,
-        source,
+        train: read(train)?,
+        validation: validation.map(read).transpose()?,
+        source: Source::ImageFiles,
     })
 }
 
-/// Returns the path of a batch: with `.npz`, or the bare name where only that is there, as the
-/// pickled batches have it.
-fn batch_path(root: &Path, name: &str) -> PathBuf {
-    let [npz, bare] = [root.join(format!("{name}.npz")), root.join(name)];
-    if !npz.exists() && bare.is_file() {
-        bare
-    } else {
-        npz
+/// The folder that a file is in.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
     }
+}
+
+/// Returns the path of a batch in the folder or in those of the archives: with `.npz`, or the bare
+/// name where only that is there, as the pickled batches have it.
+fn batch_path(root: &Path, name: &str) -> PathBuf {
+    let npz = format!("{name}.npz");
+    let below = PARTS.map(|part| root.join(part));
+    let folders = || [root].into_iter().chain(below.iter().map(PathBuf::as_path));
+    let files = folders().map(|folder| folder.join(&npz));
+    let mut all = files.chain(folders().map(|folder| folder.join(name)));
+    all.find(|file| file.is_file())
+        .unwrap_or_else(|| root.join(npz))
 }
 
 /// Reads the given `.npz` batches into one set, for those who want only some of them.
@@ -238,6 +283,7 @@ impl Batches {
                 _ => {}
             }
         }
+        memory::reserve(&mut self.images, data.len())?;
         self.images.extend(data);
         Ok(())
     }
@@ -303,8 +349,9 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         for number in 1..=10 {
             if number > 1 {
-                let error = load(root.path()).unwrap_err();
-                assert!(matches!(error, DataError::Missing { .. }), "{error}");
+                let error = load(root.path()).unwrap_err().to_string();
+                let expected = format!("is 10 batches, of which {} are here", number - 1);
+                assert!(error.contains(&expected), "{error}");
             }
             let file = folder.join(format!("train_data_batch_{number}.npz"));
             fs::write(file, batch(&[number, 99])).unwrap();
@@ -340,6 +387,48 @@ mod tests {
             "{}",
             splits.description
         );
+    }
+
+    #[test]
+    fn the_folders_of_the_archives_are_looked_into() {
+        for ending in ["", "_npz"] {
+            let root = tempfile::tempdir().unwrap();
+            let [train, val] = ["train", "val"].map(|part| {
+                let folder = root.path().join(format!("Imagenet32_{part}{ending}"));
+                fs::create_dir(&folder).unwrap();
+                folder
+            });
+            for number in 1..=10 {
+                let file = train.join(format!("train_data_batch_{number}.npz"));
+                fs::write(file, batch(&[number])).unwrap();
+            }
+            fs::write(val.join("val_data.npz"), batch(&[7])).unwrap();
+            let found = load(root.path()).unwrap();
+            assert_eq!(
+                (found.train.len(), found.validation.unwrap().len()),
+                (10, 1)
+            );
+            let found = load(&val).unwrap();
+            assert_eq!(found.source, Source::ValidationBatch);
+            let error = load(&val.join("val_data.npz")).unwrap_err().to_string();
+            let expected = format!("give the folder that it is in, {}", val.display());
+            assert!(error.ends_with(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn image_files_may_be_split() {
+        let root = tempfile::tempdir().unwrap();
+        for (part, level) in [("train", 1), ("val", 2)] {
+            let folder = root.path().join(part);
+            fs::create_dir(&folder).unwrap();
+            crate::ImageGrid::new(&[level; 1024], [1, 1, 32, 32])
+                .and_then(|image| image.save(folder.join("n01440764_a.png")))
+                .unwrap();
+        }
+        let found = load(root.path()).unwrap();
+        assert_eq!(found.train.images(), [1; IMAGE]);
+        assert_eq!(found.validation.unwrap().images(), [2; IMAGE]);
     }
 
     #[test]

@@ -117,6 +117,7 @@ mod zip_images;
 pub use atomic::{sync_folder_of, write_atomically};
 pub use batch::ImageBatch;
 pub use checksum::{Checksum, md5, sha256};
+pub use content::known_content;
 pub use dataset::ImageDataset;
 #[cfg(feature = "download")]
 pub use download::{download, fetch};

@@ -13,9 +13,15 @@ use crate::{
     natural,
 };
 
-/// Folders that programs leave behind and that hold no images of the set. Those whose names begin
-/// with a dot, as `.ipynb_checkpoints`, are passed over too.
-const LEFT_BEHIND: [&str; 1] = ["__MACOSX"];
+/// Folders that programs and systems leave behind and that hold no images of the set. Those whose
+/// names begin with a dot, as `.ipynb_checkpoints`, are passed over too.
+const LEFT_BEHIND: [&str; 5] = [
+    "__MACOSX",
+    "@eaDir",
+    "lost+found",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+];
 
 /// Lists the image files and the subfolders of a folder, each in the natural order of names.
 pub(crate) fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
@@ -62,14 +68,16 @@ pub(crate) fn file_name(path: &Path) -> String {
 /// An image of a kind that cannot be read is an error, because leaving it out would make the set
 /// smaller without a word.
 pub(crate) fn is_image(path: &Path, start: impl FnOnce() -> Result<Vec<u8>>) -> Result<bool> {
-    const OTHER_KINDS: [&str; 6] = ["heic", "heif", "jp2", "jxl", "psd", "svg"];
+    const OTHER_KINDS: [&str; 11] = [
+        "avif", "gif", "heic", "heif", "jp2", "jxl", "psd", "svg", "tif", "tiff", "tga",
+    ];
     let Some(ending) = path.extension() else {
         return Ok(image::guess_format(&start()?).is_ok());
     };
     let ending = ending.to_string_lossy().to_lowercase();
     if OTHER_KINDS.contains(&ending.as_str()) {
         return Err(DataError::Inconsistent(format!(
-            "{}: images of this kind cannot be read: make PNG or JPEG of them",
+            "{} is an image of a kind that cannot be read: make PNG or JPEG of it",
             path.display()
         )));
     }
@@ -83,7 +91,13 @@ mod tests {
     #[test]
     fn what_programs_leave_behind_is_passed_over() {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["__MACOSX", ".ipynb_checkpoints", "class"] {
+        for folder in [
+            "__MACOSX",
+            ".ipynb_checkpoints",
+            "@eaDir",
+            "lost+found",
+            "class",
+        ] {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
         for file in [
@@ -108,8 +122,15 @@ mod tests {
         fs::write(root.path().join("a"), b"\x89PNG\r\n\x1a\n").unwrap();
         fs::write(root.path().join("README"), "no image").unwrap();
         assert_eq!(list(root.path()).unwrap().0, [root.path().join("a")]);
-        fs::write(root.path().join("b.HEIC"), "an image").unwrap();
-        let error = list(root.path()).unwrap_err().to_string();
-        assert!(error.contains("b.HEIC"), "{error}");
+        for name in ["b.HEIC", "c.gif", "d.TIFF"] {
+            let other = root.path().join(name);
+            fs::write(&other, "an image").unwrap();
+            let error = list(root.path()).unwrap_err().to_string();
+            assert!(
+                error.contains(name) && error.contains("make PNG"),
+                "{error}"
+            );
+            fs::remove_file(other).unwrap();
+        }
     }
 }

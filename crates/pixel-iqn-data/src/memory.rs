@@ -41,18 +41,43 @@ fn room_within<T>(shape: &[usize], available: Option<u64>) -> Result<Vec<T>> {
         _ => return Err(too_large()),
     };
     let mut elements = Vec::new();
-    elements.try_reserve_exact(count).map_err(|_| too_large())?;
+    // What the allocator refuses, a limit of the process forbids, of which the system's figure says
+    // nothing.
+    let refused = |_| DataError::Memory {
+        needed,
+        available: None,
+    };
+    elements.try_reserve_exact(count).map_err(refused)?;
     Ok(elements)
 }
 
 /// Returns the bytes of memory that the system can give without swapping, or `None` where it does
-/// not say. This is Linux's estimate; on other systems only the allocator is asked. Both are our
-/// choice.
+/// not say. This is Linux's estimate, or what is left of the limit of a container where that is less;
+/// on other systems only the allocator is asked. All are our choice.
 fn available() -> Option<u64> {
     if !cfg!(target_os = "linux") {
         return None;
     }
-    of_meminfo(&std::fs::read_to_string("/proc/meminfo").ok()?)
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let system = of_meminfo(&read("/proc/meminfo")?)?;
+    let of_group = |name: &str| read(&format!("/sys/fs/cgroup/memory.{name}"));
+    let group = of_group("max")
+        .zip(of_group("current"))
+        .zip(of_group("stat"))
+        .and_then(|((max, current), stat)| of_group_limit(&max, &current, &stat));
+    Some(group.map_or(system, |group| group.min(system)))
+}
+
+/// Returns what is left of the limit of a control group; `None` without a limit. Pages of files that
+/// were not used of late count as free, as in the system's own figure.
+fn of_group_limit(max: &str, current: &str, stat: &str) -> Option<u64> {
+    let max: u64 = max.trim().parse().ok()?;
+    let current: u64 = current.trim().parse().ok()?;
+    let inactive = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file "));
+    let inactive = inactive.and_then(|bytes| bytes.trim().parse().ok());
+    Some(max.saturating_sub(current.saturating_sub(inactive.unwrap_or(0))))
 }
 
 fn of_meminfo(text: &str) -> Option<u64> {
@@ -85,6 +110,13 @@ mod tests {
     }
 
     #[test]
+    fn what_the_allocator_refuses_is_not_called_free() {
+        // More than any address space holds, although the system says that it is there.
+        let error = room_within::<u8>(&[1 << 62], Some(u64::MAX)).unwrap_err();
+        assert!(error.to_string().contains("but there is less"), "{error}");
+    }
+
+    #[test]
     fn vectors_grow_where_there_is_room() {
         let mut elements = vec![1u8, 2];
         reserve(&mut elements, 100).unwrap();
@@ -97,6 +129,11 @@ mod tests {
         let text = "MemTotal:       32 kB\nMemFree:   1 kB\nMemAvailable:   12 kB\n";
         assert_eq!(of_meminfo(text), Some(12 << 10));
         assert_eq!(of_meminfo("MemFree: 1 kB"), None);
+        let stat = "anon 5\ninactive_file 30\nactive_file 7\n";
+        assert_eq!(of_group_limit("100\n", "90\n", stat), Some(40));
+        assert_eq!(of_group_limit("100\n", "90\n", ""), Some(10));
+        assert_eq!(of_group_limit("100\n", "190\n", stat), Some(0));
+        assert_eq!(of_group_limit("max\n", "90\n", stat), None);
         assert_eq!(available().is_some(), cfg!(target_os = "linux"));
     }
 }

@@ -18,15 +18,17 @@ pub(crate) const NAMES: [&str; 4] = [
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
-/// The folders below the given path that are looked into: the set's own, and those that torchvision
-/// makes.
-const FOLDERS: [&str; 6] = [
+/// The folders below the given path that are looked into: the set's own, those that torchvision
+/// makes, and that in the archive of EMNIST.
+const FOLDERS: [&str; 8] = [
     "mnist",
     "raw",
     "MNIST/raw",
     "FashionMNIST/raw",
     "KMNIST/raw",
     "EMNIST/raw",
+    "QMNIST/raw",
+    "gzip",
 ];
 
 /// One of the four files.
@@ -128,10 +130,10 @@ fn list(folder: &Path) -> BTreeMap<String, [Option<Found>; 4]> {
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     // A plain file comes before its `.gz`. Of two names for the same file, the first in their order
     // is taken on every machine.
-    paths.sort_by_key(|path| (path.extension() == Some("gz".as_ref()), path.clone()));
+    paths.sort_by_key(|path| (is_gzip(path), path.clone()));
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let plain = name.strip_suffix(".gz");
+        let plain = is_gzip(&path).then(|| &name[..name.len() - ".gz".len()]);
         let Some((prefix, slot)) = parse_name(plain.unwrap_or(&name)) else {
             continue;
         };
@@ -147,6 +149,11 @@ fn list(folder: &Path) -> BTreeMap<String, [Option<Found>; 4]> {
         }
     }
     sets
+}
+
+fn is_gzip(path: &Path) -> bool {
+    let ending = path.extension();
+    ending.is_some_and(|ending| ending.eq_ignore_ascii_case("gz"))
 }
 
 /// Splits a name without `.gz` in its prefix (`emnist-NAME-` or nothing) and the position in
@@ -208,7 +215,8 @@ mod tests {
     fn the_folders_of_torchvision_are_looked_into() {
         for below in FOLDERS.into_iter().chain([""]) {
             let root = tempfile::tempdir().unwrap();
-            let names = NAMES.map(|name| format!("{name}.gz"));
+            let ending = if below.is_empty() { "GZ" } else { "gz" };
+            let names = NAMES.map(|name| format!("{name}.{ending}"));
             touch(&root.path().join(below), &names);
             let [first, ..] = find(root.path()).unwrap();
             assert_eq!(first.path, root.path().join(below).join(&names[0]));

@@ -15,8 +15,9 @@ use npyz::{
 use crate::{
     atomic::write_atomically,
     dataset::ImageDataset,
-    error::{Result, at, format},
+    error::{DataError, Result, at, at_write, format},
     npy::{self, Array, numbers},
+    sizes::check_image_options,
     unpack::start_of,
     zip_images,
 };
@@ -78,7 +79,7 @@ pub fn array_names(path: &Path) -> Result<Vec<String>> {
 ///
 /// # Errors
 ///
-/// [`DataError::Io`](crate::DataError::Io).
+/// [`DataError::Write`](crate::DataError::Write).
 pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
     let encode = || -> std::io::Result<Vec<u8>> {
         let options = FileOptions::default().compression_method(CompressionMethod::Deflated);
@@ -95,7 +96,7 @@ pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
         bytes.flush()?;
         Ok(bytes.into_inner())
     };
-    write_atomically(path, &encode().map_err(at(path))?)
+    write_atomically(path, &encode().map_err(at_write(path))?)
 }
 
 impl ImageDataset {
@@ -113,12 +114,28 @@ impl ImageDataset {
     /// # Errors
     ///
     /// [`DataError::Io`](crate::DataError::Io), [`DataError::Format`](crate::DataError::Format)
-    /// where there is neither such an array nor an image, for images of two sizes and for a web page
+    /// where there is neither such an array nor an image, and for a web page
     /// in the place of the file, [`DataError::Image`](crate::DataError::Image) for an image that
-    /// cannot be decoded, and [`DataError::Inconsistent`](crate::DataError::Inconsistent) where an
-    /// array is empty.
+    /// cannot be decoded, [`DataError::Empty`](crate::DataError::Empty) where an array is empty, and
+    /// [`DataError::Size`](crate::DataError::Size) for images of two sizes.
     pub fn from_archive(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::of_archive(path.as_ref(), None)
+    }
+
+    /// Reads a set as [`from_archive`](Self::from_archive) does, with the image files of a `.zip` cut
+    /// and scaled to `size` x `size`, as [`folder::load`](crate::folder::load) does. The images of an
+    /// array stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_archive`](Self::from_archive), and
+    /// [`DataError::Option`](crate::DataError::Option) for a size of 0 or above 4096.
+    pub fn from_archive_scaled(path: impl AsRef<Path>, size: usize) -> Result<Self> {
+        check_image_options(size, 3)?;
+        Self::of_archive(path.as_ref(), Some(size))
+    }
+
+    fn of_archive(path: &Path, size: Option<usize>) -> Result<Self> {
         let mut archive = match open(path)? {
             Content::Archive(archive) => archive,
             Content::Array(reader) => return images(path, npy::read(path, "the array", reader)?),
@@ -127,7 +144,7 @@ impl ImageDataset {
             return images(path, array);
         }
         let archive = archive.zip_archive();
-        zip_images::read(archive, path)?.ok_or_else(|| {
+        zip_images::read(archive, path, size)?.ok_or_else(|| {
             let mut names: Vec<&str> = archive.file_names().collect();
             names.sort();
             names.truncate(5);
@@ -155,8 +172,17 @@ fn open(path: &Path) -> Result<Content> {
 }
 
 /// Makes a set of an array of images.
-fn images(path: &Path, (shape, kind, bytes): Array) -> Result<ImageDataset> {
+fn images(path: &Path, (shape, kind, mut bytes): Array) -> Result<ImageDataset> {
     let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
+    if let [_, channels @ 1..=4, height, width] = sizes[..]
+        && width > 4
+    {
+        let found = format!(
+            "{sizes:?}, which looks like {channels} channels of {height} x {width}: move the channels \
+             behind, as `x.transpose(0, 2, 3, 1)` of NumPy does"
+        );
+        return Err(format(path, 0, "images of shape (N, H, W, C)", found));
+    }
     let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
     let (height, width, channels) = match sizes[..] {
         [_, height, width] if is_bytes => (height, width, 1),
@@ -166,19 +192,28 @@ fn images(path: &Path, (shape, kind, bytes): Array) -> Result<ImageDataset> {
             return Err(format(path, 0, expected, format!("{sizes:?} of {kind}")));
         }
     };
-    let mut images = Vec::with_capacity(bytes.len());
-    if !bytes.is_empty() {
-        for image in bytes.chunks_exact(height * width * channels) {
-            images.extend(planes(image, channels));
+    // One image after the other, so that the set is in memory once.
+    if !bytes.is_empty() && channels > 1 {
+        let mut pixels = vec![0; height * width * channels];
+        for image in bytes.chunks_exact_mut(pixels.len()) {
+            pixels.copy_from_slice(image);
+            into_planes(&pixels, image, channels);
         }
     }
-    ImageDataset::new(images, [channels, height, width])
+    if bytes.is_empty() {
+        return Err(DataError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    ImageDataset::new(bytes, [channels, height, width])
 }
 
-/// Returns the levels of one image `[H, W, C]` channel by channel.
-fn planes(pixels: &[u8], channels: usize) -> impl Iterator<Item = u8> {
+/// Writes the levels of one image `[H, W, C]` channel by channel.
+fn into_planes(pixels: &[u8], image: &mut [u8], channels: usize) {
     let plane = pixels.len() / channels;
-    (0..pixels.len()).map(move |i| pixels[i % plane * channels + i / plane])
+    for (i, level) in image.iter_mut().enumerate() {
+        *level = pixels[i % plane * channels + i / plane];
+    }
 }
 
 /// Reads an array, which must be there.
@@ -255,6 +290,21 @@ mod tests {
         writer.finish().unwrap();
         let set = ImageDataset::from_archive(&path).unwrap();
         assert_eq!((set.shape(), set.images()), ([2, 3, 2], &images[..]));
+    }
+
+    #[test]
+    fn arrays_with_channels_in_front_and_empty_ones_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.npz");
+        for (shape, bytes, expected) in [
+            ("(1, 3, 5, 6)", 90, "x.transpose(0, 2, 3, 1)"),
+            ("(0, 5, 6, 3)", 0, "a.npz holds no image"),
+        ] {
+            let array = ("arr_0", &npy_header("|u1", shape)[..], &vec![0; bytes][..]);
+            std::fs::write(&path, npz(&[array])).unwrap();
+            let error = ImageDataset::from_archive(&path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use npyz::npz::file_name_from_array_name;
 use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 
 use crate::atomic::{replace, sync_folder_of};
-use crate::error::{DataError, Result, at, option, other_job};
+use crate::error::{DataError, Result, at, at_write, option, other_job};
 
 /// A writer of uint8 images `[N, H, W, C]`, the array `arr_0` of an `.npz` file, as the evaluation
 /// tools of this field read it.
@@ -34,7 +34,8 @@ impl NpzWriter {
     /// # Errors
     ///
     /// [`DataError::Inconsistent`] if another job left its `.part` file there,
-    /// [`DataError::Option`] if `job` is not one line or the shape is empty, and [`DataError::Io`].
+    /// [`DataError::Option`] if `job` is not one line or the shape is empty, and [`DataError::Io`] and
+    /// [`DataError::Write`].
     pub fn open(path: &Path, shape: [usize; 4], job: &str) -> Result<Self> {
         if job.contains('\n') {
             return Err(option("job", job, "one line"));
@@ -56,7 +57,7 @@ impl NpzWriter {
             .create(true)
             .truncate(false)
             .open(&part_path)
-            .map_err(at(&part_path))?;
+            .map_err(at_write(&part_path))?;
         let mut found = Vec::new();
         Read::by_ref(&mut part)
             .take(header.len() as u64)
@@ -76,7 +77,7 @@ impl NpzWriter {
             part.set_len(start + done * image)?;
             part.seek(SeekFrom::End(0))
         };
-        begin().map_err(at(&part_path))?;
+        begin().map_err(at_write(&part_path))?;
         Ok(Self {
             path: path.to_owned(),
             part_path,
@@ -97,7 +98,7 @@ impl NpzWriter {
     /// # Errors
     ///
     /// [`DataError::Inconsistent`] if they are not whole images or too many, and
-    /// [`DataError::Io`].
+    /// [`DataError::Write`].
     pub fn append(&mut self, levels: &[u8]) -> Result<()> {
         let image = image_bytes(self.shape);
         let count = levels.len() / image;
@@ -115,7 +116,9 @@ impl NpzWriter {
         for image in levels.chunks_exact(image) {
             bytes.extend((0..plane * channels).map(|i| image[i % channels * plane + i / channels]));
         }
-        self.part.write_all(&bytes).map_err(at(&self.part_path))?;
+        self.part
+            .write_all(&bytes)
+            .map_err(at_write(&self.part_path))?;
         self.done += count;
         Ok(())
     }
@@ -125,7 +128,7 @@ impl NpzWriter {
     ///
     /// # Errors
     ///
-    /// [`DataError::Inconsistent`] if images are missing, and [`DataError::Io`].
+    /// [`DataError::Inconsistent`] if images are missing, and [`DataError::Write`].
     pub fn finish(mut self) -> Result<()> {
         if self.done < self.shape[0] {
             return Err(DataError::Inconsistent(format!(
@@ -139,8 +142,8 @@ impl NpzWriter {
         let (path, part_path) = (path.clone(), part_path.clone());
         replace(&path, |file| self.archive(file))
             .and_then(|()| sync_folder_of(&path))
-            .map_err(at(&path))?;
-        fs::remove_file(&part_path).map_err(at(&part_path))
+            .map_err(at_write(&path))?;
+        fs::remove_file(&part_path).map_err(at_write(&part_path))
     }
 
     fn archive(&mut self, file: &mut File) -> io::Result<()> {

@@ -100,14 +100,16 @@ pub struct Splits {
 /// ignores it. The held-out images are the official test set of MNIST, CIFAR-10 and ImageNet 32x32
 /// where it is there. Without it, they are the last training batch of CIFAR-10. A folder with the
 /// subfolders `train` and `val`, each read as [`folder::load`](crate::folder::load) does, is split
-/// already; in place of `val`, the names `valid`, `validation` and `test` count, the first of these
-/// that is there. For all other sets, they are the last of every ten images, in the natural order of
+/// already; in place of `val`, the names `valid`, `validation`, `test` and `testing` count, the first
+/// of these that is there, and `training` for `train`. ImageNet 32x32 as image files may be split so,
+/// too. For all other sets, they are the last of every ten images, in the natural order of
 /// their names; `builtin` draws them in addition.
 ///
 /// # Errors
 ///
 /// [`DataError::PathNeeded`] if the kind needs a path, [`DataError::Inconsistent`] if the images
-/// cannot be reduced to the size asked for or if `train` and `val` have other classes, and the errors of the module that reads the set.
+/// cannot be reduced to the size asked for or if `val` has a class that `train` has not, and the errors
+/// of the module that reads the set.
 pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Result<Splits> {
     let &OpenOptions {
         size,
@@ -144,7 +146,13 @@ pub fn open(kind: DatasetKind, path: Option<&Path>, options: &OpenOptions) -> Re
         DatasetKind::Imagenet32 => {
             let found = imagenet32::load(path()?)?;
             match found.validation {
-                Some(held_out) => (found.train, held_out, "official validation set".to_owned()),
+                Some(held_out) => {
+                    let what = match found.source {
+                        imagenet32::Source::ImageFiles => "its own folder",
+                        _ => "official validation set",
+                    };
+                    (found.train, held_out, what.to_owned())
+                }
                 None => {
                     let (train, held_out, mut what) = tenth(found.train)?;
                     if found.source == imagenet32::Source::ValidationBatch {
@@ -260,25 +268,112 @@ mod tests {
             description.ends_with("held out: the folder test"),
             "{description}"
         );
-        // The validation images come before those of the test, and need the same classes.
-        save("val/a/1.png", 5);
+        // The validation images come before those of the test, and may lack a class.
+        save("val/b/1.png", 6);
+        let held_out = open().unwrap().held_out;
+        assert_eq!(
+            (held_out.images(), held_out.labels()),
+            (&[6; 4][..], Some(&[1][..]))
+        );
+        assert_eq!(held_out.class_names().unwrap(), ["a", "b"]);
+        save("val/c/1.png", 5);
         let error = open().unwrap_err().to_string();
-        assert!(error.contains("train alone has b, "), "{error}");
+        assert!(error.contains("val has the classes c, and "), "{error}");
+        std::fs::remove_dir_all(root.path().join("val/c")).unwrap();
+        save("val/b/2.png", 6);
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::rename(root.path().join("val"), elsewhere.path().join("kept")).unwrap();
+        save("val/1.png", 6);
+        let error = open().unwrap_err().to_string();
         assert!(
-            error.contains("val has no other class: both must"),
+            error.contains("val has none: both must have them"),
             "{error}"
         );
-        save("val/b/1.png", 6);
-        assert_eq!(open().unwrap().held_out.images(), [[5; 4], [6; 4]].concat());
+        std::fs::remove_dir_all(root.path().join("val")).unwrap();
+        std::fs::rename(
+            elsewhere.path().join("kept"),
+            root.path().join("Validation"),
+        )
+        .unwrap();
+        assert!(
+            open()
+                .unwrap()
+                .description
+                .ends_with("the folder Validation")
+        );
         // A reader of one set does not take the two for classes.
         let error = crate::folder::load(root.path(), 2, 1, Fit::Exact).unwrap_err();
+        let error = error.to_string();
         assert!(
-            error.to_string().contains("the two sets train and val"),
+            error.contains("found two: give ") && error.contains("/train or "),
             "{error}"
         );
         save("other/1.png", 7);
         let error = open().unwrap_err().to_string();
         assert!(error.contains("other next to"), "{error}");
+    }
+
+    #[test]
+    fn tiny_imagenet_is_read_as_it_comes() {
+        let root = tempfile::tempdir().unwrap();
+        let save = |path: &str, level: u8| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            ImageGrid::new(&[level; 4], [1, 1, 2, 2])
+                .and_then(|image| image.save(path))
+                .unwrap();
+        };
+        for (class, level) in [("n01443537", 1), ("n01629819", 2), ("n01641577", 3)] {
+            save(&format!("train/{class}/images/{class}_0.png"), level);
+            let boxes = root.path().join(format!("train/{class}/{class}_boxes.txt"));
+            std::fs::write(boxes, "0 0 1 1").unwrap();
+        }
+        for (name, level) in [("val_0", 4), ("val_1", 5), ("val_10", 6)] {
+            save(&format!("val/images/{name}.png"), level);
+        }
+        save("test/images/test_0.png", 7);
+        for list in ["wnids.txt", "words.txt"] {
+            std::fs::write(root.path().join(list), "n01443537\n").unwrap();
+        }
+        let annotations = root.path().join("val/val_annotations.txt");
+        let lines = "val_10.png\tn01443537\t0\t0\t1\t1\nval_0.png\tn01641577\t0\t0\t1\t1\n";
+        std::fs::write(&annotations, lines).unwrap();
+        let options = OpenOptions::new().with_size(2).with_channels(1);
+        let open = || open(DatasetKind::Folder, Some(root.path()), &options);
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("a line for val_1.png"), "{error}");
+        let lines = format!("{lines}val_1.png\tn01443537\t0\t0\t1\t1\n");
+        std::fs::write(&annotations, lines).unwrap();
+        let splits = open().unwrap();
+        assert_eq!(splits.train.labels(), Some(&[0, 1, 2][..]));
+        assert_eq!(splits.held_out.images(), [[4; 4], [5; 4], [6; 4]].concat());
+        assert_eq!(splits.held_out.labels(), Some(&[2, 0, 0][..]));
+        // Images in one folder without such a file have no classes.
+        let read = |part: &str| crate::folder::load(&root.path().join(part), 2, 1, Fit::Exact);
+        let test = read("test").unwrap();
+        assert_eq!((test.images(), test.labels()), (&[7; 4][..], None));
+        assert_eq!(
+            crate::folder::first_size(&root.path().join("val")).unwrap(),
+            [2, 2]
+        );
+    }
+
+    #[test]
+    fn training_images_alone_are_the_set() {
+        let root = tempfile::tempdir().unwrap();
+        for class in ["a", "b"] {
+            let folder = root.path().join("Training").join(class);
+            std::fs::create_dir_all(&folder).unwrap();
+            for index in 0..5 {
+                ImageGrid::new(&[index; 4], [1, 1, 2, 2])
+                    .and_then(|image| image.save(folder.join(format!("{index}.png"))))
+                    .unwrap();
+            }
+        }
+        let options = OpenOptions::new().with_size(2).with_channels(1);
+        let splits = open(DatasetKind::Folder, Some(root.path()), &options).unwrap();
+        assert_eq!((splits.train.len(), splits.held_out.len()), (9, 1));
+        assert_eq!(splits.train.class_names().unwrap(), ["a", "b"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::atomic::{replace, sync_folder_of, write_atomically};
-use crate::error::{Result, at, other_job};
+use crate::error::{Result, at, at_write, other_job};
 use crate::image_grid::ImageGrid;
 
 /// A folder of single PNG files, which are named `000000.png` and so on by the index of the image.
@@ -26,9 +26,10 @@ impl PngFolder {
     /// # Errors
     ///
     /// [`DataError::Inconsistent`](crate::DataError::Inconsistent) if the folder holds the images
-    /// of another job, and [`DataError::Io`](crate::DataError::Io).
+    /// of another job, [`DataError::Io`](crate::DataError::Io) and
+    /// [`DataError::Write`](crate::DataError::Write).
     pub fn open(path: &Path, shape: [usize; 3], job: &str) -> Result<Self> {
-        fs::create_dir_all(path).map_err(at(path))?;
+        fs::create_dir_all(path).map_err(at_write(path))?;
         let note = path.join("job.txt");
         let text = format!("{shape:?} {job}\n");
         match fs::read_to_string(&note) {
@@ -56,17 +57,17 @@ impl PngFolder {
     ///
     /// [`DataError::Option`](crate::DataError::Option) if the number of channels is neither 1 nor
     /// 3, [`DataError::Inconsistent`](crate::DataError::Inconsistent) if the levels are no whole
-    /// number of images, and [`DataError::Io`](crate::DataError::Io).
+    /// number of images, and [`DataError::Write`](crate::DataError::Write).
     pub fn save(&self, first: usize, levels: &[u8]) -> Result<()> {
         let images = levels.chunks(self.shape.iter().product());
         let [channels, height, width] = self.shape;
         for (i, image) in images.enumerate() {
             let file = self.file(first + i);
             let png = ImageGrid::new(image, [1, channels, height, width])?.encode(&file)?;
-            replace(&file, |part| part.write_all(&png)).map_err(at(&file))?;
+            replace(&file, |part| part.write_all(&png)).map_err(at_write(&file))?;
         }
         // Once for all of them: a flush of the folder takes as long as one of a file.
-        sync_folder_of(&self.file(first)).map_err(at(&self.path))
+        sync_folder_of(&self.file(first)).map_err(at_write(&self.path))
     }
 
     fn file(&self, index: usize) -> PathBuf {

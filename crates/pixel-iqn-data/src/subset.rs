@@ -52,10 +52,7 @@ impl ImageDataset {
     /// [`DataError::Inconsistent`] if `count` is 0 or above the number of images.
     pub fn take(mut self, count: usize) -> Result<Self> {
         if !(1..=self.len()).contains(&count) {
-            return Err(DataError::Inconsistent(format!(
-                "cannot take {count} of {} images",
-                self.len()
-            )));
+            return Err(cannot_take(count, self.len()));
         }
         self.keep(0..count);
         Ok(self)
@@ -86,6 +83,25 @@ impl ImageDataset {
         if !(1..self.len()).contains(&count) {
             return self.take(count);
         }
+        self.keep(self.drawn(count, seed).into_iter());
+        Ok(self)
+    }
+
+    /// Copies the images that [`draw`](Self::draw) keeps, and leaves the set as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if `count` is 0 or above the number of images, and
+    /// [`DataError::Memory`] if the copies do not fit in memory.
+    pub fn draw_copy(&self, count: usize, seed: u64) -> Result<Self> {
+        if !(1..=self.len()).contains(&count) {
+            return Err(cannot_take(count, self.len()));
+        }
+        self.copy(self.drawn(count, seed).into_iter())
+    }
+
+    /// The places of images that a seed draws, in their order.
+    fn drawn(&self, count: usize, seed: u64) -> Vec<usize> {
         let mut rng = stream(seed, u64::from_be_bytes(*b"drawing "));
         let mut indices: Vec<usize> = (0..self.len()).collect();
         for i in 0..count {
@@ -94,28 +110,30 @@ impl ImageDataset {
         }
         indices.truncate(count);
         indices.sort_unstable();
-        self.keep(indices.into_iter());
-        Ok(self)
+        indices
     }
 
     /// Moves some images to a set of their own; the others stay in the memory where they are.
     fn divide(mut self, is_held_out: impl Fn(usize) -> bool) -> Result<(Self, Self)> {
         let places = 0..self.len();
-        let held_out = places.clone().filter(|&index| is_held_out(index));
-        let count = held_out.clone().count();
-        let mut images = memory::room(&[count, self.image_len()])?;
-        for index in held_out.clone() {
-            images.extend_from_slice(self.image(index));
-        }
-        let labels = self.labels.as_ref();
-        let held_out = Self {
-            images,
-            labels: labels.map(|labels| held_out.map(|index| labels[index]).collect()),
-            class_names: self.class_names.clone(),
-            ..self
-        };
+        let held_out = self.copy(places.clone().filter(|&index| is_held_out(index)))?;
         self.keep(places.filter(|&index| !is_held_out(index)));
         Ok((self, held_out))
+    }
+
+    /// Copies the images at these places.
+    fn copy(&self, places: impl Iterator<Item = usize> + Clone) -> Result<Self> {
+        let mut images = memory::room(&[places.clone().count(), self.image_len()])?;
+        for place in places.clone() {
+            images.extend_from_slice(self.image(place));
+        }
+        let labels = self.labels.as_ref();
+        Ok(Self {
+            images,
+            labels: labels.map(|labels| places.map(|place| labels[place]).collect()),
+            class_names: self.class_names.clone(),
+            ..*self
+        })
     }
 
     /// Keeps the images at these places, which ascend, without a second copy of them.
@@ -139,6 +157,10 @@ impl ImageDataset {
             self.images.shrink_to_fit();
         }
     }
+}
+
+fn cannot_take(count: usize, len: usize) -> DataError {
+    DataError::Inconsistent(format!("cannot take {count} of {len} images"))
 }
 
 #[cfg(test)]
@@ -197,6 +219,10 @@ mod tests {
         let draw = |count, seed| six().draw(count, seed).unwrap();
         assert_eq!(draw(6, 1), six());
         assert_eq!(draw(3, 1), draw(3, 1));
+        for count in [1, 3, 6] {
+            assert_eq!(six().draw_copy(count, 1).unwrap(), draw(count, 1));
+        }
+        assert!(six().draw_copy(0, 1).is_err() && six().draw_copy(7, 1).is_err());
         assert!((2..20).any(|seed| draw(3, seed) != draw(3, 1)));
         for seed in 0..20 {
             let first_bytes: Vec<u8> = (0..3).map(|i| draw(3, seed).image(i)[0]).collect();

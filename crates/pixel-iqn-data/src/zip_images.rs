@@ -9,7 +9,8 @@ use npyz::zip::ZipArchive;
 
 use crate::{
     dataset::ImageDataset,
-    error::{Result, at, format},
+    error::{DataError, Result, at, format},
+    folder::Fit,
     image_file, listing, memory, natural,
 };
 
@@ -17,7 +18,7 @@ use crate::{
 const LIMIT: u64 = 256 << 20;
 
 /// Reads the images of an archive in the order of their names, in colour; `None` where there is
-/// none. `path` serves for messages.
+/// none. With a `size` they are cut and scaled to it. `path` serves for messages.
 ///
 /// Files are chosen, decoded and checked as those of a folder are: see
 /// [`folder::load`](crate::folder::load).
@@ -25,11 +26,12 @@ const LIMIT: u64 = 256 << 20;
 /// # Errors
 ///
 /// [`DataError::Image`](crate::DataError::Image) for an image that cannot be decoded,
-/// [`DataError::Format`](crate::DataError::Format) for one of another size than the first or above
-/// 256 MiB, and [`DataError::Io`](crate::DataError::Io) for a damaged archive.
+/// [`DataError::Size`] for one of another size than the first, [`DataError::Format`] for one above
+/// 256 MiB, and [`DataError::Io`] for a damaged archive.
 pub(crate) fn read<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     path: &Path,
+    size: Option<usize>,
 ) -> Result<Option<ImageDataset>> {
     let mut names: Vec<String> = archive
         .file_names()
@@ -38,7 +40,7 @@ pub(crate) fn read<R: Read + Seek>(
         .collect();
     names.sort_by(|a, b| natural::compare(a, b));
     let mut images = Vec::new();
-    let mut size = None;
+    let mut shape = None;
     for name in names {
         // A name that begins with a slash would take the place of the path.
         let path = path.join(name.trim_start_matches('/'));
@@ -56,17 +58,24 @@ pub(crate) fn read<R: Read + Seek>(
         if bytes.len() as u64 > LIMIT {
             return Err(format(&path, 0, "an image file of 256 MiB at most", "more"));
         }
-        let decoded = image_file::decode_bytes(&path, &bytes)?;
-        let [width, height] = *size.get_or_insert([decoded.width(), decoded.height()]);
-        if [decoded.width(), decoded.height()] != [width, height] {
-            let expected = format!("an image of {width} x {height}, as the first one");
-            let found = format!("{} x {}", decoded.width(), decoded.height());
-            return Err(format(&path, 0, expected, found));
+        let mut decoded = image_file::decode_bytes(&path, &bytes)?;
+        if let Some(size) = size {
+            decoded = image_file::resize(decoded, &path, size, Fit::CropAndScale)?;
+        }
+        let found = [decoded.height(), decoded.width()];
+        let [height, width] = *shape.get_or_insert(found);
+        if found != [height, width] {
+            return Err(DataError::Size {
+                path,
+                found: found.map(|size| size as usize),
+                expected: [height, width].map(|size| size as usize),
+            });
         }
         memory::reserve(&mut images, 3 * (width * height) as usize)?;
         images.extend(image_file::planar(&decoded, 3));
     }
-    size.map(|[width, height]| ImageDataset::new(images, [3, height as usize, width as usize]))
+    shape
+        .map(|[height, width]| ImageDataset::new(images, [3, height as usize, width as usize]))
         .transpose()
 }
 
@@ -86,7 +95,7 @@ mod tests {
     use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
 
     use super::*;
-    use crate::{DataError, testing::mutate};
+    use crate::testing::mutate;
 
     fn encoded(image: impl Into<image::DynamicImage>, kind: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
@@ -139,9 +148,17 @@ mod tests {
         let good = flat(2, [1, 2, 3]);
         let error = load(&zip(&[("a.png", &good), ("b.png", &flat(3, [0; 3]))])).unwrap_err();
         assert!(
-            matches!(&error, DataError::Format { path, .. } if path.ends_with("b.png")),
+            matches!(&error, DataError::Size { path, found: [1, 3], expected: [1, 2], .. }
+                if path.ends_with("b.png")),
             "{error}"
         );
+        // A size brings them to one.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let archive = zip(&[("a.png", &good), ("b.png", &flat(3, [7; 3]))]);
+        fs::write(file.path(), archive).unwrap();
+        let set = ImageDataset::from_archive_scaled(file.path(), 1).unwrap();
+        assert_eq!((set.shape(), set.image(1)), ([3, 1, 1], &[7; 3][..]));
+        assert!(ImageDataset::from_archive_scaled(file.path(), 0).is_err());
         let error = load(&zip(&[("a.png", &good), ("c.png", b"no image")])).unwrap_err();
         assert!(
             matches!(&error, DataError::Format { path, .. } if path.ends_with("c.png")),

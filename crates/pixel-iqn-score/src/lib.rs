@@ -109,8 +109,8 @@ mod scores;
 
 pub use completion::CompletionScores;
 pub use conditional::{
-    ConditionalOptions, ConditionalScores, PIT_BINS, ValueMaps, conditional_scores, skill_text,
-    value_maps,
+    ConditionalOptions, ConditionalScores, NO_SKILL, PIT_BINS, ValueMaps, conditional_scores,
+    skill_text, value_maps,
 };
 pub use error::ScoreError;
 pub use estimate::Estimate;

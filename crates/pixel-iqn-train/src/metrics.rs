@@ -54,11 +54,47 @@ pub struct HeldOutScores {
     #[serde(deserialize_with = "number_or_null")]
     pub crps: f64,
     /// The skill score: 1 less the fraction of the CRPS of the marginal distribution that is left.
-    /// `None` where the training images have one level alone, or the CRPS is no number.
+    /// `None` where the training images have one level alone, or the CRPS is no number; JSON then has
+    /// the reason as `no_skill_because`.
+    #[serde(flatten, with = "skill_with_reason")]
     pub skill: Option<f64>,
     /// The fraction of neighbouring quantiles that are in the wrong order.
     #[serde(deserialize_with = "number_or_null")]
     pub crossing_rate: f64,
+}
+
+/// The skill in JSON, with the reason beside it where there is none.
+mod skill_with_reason {
+    use std::borrow::Cow;
+
+    use pixel_iqn_score::NO_SKILL;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Skill {
+        skill: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        no_skill_because: Option<Cow<'static, str>>,
+    }
+
+    pub fn serialize<S: Serializer>(skill: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+        let because = match skill {
+            None => Some(NO_SKILL),
+            Some(skill) if !skill.is_finite() => Some("the CRPS of the model is no number"),
+            Some(_) => None,
+        };
+        let no_skill_because = because.map(Cow::Borrowed);
+        let skill = *skill;
+        Skill {
+            skill,
+            no_skill_because,
+        }
+        .serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+        Ok(Skill::deserialize(from)?.skill)
+    }
 }
 
 fn number_or_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -102,5 +138,38 @@ pub(crate) mod tests {
         let read: HeldOutScores = serde_json::from_str(&json).unwrap();
         assert!(read.loss.is_nan() && read.mean_pinball.is_nan());
         assert_eq!((read.skill, read.crossing_rate), (Some(0.5), 0.25));
+    }
+
+    #[test]
+    fn a_skill_that_is_not_there_has_its_reason() {
+        let mut scores = HeldOutScores {
+            loss: 1.0,
+            mean_pinball: 1.0,
+            crps: 1.0,
+            skill: Some(0.25),
+            crossing_rate: 0.0,
+        };
+        for (skill, because) in [
+            (Some(0.25), None),
+            (None, Some("one level alone")),
+            (Some(f64::NAN), Some("no number")),
+        ] {
+            scores.skill = skill;
+            let json = serde_json::to_value(scores).unwrap();
+            let found = json
+                .get("no_skill_because")
+                .map(|text| text.as_str().unwrap());
+            assert_eq!(found.is_some(), because.is_some(), "{json}");
+            assert!(
+                found.unwrap_or("").contains(because.unwrap_or("")),
+                "{json}"
+            );
+            assert_eq!(
+                json["skill"].as_f64(),
+                skill.filter(|skill| skill.is_finite())
+            );
+            let read: HeldOutScores = serde_json::from_value(json).unwrap();
+            assert_eq!(read.skill, skill.filter(|skill| skill.is_finite()));
+        }
     }
 }

@@ -265,8 +265,8 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`RunError::Missing`] where the run saved no weights, [`RunError::Changed`] where they are not
-    /// those that were saved, and [`RunError::Io`].
+    /// [`RunError::Missing`] where the run saved no weights, [`RunError::Changed`] and
+    /// [`RunError::NoChecksum`] where they are not those that were saved, and [`RunError::Io`].
     pub fn read_weights(&self, which: Weights) -> Result<Vec<u8>, RunError> {
         let bytes = read(&self.weights(which))?;
         Sums::of(&self.path).check(which.file_name(), &bytes)?;

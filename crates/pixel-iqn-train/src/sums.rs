@@ -39,12 +39,22 @@ impl Sums {
         self.save(&lines)
     }
 
-    /// Fails for the bytes of a file that has another checksum; a file that has none passes.
+    /// Fails for the bytes of a file that has another checksum, or none among those that are there.
+    /// Without a file of checksums, as in runs of before there was one, all pass.
     pub fn check(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        if !self.path.exists() {
+            return Ok(());
+        }
         let lines = self.read()?;
         let mut known = lines.iter().filter(|(_, of)| of == name).peekable();
+        if known.peek().is_none() {
+            return Err(RunError::NoChecksum {
+                path: self.path.with_file_name(name),
+                sums: self.path.clone(),
+            });
+        }
         let found = sha256(bytes);
-        if known.peek().is_none() || known.any(|(sum, _)| *sum == found) {
+        if known.any(|(sum, _)| *sum == found) {
             return Ok(());
         }
         Err(RunError::Changed {
@@ -93,7 +103,8 @@ mod tests {
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"second");
         sums.check("a", b"second").unwrap();
         sums.check("b", b"other").unwrap();
-        sums.check("c", b"of somebody else").unwrap();
+        let error = sums.check("c", b"of somebody else").unwrap_err();
+        assert!(matches!(error, RunError::NoChecksum { .. }), "{error}");
         for wrong in [&b"secone"[..], b"first", b""] {
             let error = sums.check("a", wrong).unwrap_err();
             assert!(error.to_string().contains("--weights"), "{error}");
@@ -105,6 +116,12 @@ mod tests {
             assert!(sums.check("a", b"first").is_err());
         }
         assert_eq!(text.lines().count(), 2, "{text}");
+
+        // Cut off, as a full disk leaves files of other programs.
+        fs::write(folder.path().join("SHA256"), &text[..70]).unwrap();
+        assert!(sums.check("b", b"other").is_ok() != sums.check("a", b"second").is_ok());
+        fs::write(folder.path().join("SHA256"), "").unwrap();
+        assert!(sums.check("a", b"second").is_err());
 
         // Killed between the first and the second file, or the second and the third.
         let between = format!("{}  a\n{text}", sha256(b"third"));

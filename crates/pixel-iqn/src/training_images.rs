@@ -139,8 +139,12 @@ impl TrainingImages {
         let images = Self::open(kind, folder, &options)?;
         if images.source.digest != source.digest {
             return Err(Error::Request(format!(
-                "these are not the images of the run: {} ({}), but the folder has {} ({})",
-                source.description, source.digest, images.source.description, images.source.digest
+                "these are not the images of the run: {} ({}), but the folder has {} ({}){}",
+                source.description,
+                source.digest,
+                images.source.description,
+                images.source.digest,
+                other_classes(source, &images.source)
             )));
         }
         Ok(images)
@@ -154,6 +158,18 @@ impl TrainingImages {
     /// Whether they may be mirrored left to right in training.
     pub(crate) fn may_flip(&self) -> bool {
         self.flip
+    }
+}
+
+/// Says which classes are others, in the order of their labels; nothing where they are the same.
+fn other_classes(run: &DataConfig, found: &DataConfig) -> String {
+    let [of_run, of_found] = [run, found].map(|source| match &source.class_names {
+        Some(names) => names.join(", "),
+        None => "none".to_owned(),
+    });
+    match of_run == of_found {
+        true => String::new(),
+        false => format!("; the classes were {of_run} and are {of_found}"),
     }
 }
 
@@ -175,5 +191,35 @@ fn absolute(folder: &Path) -> Result<PathBuf, Error> {
             "the name of {} is not UTF-8: rename it, or give a link to it",
             path.display()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageGrid;
+
+    #[test]
+    fn classes_of_other_names_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        let save = |class: &str, index: u8| {
+            let folder = root.path().join(class);
+            std::fs::create_dir_all(&folder).unwrap();
+            ImageGrid::new(&[index; 4], [1, 1, 2, 2])
+                .and_then(|image| image.save(folder.join(format!("{index}.png"))))
+                .unwrap();
+        };
+        for index in 0..10 {
+            save(["cat", "dog"][usize::from(index > 5)], index);
+        }
+        let options = OpenOptions::new().with_size(2).with_channels(1);
+        let images = TrainingImages::open(DatasetKind::Folder, Some(root.path()), &options);
+        let source = images.unwrap().source().clone();
+        TrainingImages::of_run(&source, None).unwrap();
+        std::fs::rename(root.path().join("cat"), root.path().join("kitten")).unwrap();
+        let error = TrainingImages::of_run(&source, None).unwrap_err();
+        let error = error.to_string();
+        let expected = "the classes were cat, dog and are dog, kitten";
+        assert!(error.ends_with(expected), "{error}");
     }
 }

@@ -262,7 +262,7 @@ fn a_training_begins_from_trained_weights() {
         (pictures(), "first", "are of another model"),
         (pictures(), "none", "none is missing"),
         (pictures(), "unsaved", "averaged.safetensors is missing"),
-        (pictures(), "page.safetensors", "no safetensors file"),
+        (pictures(), "page.safetensors", "they are a web page"),
         (grey, "first", "3 channel(s)"),
     ] {
         let error = tiny(images, &path("failed"))

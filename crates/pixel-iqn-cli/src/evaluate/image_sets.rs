@@ -30,8 +30,8 @@ pub struct ImageSetFlags {
         requires = "generated"
     )]
     real: Option<ImageSource>,
-    /// Height and width to which the images of folders are cut and scaled [default: they must be of
-    /// one size, and stay as they are]
+    /// Height and width to which the images of folders and zip files are cut and scaled [default: they
+    /// must be of one size, and stay as they are]
     #[arg(
         long,
         value_name = "PIXELS",
@@ -180,12 +180,12 @@ impl ImageSetFlags {
         ensure!(
             generated.shape() == real.shape(),
             "the images are of {:?} and {:?} (channels, height, width), and only images of one size can \
-             be compared: --size scales those of folders",
+             be compared: --size scales those of folders and zip files",
             generated.shape(),
             real.shape()
         );
-        let draw = |set: &ImageDataset| set.clone().draw(count, seed);
-        let (generated, real) = (draw(generated)?, draw(real)?);
+        let [generated, real] = [generated, real].map(|set| set.draw_copy(count, seed));
+        let (generated, real) = (generated?, real?);
         let options = SlicedWassersteinOptions::new().with_seed(seed);
         for level in sliced_wasserstein(&generated, &real, options)? {
             let name = format!("sliced_wasserstein_{}", level.height);

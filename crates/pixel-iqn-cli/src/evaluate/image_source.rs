@@ -2,10 +2,10 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use pixel_iqn::DatasetKind;
 use pixel_iqn::data::folder::{self, Fit};
-use pixel_iqn::data::{ImageDataset, OpenOptions, array_names};
+use pixel_iqn::data::{DataError, ImageDataset, OpenOptions, array_names};
 use pixel_iqn_eval::GaussianStatistics;
 
 /// Where a set of images comes from.
@@ -19,7 +19,7 @@ pub enum ImageSource {
         folder: PathBuf,
         held_out: bool,
     },
-    /// A folder of image files.
+    /// A folder of image files, or a file of an unusual name, whose content says what it is.
     Folder(PathBuf),
 }
 
@@ -50,8 +50,10 @@ impl FromStr for ImageSource {
 impl ImageSource {
     /// Reads the statistics of an npz file that has them in the place of images, and not beside them.
     pub fn statistics(&self) -> anyhow::Result<Option<GaussianStatistics>> {
-        let Self::Npz(path) = self else {
-            return Ok(None);
+        let path = match self {
+            Self::Npz(path) => path,
+            Self::Folder(path) if path.is_file() => path,
+            _ => return Ok(None),
         };
         let names = array_names(path)?;
         let has = |name: &str| names.iter().any(|other| other == name);
@@ -61,10 +63,11 @@ impl ImageSource {
         })
     }
 
-    /// Reads the images; those of folders and data sets at `size`, where one is given.
+    /// Reads the images; those of folders, archives of image files and data sets at `size`, where one
+    /// is given.
     pub fn images(&self, size: Option<usize>) -> anyhow::Result<ImageDataset> {
         match self {
-            Self::Npz(path) => Ok(ImageDataset::from_archive(path)?),
+            Self::Npz(path) => of_archive(path, size),
             Self::Dataset {
                 kind,
                 folder,
@@ -77,6 +80,7 @@ impl ImageSource {
                     false => splits.train,
                 })
             }
+            Self::Folder(path) if path.is_file() => of_archive(path, size),
             Self::Folder(path) => of_folder(path, size),
         }
     }
@@ -86,6 +90,24 @@ impl ImageSource {
 fn is_archive(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     ["npz", "npy", "zip"].contains(&extension.to_lowercase().as_str())
+}
+
+fn of_archive(path: &Path, size: Option<usize>) -> anyhow::Result<ImageDataset> {
+    let images = match size {
+        Some(size) => ImageDataset::from_archive_scaled(path, size),
+        None => ImageDataset::from_archive(path),
+    };
+    images.map_err(with_advice)
+}
+
+/// Adds to the error for images of several sizes what brings them to one.
+fn with_advice(error: DataError) -> anyhow::Error {
+    match error {
+        DataError::Size { .. } => {
+            anyhow::Error::from(error).context("images of several sizes: --size brings them to one")
+        }
+        error => error.into(),
+    }
 }
 
 fn of_folder(path: &Path, size: Option<usize>) -> anyhow::Result<ImageDataset> {
@@ -99,13 +121,12 @@ fn of_folder(path: &Path, size: Option<usize>) -> anyhow::Result<ImageDataset> {
             path.display()
         );
     }
-    folder::load(path, height, 3, Fit::Exact)
-        .context("images of several sizes: --size brings them to one")
+    folder::load(path, height, 3, Fit::Exact).map_err(with_advice)
 }
 
 #[cfg(test)]
 mod tests {
-    use pixel_iqn::data::{NpzArray, write_npz};
+    use pixel_iqn::data::{ImageGrid, NpzArray, write_npz};
 
     use super::*;
 
@@ -124,6 +145,41 @@ mod tests {
         };
         assert_eq!(source("cifar10:data"), dataset("data", false));
         assert_eq!(source("cifar10:a:b:held-out"), dataset("a:b", true));
+    }
+
+    #[test]
+    fn the_content_of_a_file_says_what_it_is_and_only_sizes_are_called_sizes() {
+        let folder = tempfile::tempdir().unwrap();
+        let save = |name: &str, side: usize| {
+            let levels = vec![7; side * side];
+            ImageGrid::new(&levels, [1, 1, side, side])
+                .and_then(|image| image.save(folder.path().join(name)))
+                .unwrap();
+        };
+        let source: ImageSource = folder.path().to_str().unwrap().parse().unwrap();
+        save("a.png", 2);
+        save("b.png", 3);
+        let error = format!("{:#}", source.images(None).unwrap_err());
+        assert!(
+            error.starts_with("images of several sizes: --size"),
+            "{error}"
+        );
+        assert!(error.contains("b.png is an image of 3 x 3"), "{error}");
+        std::fs::write(folder.path().join("b.png"), "no image").unwrap();
+        let error = format!("{:#}", source.images(None).unwrap_err());
+        assert!(!error.contains("sizes"), "{error}");
+
+        // A file of arrays without an ending.
+        let path = folder.path().join("samples");
+        let one = NpzArray {
+            shape: vec![1],
+            values: vec![1.0],
+        };
+        write_npz(&path, &[("mu", &one), ("sigma", &one)]).unwrap();
+        let source: ImageSource = path.to_str().unwrap().parse().unwrap();
+        assert_eq!(source, ImageSource::Folder(path));
+        let error = format!("{:#}", source.images(None).unwrap_err());
+        assert!(error.contains("arr_0"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub fn write(
             "{name}: {} images, {} quantile levels, order {}",
             scores.images, scores.quantile_levels, scores.order
         )?;
+        if scores.images == 1 {
+            writeln!(
+                out,
+                "  the intervals of one image are points, and say nothing"
+            )?;
+        }
         let estimates = scores.estimates(seed);
         for (row, read) in ESTIMATES {
             let Estimate {

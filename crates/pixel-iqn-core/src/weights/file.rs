@@ -6,7 +6,7 @@ use burn::tensor::{Bytes, DType, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
-use super::WeightsError;
+use super::{WeightsError, content};
 
 /// What the wrappers of PyTorch put in front of the names of a model: `DataParallel` and its like, and
 /// `torch.compile`, which can also stand inside of a name.
@@ -38,7 +38,8 @@ impl WeightsFile {
     /// Reads the bytes of a file: floats of 16 and 64 bits become those of 32, and the names lose what
     /// wrappers put in front of them.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, WeightsError> {
-        let file = SafeTensors::deserialize(bytes).map_err(format)?;
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|error| WeightsError::Content(content::describe(bytes, &error)))?;
         let mut tensors = BTreeMap::new();
         let mut notices = BTreeSet::new();
         // The order in a file is its writer's; errors name the same tensor whatever it is.
@@ -143,7 +144,9 @@ fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
         Dtype::BF16 => DType::BF16,
         Dtype::F64 => DType::F64,
         other => {
-            let problem = format!("`{name}` is of type {other}, and weights are floats");
+            let problem = format!(
+                "`{name}` is of type {other}, and weights are floats: leave it out if it is none of them"
+            );
             return Err(WeightsError::Mismatch(vec![problem]));
         }
     };

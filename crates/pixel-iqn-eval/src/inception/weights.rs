@@ -1,8 +1,10 @@
 use core::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
+use pixel_iqn_data::known_content;
 use pixel_iqn_kernels::Window;
 use pytorch_reader::PytorchReader;
 use safetensors::SafeTensors;
@@ -15,6 +17,9 @@ use crate::error::EvalError;
 const URL: &str = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth";
 #[cfg(feature = "download")]
 const SHA256: &str = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
+
+/// The first bytes of a file by which a web page and the like are told.
+const START: usize = 512;
 
 /// The epsilon of the batch normalisation.
 const EPSILON: f64 = 1e-3;
@@ -183,8 +188,19 @@ fn read_pytorch(path: &Path) -> Result<BTreeMap<String, Raw>, EvalError> {
         problem,
     };
     // For its message: the reader's own says less of a file that is not there.
-    fs::File::open(path).map_err(EvalError::io(path))?;
-    let reader = PytorchReader::new(path).map_err(|error| bad(error.to_string()))?;
+    let mut file = fs::File::open(path).map_err(EvalError::io(path))?;
+    let reader = PytorchReader::new(path).map_err(|error| {
+        let mut start = Vec::new();
+        let read = Read::by_ref(&mut file)
+            .take(START as u64)
+            .read_to_end(&mut start);
+        // An archive is what it should be.
+        let known = match read {
+            Ok(_) if !start.starts_with(b"PK") => known_content(&start),
+            _ => None,
+        };
+        bad(known.unwrap_or_else(|| error.to_string()))
+    })?;
     reader
         .into_tensors()
         .into_iter()
@@ -207,7 +223,10 @@ fn read_safetensors(path: &Path) -> Result<BTreeMap<String, Raw>, EvalError> {
         problem,
     };
     let bytes = fs::read(path).map_err(EvalError::io(path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| bad(error.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+        let known = known_content(&bytes[..bytes.len().min(START)]);
+        bad(known.unwrap_or_else(|| error.to_string()))
+    })?;
     file.iter()
         .map(|(name, tensor)| {
             let values = match tensor.dtype() {
@@ -229,6 +248,26 @@ fn floats(bytes: &[u8], from: fn([u8; 4]) -> f32) -> Vec<f32> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_no_network_is_called_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["w.pth", "w.safetensors"] {
+            let path = folder.path().join(name);
+            for (bytes, expected) in [
+                (&b"<!DOCTYPE html>"[..], "a web page"),
+                (
+                    b"version https://git-lfs.github.com/spec/v1\n",
+                    "git lfs pull",
+                ),
+                (b"", "an empty file"),
+            ] {
+                fs::write(&path, bytes).unwrap();
+                let error = InceptionWeights::open(&path).unwrap_err().to_string();
+                assert!(error.contains(expected), "{error}");
+            }
+        }
+    }
 
     /// Weights by the formula of `xtask/src/eval_reference.py`, so that other implementations can
     /// have the same ones without a file.

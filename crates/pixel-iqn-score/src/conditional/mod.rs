@@ -18,9 +18,9 @@ use crate::error::ScoreError;
 use crate::forecast::{Forecaster, MarginalForecaster};
 use crate::scores::Scores;
 
-/// Why there is no skill after training images of which every value is the same.
-const NO_SKILL: &str = "each channel of the training images has one level alone, so that there is nothing \
-                        to learn of them";
+/// The reason that [`ConditionalScores`] give for a skill that is not defined.
+pub const NO_SKILL: &str = "each channel of the training images has one level alone, so that there is \
+                            nothing to learn of them";
 
 /// Evaluates the predicted distributions of held-out images.
 ///

@@ -34,9 +34,30 @@ pub enum RunError {
         /// The file of checksums.
         sums: PathBuf,
     },
+    /// A file of weights is in a folder with a file of checksums, which does not have that of it.
+    #[error(
+        "{} has no checksum in {}, which is damaged, or the weights are of another run: delete the \
+         latter to read them unchecked",
+        path.display(),
+        sums.display()
+    )]
+    NoChecksum {
+        /// The file.
+        path: PathBuf,
+        /// The file of checksums.
+        sums: PathBuf,
+    },
     /// The operating system refused to read or write.
     #[error("cannot read or write {}{}", path.display(), advice(source))]
     Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system refused to write.
+    #[error("cannot write {}{}", path.display(), advice(source))]
+    Write {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
@@ -144,6 +165,7 @@ impl From<pixel_iqn_data::DataError> for RunError {
         match error {
             // With advice on what to do.
             pixel_iqn_data::DataError::Io { path, source } => Self::Io { path, source },
+            pixel_iqn_data::DataError::Write { path, source, .. } => Self::Write { path, source },
             error => Self::Data(error),
         }
     }
