@@ -10,7 +10,11 @@
 /// assert_eq!(pixel_iqn_data::known_content(b"\x01\x02"), None);
 /// ```
 pub fn known_content(start: &[u8]) -> Option<String> {
-    let known: [(&[u8], &str); 6] = [
+    let known: [(&[u8], &str); 10] = [
+        (b"\x89PNG", "a PNG image"),
+        (b"\xff\xd8\xff", "a JPEG image"),
+        (b"GIF8", "a GIF image"),
+        (b"Rar!", "a RAR archive"),
         (b"PK\x03\x04", "a ZIP archive"),
         (b"\x1f\x8b", "a gzip archive"),
         (b"%PDF", "a PDF document"),
@@ -43,7 +47,7 @@ pub(crate) fn describe(start: &[u8]) -> String {
     }
     let first: Vec<String> = start.iter().take(8).map(|b| format!("{b:02x}")).collect();
     let Some(text) = text(start) else {
-        return format!("bytes that begin no known image: {}", first.join(" "));
+        return format!("bytes of no known kind: {}", first.join(" "));
     };
     let line: String = text
         .lines()
@@ -99,7 +103,7 @@ mod tests {
                 b"{\"error\": 404}\n\xc3",
                 "text that begins with \"{\\\"error\\\": 404}\"",
             ),
-            (b"\x01\xff\x00", "begin no known image: 01 ff 00"),
+            (b"\x01\xff\x00", "of no known kind: 01 ff 00"),
         ] {
             let description = describe(start);
             assert!(description.contains(expected), "{description}");

@@ -14,6 +14,7 @@ use npyz::{
 
 use crate::{
     atomic::write_atomically,
+    content,
     dataset::ImageDataset,
     error::{DataError, Result, at, at_write, format},
     npy::{self, Array, numbers},
@@ -164,8 +165,17 @@ enum Content {
 
 fn open(path: &Path) -> Result<Content> {
     let mut reader = BufReader::new(File::open(path).map_err(at(path))?);
-    if start_of(path, &mut reader)?.starts_with(npy::MAGIC) {
+    let start = start_of(path, &mut reader)?;
+    if start.starts_with(npy::MAGIC) {
         return Ok(Content::Array(reader));
+    }
+    // An archive without a file begins with its end.
+    if ![&b"PK\x03\x04"[..], b"PK\x05\x06"]
+        .iter()
+        .any(|magic| start.starts_with(magic))
+    {
+        let expected = "an npz, npy or zip file";
+        return Err(format(path, 0, expected, content::describe(&start)));
     }
     let archive = NpzArchive::new(reader).map_err(at(path))?;
     Ok(Content::Archive(archive))
@@ -290,6 +300,24 @@ mod tests {
         writer.finish().unwrap();
         let set = ImageDataset::from_archive(&path).unwrap();
         assert_eq!((set.shape(), set.images()), ([2, 3, 2], &images[..]));
+    }
+
+    #[test]
+    fn other_files_are_called_what_they_are() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a.npz");
+        for (bytes, expected) in [
+            (
+                &b"a = 1\n"[..],
+                "an npz, npy or zip file, found text that begins",
+            ),
+            (b"", "an empty file"),
+            (b"\x89PNG\r\n", "a PNG image"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = ImageDataset::from_archive(&path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]
