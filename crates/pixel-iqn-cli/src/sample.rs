@@ -148,7 +148,9 @@ impl SampleCommand {
     fn warn_without_label_dropout(&self) {
         let without = |run: Run| {
             let config = run.config();
-            config.model.classes > 0 && config.train.label_dropout == 0.0
+            let named_none = |names: &Vec<String>| names.iter().any(|name| name == "none");
+            let is_class = config.data.class_names.as_ref().is_some_and(named_none);
+            config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class
         };
         if self.labels.as_deref() == Some("none") && Run::open(&self.model.run).is_ok_and(without) {
             eprintln!(

@@ -71,6 +71,14 @@ fn a_run_from_training_to_evaluation() {
     assert!(printed.contains("resume after 2 steps"), "{printed}");
     assert!(folder.read("run/averaged.safetensors") == weights);
 
+    let error = folder.fail("sample --run run --count 1 --size 1000000 --out large.png");
+    assert!(error.contains("of memory are needed, but"), "{error}");
+    let error = folder.fail(
+        "train --plain --dataset builtin --size 16 --preset paper_large --batch 10000 --run large",
+    );
+    assert!(error.contains("of memory are needed, but"), "{error}");
+    assert!(!folder.file("large").exists());
+
     let classes = folder.run("sample --run run --classes");
     assert!(classes.contains("(#0)"), "{classes}");
     assert_eq!(folder.run("inpaint --run run --classes"), classes);

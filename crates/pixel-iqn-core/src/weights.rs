@@ -373,6 +373,10 @@ mod tests {
                 assert_eq!(loaded.tensor(name).unwrap().data(), view.data(), "{name}");
             }
         }
+        let prefixed = |name: &str| format!("model.{name}");
+        let file = rewritten(&saved, Dtype::BF16, bf16s, prefixed);
+        let error = load_safetensors(&mut model, &file).unwrap_err().to_string();
+        assert!(error.contains("`hidden.bias` is missing; the model has no `model.hidden.bias`"));
         let halves = |_| vec![0x00, 0x38];
         let file = rewritten(&saved, Dtype::F16, halves, same);
         load_safetensors(&mut model, &file).unwrap();

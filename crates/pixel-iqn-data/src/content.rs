@@ -10,7 +10,11 @@
 /// assert_eq!(pixel_iqn_data::known_content(b"\x01\x02"), None);
 /// ```
 pub fn known_content(start: &[u8]) -> Option<String> {
-    let known: [(&[u8], &str); 10] = [
+    let known: [(&[u8], &str); 14] = [
+        (b"BZh", "a bzip2 archive: unpack it first"),
+        (b"\xfd7zXZ", "an xz archive: unpack it first"),
+        (b"7z\xbc\xaf", "a 7-Zip archive: unpack it first"),
+        (b"\x28\xb5\x2f\xfd", "a Zstandard archive: unpack it first"),
         (b"\x89PNG", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),
         (b"GIF8", "a GIF image"),

@@ -103,9 +103,7 @@ impl Files {
             return Self::flat(path, files);
         };
         if let Some(file) = files.first() {
-            let found = format!("both {} and {}", file.display(), folder.display());
-            let expected = "either images or one folder per class";
-            return Err(format(path, 0, expected, found));
+            return Err(images_beside(path, file, folder));
         }
         if let Some(parts) = split_of(path, &folders)? {
             let [train, held_out] = parts.map(|part| part.display().to_string());
@@ -215,9 +213,13 @@ impl Files {
     /// [`DataError::Inconsistent`] if a held-out image has a class that no training image has, or if
     /// one set has classes and the other has none.
     pub(crate) fn find_split(path: &Path) -> Result<Option<(Self, Self, String)>> {
-        let Some([train, held_out]) = split_of(path, &list(path)?.1)? else {
+        let (files, folders) = list(path)?;
+        let Some([train, held_out]) = split_of(path, &folders)? else {
             return Ok(None);
         };
+        if let Some(file) = files.first() {
+            return Err(images_beside(path, file, &train));
+        }
         let (of_train, mut of_held_out) = (Self::find(&train)?, Self::find(&held_out)?);
         if of_train.classes.is_empty() != of_held_out.classes.is_empty() {
             let [with, without] = match of_train.classes.is_empty() {
@@ -225,9 +227,11 @@ impl Files {
                 false => [&train, &held_out],
             };
             return Err(DataError::Inconsistent(format!(
-                "{} has classes and {} has none: both must have them, or neither",
+                "{} has classes and {} has none: both must have them, or neither; or give {} alone, of \
+                 which one image in ten is held out",
                 with.display(),
-                without.display()
+                without.display(),
+                train.display()
             )));
         }
         let alone = |class: &&String| !of_train.classes.contains(class);
@@ -241,7 +245,8 @@ impl Files {
             let some = alone[..alone.len().min(5)].join(", ");
             let more = if alone.len() > 5 { " and more" } else { "" };
             return Err(DataError::Inconsistent(format!(
-                "{} has the classes {some}{more}, and {} has not: nothing can be learned of them",
+                "{} has the classes {some}{more}, and {} has not: nothing can be learned of them; move \
+                 them away, or give the latter alone, of which one image in ten is held out",
                 held_out.display(),
                 train.display()
             )));
@@ -331,6 +336,12 @@ fn of_class(folder: &Path) -> Result<Vec<PathBuf>> {
         });
     }
     Ok(files)
+}
+
+/// The error for an image beside folders, which would be left out.
+fn images_beside(path: &Path, file: &Path, folder: &Path) -> DataError {
+    let found = format!("both {} and {}", file.display(), folder.display());
+    format(path, 0, "either images or folders of images", found)
 }
 
 /// The error for a folder in the folder of a class.
@@ -484,11 +495,11 @@ mod tests {
         );
         // A format that is known but not compiled in must not vanish from the set.
         fs::remove_file(class.join("b.png")).unwrap();
-        for (name, named) in [("b.tiff", true), ("b.pnm", false)] {
+        for name in ["b.tiff", "b.pnm", "b.png"] {
             fs::write(class.join(name), b"P5\n1 1\n255\n0").unwrap();
-            let error = load().unwrap_err();
-            assert!(error.to_string().contains(name), "{error}");
-            assert_eq!(matches!(error, DataError::Inconsistent(_)), named);
+            let error = load().unwrap_err().to_string();
+            let expected = format!("{name} is an image of a kind that cannot be read");
+            assert!(error.contains(&expected), "{error}");
             fs::remove_file(class.join(name)).unwrap();
         }
         save(&root.path().join("next_to_classes.png"), 4, 4, |_, _| {

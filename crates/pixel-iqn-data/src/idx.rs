@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    content::known_content,
     dataset::ImageDataset,
     error::{DataError, Result, format},
     sizes::element_count,
@@ -53,7 +54,8 @@ pub(crate) fn parse(path: &Path, mut bytes: Vec<u8>) -> Result<IdxArray> {
     let cut = || format(path, bytes.len(), "more of the idx header", "the end");
     let &[zero_0, zero_1, kind, rank] = bytes.first_chunk().ok_or_else(cut)?;
     if [zero_0, zero_1, kind] != [0, 0, UNSIGNED_BYTE] {
-        let found = format!("{zero_0} {zero_1} {kind}");
+        let start = &bytes[..bytes.len().min(512)];
+        let found = known_content(start).unwrap_or_else(|| format!("{zero_0} {zero_1} {kind}"));
         return Err(format(
             path,
             0,

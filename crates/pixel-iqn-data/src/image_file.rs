@@ -12,7 +12,7 @@ use crate::{
     content,
     dataset::ImageDataset,
     error::{DataError, Result, at, format, image},
-    jpeg, memory,
+    jpeg, listing, memory,
     sizes::check_image_options,
 };
 
@@ -123,12 +123,19 @@ fn open(path: &Path) -> Result<ImageReader<BufReader<File>>> {
         .read_to_end(&mut start)
         .and_then(|_| file.rewind())
         .map_err(at(path))?;
-    let Ok(known) = image::guess_format(&start) else {
-        return Err(format(path, 0, "an image", content::describe(&start)));
-    };
+    let known = kind_of(path, &start)?;
     let mut reader = ImageReader::with_format(BufReader::new(file), known);
     reader.limits(limits());
     Ok(reader)
+}
+
+/// Returns the format of an image by its first bytes, which can be decoded.
+fn kind_of(path: &Path, start: &[u8]) -> Result<ImageFormat> {
+    match image::guess_format(start) {
+        Err(_) => Err(format(path, 0, "an image", content::describe(start))),
+        Ok(known) if !known.reading_enabled() => Err(listing::unreadable(path)),
+        Ok(known) => Ok(known),
+    }
 }
 
 fn limits() -> Limits {
@@ -150,10 +157,7 @@ fn decode(path: &Path) -> Result<DynamicImage> {
 
 /// Decodes the bytes of an image file as those of a file at `path`, which serves for messages.
 pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<DynamicImage> {
-    let Ok(known) = image::guess_format(bytes) else {
-        let start = &bytes[..bytes.len().min(512)];
-        return Err(format(path, 0, "an image", content::describe(start)));
-    };
+    let known = kind_of(path, &bytes[..bytes.len().min(512)])?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
     reader.limits(limits());
     decode_from(reader, path, || match known {

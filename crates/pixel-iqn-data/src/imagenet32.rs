@@ -14,6 +14,7 @@ use std::{
 use npyz::{TypeChar, npz::NpzArchive};
 
 use crate::{
+    content,
     dataset::ImageDataset,
     error::{DataError, Result, at, format},
     folder::{Files, Fit},
@@ -289,11 +290,18 @@ impl Batches {
     }
 }
 
-/// Refuses a pickled batch, with the way to convert it, and a web page.
+/// Refuses a pickled batch, with the way to convert it, and all else that is no archive.
 fn refuse_other_content(path: &Path, reader: &mut (impl Read + Seek)) -> Result<()> {
     let start = start_of(path, reader)?;
-    // A pickle of protocol 2 or later begins with this byte and the number of the protocol.
-    if let [0x80, protocol @ 2..=5, ..] = start[..] {
+    // A pickle of protocol 2 or later begins with this byte and the number of the protocol, one of 0 or 1
+    // with the mark of a dictionary.
+    let protocol = match start[..] {
+        [0x80, protocol @ 2..=5, ..] => Some(protocol),
+        [b'(', b'd', ..] => Some(0),
+        [b'}', b'q', ..] => Some(1),
+        _ => None,
+    };
+    if let Some(protocol) = protocol {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let found = format!(
             "a pickle (protocol {protocol}) of Python, to be converted in its folder by: python -c \
@@ -303,7 +311,10 @@ fn refuse_other_content(path: &Path, reader: &mut (impl Read + Seek)) -> Result<
         );
         return Err(format(path, 0, "an npz archive", found));
     }
-    Ok(())
+    match start.starts_with(b"PK") {
+        true => Ok(()),
+        false => Err(format(path, 0, "an npz archive", content::describe(&start))),
+    }
 }
 
 #[cfg(test)]
@@ -469,6 +480,12 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("savez('train_data_batch_1.npz'"), "{error}");
+        for (old, protocol) in [(&b"(dp0\nVdata\n"[..], 0), (b"}q\x00(X", 1)] {
+            fs::write(&path, old).unwrap();
+            let error = load(root.path()).unwrap_err().to_string();
+            let expected = format!("a pickle (protocol {protocol})");
+            assert!(error.contains(&expected), "{error}");
+        }
         fs::write(&path, "<!doctype html>").unwrap();
         let error = load(root.path()).unwrap_err().to_string();
         assert!(error.contains("web page"), "{error}");

@@ -127,6 +127,7 @@ pub use kind::{DatasetKind, UnknownKind};
 pub use levels::{levels_of, to_level, to_levels};
 pub use loader::{Loader, LoaderConfig};
 pub use mask::Mask;
+pub use memory::check_memory;
 pub use npz::{NpzArray, array_names, read_npz, write_npz};
 pub use npz_writer::NpzWriter;
 pub use open::{OpenOptions, Splits, open};

@@ -76,12 +76,17 @@ pub(crate) fn is_image(path: &Path, start: impl FnOnce() -> Result<Vec<u8>>) -> 
     };
     let ending = ending.to_string_lossy().to_lowercase();
     if OTHER_KINDS.contains(&ending.as_str()) {
-        return Err(DataError::Inconsistent(format!(
-            "{} is an image of a kind that cannot be read: make PNG or JPEG of it",
-            path.display()
-        )));
+        return Err(unreadable(path));
     }
     Ok(ImageFormat::from_extension(ending).is_some())
+}
+
+/// The error for an image of a kind that cannot be decoded.
+pub(crate) fn unreadable(path: &Path) -> DataError {
+    DataError::Inconsistent(format!(
+        "{} is an image of a kind that cannot be read: make PNG or JPEG of it",
+        path.display()
+    ))
 }
 
 #[cfg(test)]

@@ -51,8 +51,27 @@ fn room_within<T>(shape: &[usize], available: Option<u64>) -> Result<Vec<T>> {
     Ok(elements)
 }
 
+/// Fails unless so many bytes of memory are free, for what is about to be reserved in many pieces.
+///
+/// ```
+/// pixel_iqn_data::check_memory(1 << 10).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// [`DataError::Memory`] if the system says that less is free. Where it does not say, nothing fails.
+pub fn check_memory(needed: u64) -> Result<()> {
+    match available() {
+        Some(free) if needed > free => Err(DataError::Memory {
+            needed,
+            available: Some(free),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the bytes of memory that the system can give without swapping, or `None` where it does
-/// not say. This is Linux's estimate, or what is left of the limit of a container where that is less;
+/// not say. This is Linux's estimate, or what is left of the limit of a container or of the process;
 /// on other systems only the allocator is asked. All are our choice.
 fn available() -> Option<u64> {
     if !cfg!(target_os = "linux") {
@@ -65,7 +84,23 @@ fn available() -> Option<u64> {
         .zip(of_group("current"))
         .zip(of_group("stat"))
         .and_then(|((max, current), stat)| of_group_limit(&max, &current, &stat));
-    Some(group.map_or(system, |group| group.min(system)))
+    let process = read("/proc/self/limits")
+        .zip(read("/proc/self/status"))
+        .and_then(|(limits, status)| of_process_limit(&limits, &status));
+    [group, process].into_iter().flatten().chain([system]).min()
+}
+
+/// Returns what is left of the limit of the address space, as `ulimit -v` sets it; `None` without one.
+fn of_process_limit(limits: &str, status: &str) -> Option<u64> {
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+    let used = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmSize:"))?;
+    let used: u64 = used.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    Some(limit.saturating_sub(used * 1024))
 }
 
 /// Returns what is left of the limit of a control group; `None` without a limit. Pages of files that
@@ -134,6 +169,12 @@ mod tests {
         assert_eq!(of_group_limit("100\n", "90\n", ""), Some(10));
         assert_eq!(of_group_limit("100\n", "190\n", stat), Some(0));
         assert_eq!(of_group_limit("max\n", "90\n", stat), None);
+        let limits = "Max processes  7 7 processes\nMax address space  10240  unlimited  bytes\n";
+        let status = "Name: x\nVmSize:\t    6 kB\n";
+        assert_eq!(of_process_limit(limits, status), Some(4096));
+        let none = limits.replace("10240", "unlimited");
+        assert_eq!(of_process_limit(&none, status), None);
+        assert_eq!(check_memory(1 << 60).is_err(), cfg!(target_os = "linux"));
         assert_eq!(available().is_some(), cfg!(target_os = "linux"));
     }
 }

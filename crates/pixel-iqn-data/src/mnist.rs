@@ -46,8 +46,8 @@ const LETTERS: u8 = 26;
 /// Reads MNIST, or a set in its format, from its four files.
 ///
 /// They are looked for in `path`, in `mnist` and `raw` below it, and in the folders that torchvision
-/// makes below it (`MNIST/raw`, `FashionMNIST/raw`, `KMNIST/raw`, `EMNIST/raw`, `QMNIST/raw`) or the archive of EMNIST
-/// (`gzip`); the first that has all four is read. Each may be plain or compressed, and its name may have a dot in the place of
+/// makes below it (`MNIST/raw`, `FashionMNIST/raw`, `KMNIST/raw`, `EMNIST/raw`) or the archive of EMNIST
+/// (`gzip`); it is an error if two of these hold a set each. Each may be plain or compressed, and its name may have a dot in the place of
 /// the last dash but one (`train-images.idx3-ubyte`). The files of EMNIST share a prefix and say
 /// `test` for `t10k` (`emnist-letters-test-images-idx3-ubyte`).
 ///

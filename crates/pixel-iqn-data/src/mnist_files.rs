@@ -20,14 +20,13 @@ pub(crate) const NAMES: [&str; 4] = [
 ];
 /// The folders below the given path that are looked into: the set's own, those that torchvision
 /// makes, and that in the archive of EMNIST.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 7] = [
     "mnist",
     "raw",
     "MNIST/raw",
     "FashionMNIST/raw",
     "KMNIST/raw",
     "EMNIST/raw",
-    "QMNIST/raw",
     "gzip",
 ];
 
@@ -83,9 +82,11 @@ impl Found {
 /// # Errors
 ///
 /// [`DataError::Missing`] for a file that is in none of the folders, and
-/// [`DataError::Inconsistent`] where a folder holds several sets under their own prefixes.
+/// [`DataError::Inconsistent`] where a folder holds several sets under their own prefixes, or several
+/// folders below `path` hold one each.
 pub(crate) fn find(path: &Path) -> Result<[Found; 4]> {
     let mut missing = None;
+    let mut found: Option<(PathBuf, [Found; 4])> = None;
     for folder in [path.to_owned()]
         .into_iter()
         .chain(FOLDERS.map(|name| path.join(name)))
@@ -111,16 +112,51 @@ pub(crate) fn find(path: &Path) -> Result<[Found; 4]> {
                 folder.display()
             )));
         }
-        if let Some((_, files)) = complete.into_iter().next() {
+        let Some((_, files)) = complete.into_iter().next() else {
+            continue;
+        };
+        // The files of the given folder itself leave no doubt.
+        if folder == path {
             return Ok(files);
         }
+        match &found {
+            None => found = Some((folder, files)),
+            // Another name of the same folder, where capitals make no difference or a link leads.
+            Some((first, _)) if is_same(first, &folder) => {}
+            Some((first, _)) => {
+                return Err(DataError::Inconsistent(format!(
+                    "there is a set in {} and another in {}: give one of these folders",
+                    first.display(),
+                    folder.display()
+                )));
+            }
+        }
     }
+    if let Some((_, files)) = found {
+        return Ok(files);
+    }
+    let raw = path.join("QMNIST/raw");
+    let qmnist = [path, &raw].map(|folder| folder.join("qmnist-train-labels-idx2-int"));
+    let hint = if qmnist
+        .iter()
+        .any(|file| file.exists() || file.with_extension("gz").exists())
+    {
+        "the files of QMNIST, whose labels are of another format, are not read; MNIST is"
+    } else {
+        "MNIST is"
+    };
     Err(DataError::Missing {
         path: missing.unwrap_or_else(|| path.join(format!("{}.gz", NAMES[0]))),
-        hint: "MNIST is four files, to be had from \
-               https://storage.googleapis.com/cvdf-datasets/mnist/"
-            .to_owned(),
+        hint: format!(
+            "{hint} four files, to be had from https://storage.googleapis.com/cvdf-datasets/mnist/"
+        ),
     })
+}
+
+/// Returns whether two paths are those of one folder.
+fn is_same(first: &Path, second: &Path) -> bool {
+    let real = [first, second].map(|folder| fs::canonicalize(folder).ok());
+    real[0].is_some() && real[0] == real[1]
 }
 
 /// Lists the files of a folder by their prefix; of a folder that cannot be read, none.
@@ -221,6 +257,34 @@ mod tests {
             let [first, ..] = find(root.path()).unwrap();
             assert_eq!(first.path, root.path().join(below).join(&names[0]));
         }
+    }
+
+    #[test]
+    fn two_sets_below_a_folder_and_qmnist_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        let names = NAMES.map(str::to_owned);
+        touch(
+            &root.path().join("QMNIST/raw"),
+            &["qmnist-train-labels-idx2-int".to_owned()],
+        );
+        let error = find(root.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("QMNIST") && error.contains("not read"),
+            "{error}"
+        );
+        touch(&root.path().join("FashionMNIST/raw"), &names);
+        assert!(find(root.path()).is_ok());
+        touch(&root.path().join("KMNIST/raw"), &names);
+        let error = find(root.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("FashionMNIST/raw and another in "),
+            "{error}"
+        );
+        assert!(error.contains("KMNIST/raw: give one"), "{error}");
+        // The files of the folder itself leave no doubt.
+        touch(root.path(), &names);
+        let [first, ..] = find(root.path()).unwrap();
+        assert_eq!(first.path, root.path().join(&names[0]));
     }
 
     #[test]

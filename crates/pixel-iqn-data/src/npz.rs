@@ -184,14 +184,14 @@ fn open(path: &Path) -> Result<Content> {
 /// Makes a set of an array of images.
 fn images(path: &Path, (shape, kind, mut bytes): Array) -> Result<ImageDataset> {
     let sizes: Vec<usize> = shape.iter().map(|&size| size as usize).collect();
-    if let [_, channels @ 1..=4, height, width] = sizes[..]
-        && width > 4
-    {
-        let found = format!(
-            "{sizes:?}, which looks like {channels} channels of {height} x {width}: move the channels \
-             behind, as `x.transpose(0, 2, 3, 1)` of NumPy does"
-        );
-        return Err(format(path, 0, "images of shape (N, H, W, C)", found));
+    if let Some(looks) = looks_like_another_form(&sizes) {
+        let found = format!("{sizes:?}, {looks}");
+        return Err(format(
+            path,
+            0,
+            "images of shape (N, H, W, C) or (N, H, W)",
+            found,
+        ));
     }
     let is_bytes = kind.type_char() == TypeChar::Uint && kind.size_field() == 1;
     let (height, width, channels) = match sizes[..] {
@@ -216,6 +216,31 @@ fn images(path: &Path, (shape, kind, mut bytes): Array) -> Result<ImageDataset> 
         });
     }
     ImageDataset::new(bytes, [channels, height, width])
+}
+
+/// Says what an array of this shape looks like that is no set of grey or colour images, and what to do in
+/// NumPy; `None` where it looks like one.
+fn looks_like_another_form(sizes: &[usize]) -> Option<String> {
+    Some(match *sizes {
+        [_, channels @ 1..=4, height, width] if width > 4 => format!(
+            "which looks like {channels} channels of {height} x {width}: move the channels behind by \
+             `x.transpose(0, 2, 3, 1)`"
+        ),
+        [_, _, _, 1 | 3] => return None,
+        [_, _, _, 4] => "which has an alpha channel: leave it out by `x[..., :3]`".to_owned(),
+        [_, _, _, channels] => {
+            format!("which has {channels} channels: grey images have 1 and colour images 3")
+        }
+        [height, width, channels @ 1..=4] if height.min(width) > 4 => format!(
+            "which looks like one image of {height} x {width} and {channels} channels: `x[None]` is a \
+             set of it"
+        ),
+        [3, height, width] => format!(
+            "which may be three grey images of {height} x {width} or one in colour: `x[..., None]` are \
+             the former, `x.transpose(1, 2, 0)[None]` is the latter"
+        ),
+        _ => return None,
+    })
 }
 
 /// Writes the levels of one image `[H, W, C]` channel by channel.
@@ -294,12 +319,12 @@ mod tests {
         write_npz(&path, &[("x", &array), ("y", &array)]).unwrap();
         assert_eq!(read_npz(&path, ["y"]).unwrap(), [Some(array)]);
 
-        let images: Vec<u8> = (0..2 * 2 * 3 * 2).collect();
-        let mut writer = crate::NpzWriter::open(&path, [2, 2, 3, 2], "test").unwrap();
+        let images: Vec<u8> = (0..2 * 3 * 3 * 2).collect();
+        let mut writer = crate::NpzWriter::open(&path, [2, 3, 3, 2], "test").unwrap();
         writer.append(&images).unwrap();
         writer.finish().unwrap();
         let set = ImageDataset::from_archive(&path).unwrap();
-        assert_eq!((set.shape(), set.images()), ([2, 3, 2], &images[..]));
+        assert_eq!((set.shape(), set.images()), ([3, 3, 2], &images[..]));
     }
 
     #[test]
@@ -321,11 +346,20 @@ mod tests {
     }
 
     #[test]
-    fn arrays_with_channels_in_front_and_empty_ones_are_refused() {
+    fn arrays_of_other_forms_and_empty_ones_are_refused() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a.npz");
         for (shape, bytes, expected) in [
             ("(1, 3, 5, 6)", 90, "x.transpose(0, 2, 3, 1)"),
+            ("(1, 5, 6, 4)", 120, "x[..., :3]"),
+            ("(1, 5, 6, 2)", 60, "which has 2 channels"),
+            ("(1, 5, 6, 9)", 270, "which has 9 channels"),
+            ("(5, 6, 3)", 90, "x[None]"),
+            (
+                "(3, 5, 6)",
+                90,
+                "three grey images of 5 x 6 or one in colour",
+            ),
             ("(0, 5, 6, 3)", 0, "a.npz holds no image"),
         ] {
             let array = ("arr_0", &npy_header("|u1", shape)[..], &vec![0; bytes][..]);

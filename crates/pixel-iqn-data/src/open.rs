@@ -308,6 +308,10 @@ mod tests {
             error.contains("found two: give ") && error.contains("/train or "),
             "{error}"
         );
+        save("banner.png", 7);
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("banner.png and "), "{error}");
+        std::fs::remove_file(root.path().join("banner.png")).unwrap();
         save("other/1.png", 7);
         let error = open().unwrap_err().to_string();
         assert!(error.contains("other next to"), "{error}");

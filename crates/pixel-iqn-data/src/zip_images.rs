@@ -33,6 +33,10 @@ pub(crate) fn read<R: Read + Seek>(
     path: &Path,
     size: Option<usize>,
 ) -> Result<Option<ImageDataset>> {
+    if archive.file_names().count() != archive.len() {
+        let expected = "files of different names";
+        return Err(format(path, 0, expected, "two of the same name"));
+    }
     let mut names: Vec<String> = archive
         .file_names()
         .filter(|name| is_candidate(name))
@@ -152,6 +156,15 @@ mod tests {
                 if path.ends_with("b.png")),
             "{error}"
         );
+        // Of two files with one name the second would hide the first.
+        let mut twice = zip(&[("a.png", &good), ("b.png", &flat(2, [7; 3]))]);
+        for place in 0..twice.len() - 5 {
+            if &twice[place..place + 5] == b"b.png" {
+                twice[place] = b'a';
+            }
+        }
+        let error = load(&twice).unwrap_err().to_string();
+        assert!(error.contains("two of the same name"), "{error}");
         // A size brings them to one.
         let file = tempfile::NamedTempFile::new().unwrap();
         let archive = zip(&[("a.png", &good), ("b.png", &flat(3, [7; 3]))]);

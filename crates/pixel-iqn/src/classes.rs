@@ -73,7 +73,7 @@ impl Classes {
     /// any text but `none` where the model has no classes.
     pub fn labels(&self, text: &str, count: usize) -> Result<Labels, Error> {
         // A class may have the name of a keyword.
-        if let Some(class) = self.named(text.trim()) {
+        if let Some(class) = self.named(text).or_else(|| self.named(text.trim())) {
             return Ok(Labels::One(class));
         }
         match (text, self.count) {
@@ -90,9 +90,10 @@ impl Classes {
         if let Ok(class) = self.parse(text.trim()) {
             return Ok(Labels::One(class));
         }
-        let one = |text: &str| match text.trim() {
-            "none" if self.named("none").is_none() => Ok(None),
-            name => self.parse(name).map(Some),
+        let one = |text: &str| match (self.named(text), text.trim()) {
+            (Some(class), _) => Ok(Some(class)),
+            (None, "none") if self.named("none").is_none() => Ok(None),
+            (None, name) => self.parse(name).map(Some),
         };
         let labels = text
             .split(',')
@@ -115,7 +116,14 @@ impl std::fmt::Display for Classes {
             (count, []) => write!(f, "the classes are #0 to #{}", count - 1),
             (_, names) => {
                 let names = names.iter().enumerate();
-                let list: Vec<String> = names.map(|(i, name)| format!("{name} (#{i})")).collect();
+                // A blank that one cannot see is part of the name.
+                let shown = |name: &String| match name.trim() == name {
+                    true => name.clone(),
+                    false => format!("{name:?}"),
+                };
+                let list: Vec<String> = names
+                    .map(|(i, name)| format!("{} (#{i})", shown(name)))
+                    .collect();
                 write!(f, "the classes are {}", list.join(", "))
             }
         }
@@ -129,6 +137,17 @@ mod tests {
     fn numbered() -> Classes {
         let names = ["0", "1", "10", "cat, small"].map(String::from);
         Classes::new(4, names.to_vec())
+    }
+
+    #[test]
+    fn blanks_around_a_name_are_part_of_it() {
+        let classes = Classes::new(2, vec!["dog".into(), "cat ".into()]);
+        assert_eq!(classes.labels("cat ", 3).unwrap(), Labels::One(1));
+        assert_eq!(classes.labels(" dog ", 3).unwrap(), Labels::One(0));
+        let both = Labels::PerImage(vec![Some(1), Some(0)]);
+        assert_eq!(classes.labels("cat , dog", 2).unwrap(), both);
+        let error = classes.labels("cat", 1).unwrap_err().to_string();
+        assert!(error.contains("dog (#0), \"cat \" (#1)"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,8 @@ use std::ops::Range;
 
 use pixel_iqn_core::{Labels, NoProgress, Order, Progress, SampleOptions, TauSource};
 
+use pixel_iqn_data::check_memory;
+
 use crate::{Error, Images, Model};
 
 /// A request for samples of a [`Model`], which [`run`](Self::run) carries out.
@@ -120,7 +122,7 @@ impl<'a> Sampling<'a> {
     ///
     /// [`Error::Request`] for labels that the model does not have, where the size of the images is
     /// not known, for a part that has no image, and for no image at all; [`Error::Sample`] for a tau
-    /// out of range and an empty batch.
+    /// out of range and an empty batch; [`Error::Data`] where a batch needs more memory than there is.
     pub fn options(&self) -> Result<SampleOptions, Error> {
         let (options, range) = self.request()?;
         Ok(options.part(range))
@@ -137,6 +139,7 @@ impl<'a> Sampling<'a> {
                 "there is no part {part} of {parts}"
             )));
         }
+        self.check_memory(&options)?;
         let end = |part: usize| (self.count as u128 * part as u128 / parts as u128) as usize;
         let range = end(part - 1)..end(part);
         if range.is_empty() {
@@ -146,6 +149,24 @@ impl<'a> Sampling<'a> {
             )));
         }
         Ok((options, range))
+    }
+
+    /// Fails where the images of a batch need more memory than there is.
+    fn check_memory(&self, options: &SampleOptions) -> Result<(), Error> {
+        let config = self.model.config();
+        let [height, width] = options.size;
+        let images = self.batch.min(self.count) as u64;
+        let positions = images
+            .saturating_mul(height as u64)
+            .saturating_mul(width as u64);
+        let values = positions.saturating_mul(config.channels as u64);
+        // Of each value its tau, its prediction, what was drawn and its level, and of each layer of a
+        // row its features in both stacks, with the halves of a gate: less than is taken.
+        let row =
+            images.saturating_mul(width as u64) * (config.layers * config.features * 6) as u64;
+        let numbers = values.saturating_mul(3).saturating_add(row);
+        check_memory(numbers.saturating_mul(4).saturating_add(values))?;
+        Ok(())
     }
 
     fn all_options(&self) -> Result<SampleOptions, Error> {

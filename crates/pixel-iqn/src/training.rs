@@ -253,8 +253,9 @@ impl Training {
         )?;
         let defaults = self.device_defaults()?;
         let devices: Vec<Device> = defaults.iter().map(|d| d.device.clone()).collect();
+        let config = self.config_of(&images)?;
+        training_checks::step_fits(&config, &devices)?;
         if !devices.iter().all(crate::device::is_cpu) {
-            let config = self.config_of(&images)?;
             let notice = &mut *self.watcher.on_notice();
             training_checks::gradients_are_right(&config, &devices, self.trust_device, notice)?;
         }

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use pixel_iqn_core::AnyModel;
+use pixel_iqn_data::check_memory;
 use pixel_iqn_train::{RunConfig, check_gradients};
 
 use crate::{Error, TrainingImages};
@@ -26,6 +27,28 @@ pub(crate) fn images_fit(config: &RunConfig, images: &TrainingImages) -> Result<
         )));
     }
     Ok(())
+}
+
+/// Checks that a step of a training on the CPU finds room in memory.
+///
+/// A step keeps about ten numbers of each feature of each layer at each position for the gradients,
+/// and the memory of our benchmarks is about that; six are asked for, so that nothing is refused that
+/// could be done. On a GPU, which has memory of its own, nothing is asked for.
+pub(crate) fn step_fits(config: &RunConfig, devices: &[Device]) -> Result<(), Error> {
+    let on_cpu = devices
+        .iter()
+        .filter(|device| crate::device::is_cpu(device))
+        .count();
+    if on_cpu == 0 {
+        return Ok(());
+    }
+    let size = config.data.size;
+    let positions = (config.train.batch as u64)
+        .saturating_mul(size[0] as u64)
+        .saturating_mul(size[1] as u64);
+    let features = (config.model.layers * config.model.features) as u64;
+    let bytes = positions.saturating_mul(features).saturating_mul(6 * 4);
+    Ok(check_memory(bytes)?)
 }
 
 /// Compares the gradients of each device but the CPU with the CPU's, unless the devices are trusted.

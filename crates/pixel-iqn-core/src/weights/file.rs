@@ -93,7 +93,16 @@ impl WeightsFile {
         let of_file = (self.tensors.keys())
             .filter(|name| !model.contains_key(*name))
             .map(|name| format!("the model has no `{name}`"));
-        let problems: Vec<String> = of_model.chain(of_file).collect();
+        // In turn, so that the first ones show the names of both.
+        let (mut of_model, mut of_file) = (of_model, of_file);
+        let mut problems = Vec::new();
+        loop {
+            let pair = [of_model.next(), of_file.next()];
+            if pair.iter().all(Option::is_none) {
+                break;
+            }
+            problems.extend(pair.into_iter().flatten());
+        }
         match problems.is_empty() {
             true => Ok(()),
             false => Err(WeightsError::Mismatch(problems)),
