@@ -6,7 +6,9 @@
 //!
 //! All products are one batch-reduce GEMM, which adds up a batch of matrix products: over its taps,
 //! a convolution needs no copy of gathered inputs, and over the rows of the image, neither does the
-//! gradient of its weights. [`Panels`] are weights that are packed for it.
+//! gradient of its weights. [`Panels`] are weights that are packed for it. Convolutions with two rows of
+//! three taps ([`TapGrid`]), which take most of the time of a Gated PixelCNN, have the fewer products of
+//! Winograd.
 //!
 //! Nothing here knows of tensors. The training operations in `pixel-iqn-core` and the sampler in
 //! `pixel-iqn-cpu` are built from it.
@@ -28,6 +30,7 @@ mod rows;
 mod tau;
 #[cfg(test)]
 mod testing;
+mod winograd;
 
 pub use batch_reduce::{Init, OutputMatrix};
 pub use conv::{Tap, convolve, weight_gradient};
@@ -36,3 +39,4 @@ pub use elementwise::{cosines, gate, gate_gradient, gate_rows};
 pub use panels::Panels;
 pub use rows::{Rows, add_rows, column_sums};
 pub use tau::{ProjectionShape, embedding_gradient, project, projection_weight_gradient};
+pub use winograd::{GridPanels, TapGrid, convolve_grid, grid_weight_gradient};

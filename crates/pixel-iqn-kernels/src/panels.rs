@@ -41,6 +41,33 @@ impl Panels {
         }
     }
 
+    /// Packs weights panel by panel on all threads: `row(input, first, row)` writes, for an input and the
+    /// outputs from `first` on, those of all taps to `row`, which is zero where there is no output.
+    pub(crate) fn by_rows<const TAPS: usize>(
+        [inputs, outputs]: [usize; 2],
+        fill: impl Fn(usize, usize, &mut [[f32; PANEL_WIDTH]; TAPS]) + Sync,
+    ) -> Self {
+        let panel = TAPS * inputs * PANEL_WIDTH;
+        let mut data = avec![[64]| 0.0; outputs.div_ceil(PANEL_WIDTH) * panel];
+        let panels = data.par_chunks_mut(panel.max(1)).enumerate();
+        panels.for_each(|(p, panel)| {
+            for input in 0..inputs {
+                let mut rows = [[0.0; PANEL_WIDTH]; TAPS];
+                fill(input, p * PANEL_WIDTH, &mut rows);
+                for (tap, row) in rows.iter().enumerate() {
+                    panel[(tap * inputs + input) * PANEL_WIDTH..][..PANEL_WIDTH]
+                        .copy_from_slice(row);
+                }
+            }
+        });
+        Self {
+            data,
+            offsets: (0..TAPS).map(|tap| tap * inputs * PANEL_WIDTH).collect(),
+            inputs,
+            outputs,
+        }
+    }
+
     /// The number of taps.
     pub fn taps(&self) -> usize {
         self.offsets.len()

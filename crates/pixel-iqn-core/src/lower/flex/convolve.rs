@@ -8,7 +8,7 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use pixel_iqn_kernels as kernels;
-use pixel_iqn_kernels::{Panels, Rows, Tap};
+use pixel_iqn_kernels::{GridPanels, Panels, Rows, Tap, TapGrid};
 
 use super::{apply, contiguous, dims, floats, none, tensor};
 use crate::lower::ReceptiveField;
@@ -44,6 +44,56 @@ impl Convolution {
             .collect()
     }
 
+    /// The taps as a grid, where the products of Winograd take less time than those of the definition:
+    /// with fewer features the transforms cost more than they save. The bound is measured.
+    fn grid(&self) -> Option<TapGrid> {
+        const FEATURES: usize = 24;
+        let [outputs, inputs, _, _] = dims(&self.weight);
+        let grid = TapGrid::of(&self.taps())?;
+        (inputs.min(outputs) >= FEATURES).then_some(grid)
+    }
+
+    /// Adds the convolution and the bias to the output, or the convolution alone without a bias.
+    fn convolve(&self, bias: Option<&[f32]>, y: &mut [f32]) {
+        let (x, positions) = (floats(&self.x), self.positions());
+        match self.grid() {
+            Some(grid) => {
+                kernels::convolve_grid(x, positions, &self.packed_grid(), grid, bias, y);
+            }
+            None => kernels::convolve(x, positions, &self.packed(), &self.taps(), bias, y),
+        }
+    }
+
+    /// Computes the gradient of the inputs from that of the output.
+    fn input_gradient(&self, dy: &[f32]) -> Vec<f32> {
+        let (positions, taps) = (self.positions(), self.taps());
+        let [_, inputs, _, _] = dims(&self.weight);
+        let zero = vec![0.0; inputs];
+        let mut dx = vec![0.0; positions.iter().product::<usize>() * inputs];
+        match self.grid() {
+            Some(grid) => {
+                let weight = self.packed_grid_transposed();
+                let (grid, bias) = (grid.mirrored(), Some(&zero[..]));
+                kernels::convolve_grid(dy, positions, &weight, grid, bias, &mut dx);
+            }
+            None => {
+                let mirrored: Vec<Tap> = taps.iter().map(|tap| tap.mirrored()).collect();
+                let (weight, bias) = (self.packed_transposed(), Some(&zero[..]));
+                kernels::convolve(dy, positions, &weight, &mirrored, bias, &mut dx);
+            }
+        }
+        dx
+    }
+
+    /// Computes the gradient of the weights, `[taps * inputs, outputs]`.
+    fn weight_gradient(&self, dy: &[f32]) -> Vec<f32> {
+        let (x, positions) = (floats(&self.x), self.positions());
+        match self.grid() {
+            Some(grid) => kernels::grid_weight_gradient(x, dy, positions, grid),
+            None => kernels::weight_gradient(x, dy, positions, &self.taps()),
+        }
+    }
+
     /// The batch, height and width of the images.
     fn positions(&self) -> [usize; 3] {
         let [batch, height, width, _] = dims(&self.x);
@@ -56,6 +106,26 @@ impl Convolution {
         let (taps, weight) = (self.field.taps(), floats(&self.weight));
         Panels::new([taps, inputs, outputs], |k, output| {
             weight[(output * inputs + k % inputs) * taps + k / inputs]
+        })
+    }
+
+    /// Transforms and packs the weights of a grid of taps.
+    fn packed_grid(&self) -> GridPanels {
+        let [outputs, inputs, _, _] = dims(&self.weight);
+        let (pairs, _) = floats(&self.weight).as_chunks();
+        GridPanels::new([inputs, outputs], |input, output| {
+            pairs[output * inputs + input]
+        })
+    }
+
+    /// Transforms and packs the weights of the transposed convolution with a grid of taps.
+    fn packed_grid_transposed(&self) -> GridPanels {
+        let [outputs, inputs, _, _] = dims(&self.weight);
+        let (pairs, _) = floats(&self.weight).as_chunks();
+        GridPanels::new([outputs, inputs], |output, input| {
+            let mut taps: [f32; TapGrid::TAPS] = pairs[output * inputs + input];
+            taps.reverse();
+            taps
         })
     }
 
@@ -73,11 +143,10 @@ impl Convolution {
         let [batch, height, width] = self.positions();
         let [outputs, _, _, _] = dims(&self.weight);
         let shape = [batch, height, width, outputs];
-        let (x, weight, taps) = (floats(&self.x), self.packed(), self.taps());
         let bias = (bias.shape().num_elements() > 0).then(|| floats(bias));
         if base.shape().num_elements() == 0 {
             let mut y = vec![0.0; batch * height * width * outputs];
-            kernels::convolve(x, self.positions(), &weight, &taps, bias, &mut y);
+            self.convolve(bias, &mut y);
             return tensor(y, shape);
         }
         // The base is overwritten in place where nothing else holds it.
@@ -87,7 +156,7 @@ impl Convolution {
         if let Some(bias) = bias {
             kernels::add_rows(y, bias, outputs);
         }
-        kernels::convolve(x, self.positions(), &weight, &taps, None, y);
+        self.convolve(None, y);
         base
     }
 }
@@ -128,30 +197,20 @@ impl Backward<Flex, 4> for Convolve {
         let state = ops.state;
         let dy = contiguous(grads.consume::<Flex>(&ops.node));
         let [x, weight, bias, base] = ops.parents;
-        let positions @ [batch, height, width] = state.positions();
+        let [batch, height, width] = state.positions();
         let [outputs, inputs, rows, columns] = dims(&state.weight);
-        let taps = state.taps();
+        let taps = state.field.taps();
         if let Some(x) = x {
-            let mirrored: Vec<Tap> = taps.iter().map(|tap| tap.mirrored()).collect();
-            let (packed, zero) = (state.packed_transposed(), vec![0.0; inputs]);
-            let mut dx = vec![0.0; batch * height * width * inputs];
-            kernels::convolve(
-                floats(&dy),
-                positions,
-                &packed,
-                &mirrored,
-                Some(&zero),
-                &mut dx,
-            );
+            let dx = state.input_gradient(floats(&dy));
             grads.register::<Flex>(x.id, tensor(dx, [batch, height, width, inputs]));
         }
         if let Some(weight) = weight {
-            let dw = kernels::weight_gradient(floats(&state.x), floats(&dy), positions, &taps);
+            let dw = state.weight_gradient(floats(&dy));
             let mut by_output = vec![0.0; dw.len()];
             for (k, row) in dw.chunks_exact(outputs.max(1)).enumerate() {
-                let at = k % inputs * taps.len() + k / inputs;
+                let at = k % inputs * taps + k / inputs;
                 for (output, &value) in row.iter().enumerate() {
-                    by_output[output * inputs * taps.len() + at] = value;
+                    by_output[output * inputs * taps + at] = value;
                 }
             }
             let dw = tensor(by_output, [outputs, inputs, rows, columns]);

@@ -1,0 +1,101 @@
+//! The convolutions of grids against those of their taps.
+
+use proptest::prelude::*;
+
+use super::{GridPanels, TapGrid, convolve_grid, grid_weight_gradient};
+use crate::conv::{Tap, convolve, weight_gradient};
+use crate::panels::Panels;
+use crate::testing::{distance, values};
+
+#[test]
+fn errors_are_those_of_single_precision() {
+    let (dims, [inputs, outputs]) = ([1, 8, 12], [96, 40]);
+    let positions = dims.iter().product::<usize>();
+    let first = Tap {
+        row: -1,
+        column: -1,
+    };
+    let grid = TapGrid { first, dilation: 1 };
+    let taps = grid.taps();
+    let x = values(1, positions * inputs);
+    let w = values(2, taps.len() * inputs * outputs);
+    let at = |tap: usize, i: usize, o: usize| w[(tap * inputs + i) * outputs + o];
+    let mut expected = vec![0.0f64; positions * outputs];
+    for (position, expected) in expected.chunks_exact_mut(outputs).enumerate() {
+        let (row, column) = ((position / 12) as isize, (position % 12) as isize);
+        for (t, tap) in taps.iter().enumerate() {
+            let (row, column) = (row + tap.row, column + tap.column);
+            if !(0..8).contains(&row) || !(0..12).contains(&column) {
+                continue;
+            }
+            for (i, &x) in x[(row * 12 + column) as usize * inputs..][..inputs]
+                .iter()
+                .enumerate()
+            {
+                for (o, sum) in expected.iter_mut().enumerate() {
+                    *sum += f64::from(x) * f64::from(at(t, i, o));
+                }
+            }
+        }
+    }
+    let panels = GridPanels::new([inputs, outputs], |i, o| {
+        core::array::from_fn(|tap| at(tap, i, o))
+    });
+    let mut found = vec![0.0; expected.len()];
+    convolve_grid(&x, dims, &panels, grid, None, &mut found);
+    let scale = (expected.iter().map(|y| y * y).sum::<f64>() / expected.len() as f64).sqrt();
+    let errors = found
+        .iter()
+        .zip(&expected)
+        .map(|(&y, e)| (f64::from(y) - e).abs());
+    let error = errors.fold(0.0, f64::max) / scale;
+    assert!(error < 5e-6, "{error}");
+}
+
+proptest! {
+    #[test]
+    fn grids_equal_their_taps(
+        dims in (1..3usize, 1..14usize, 1..14usize),
+        (inputs, outputs) in (1..40usize, 1..40usize),
+        (first, dilation) in ((-6..4isize, -6..4isize), 1..4usize),
+        by_image in any::<bool>(),
+        seed in any::<u32>(),
+    ) {
+        let dims = [dims.0, dims.1, dims.2];
+        let positions = dims.iter().product::<usize>();
+        let grid = TapGrid { first: Tap { row: first.0, column: first.1 }, dilation };
+        let taps = grid.taps();
+        let x = values(seed, positions * inputs);
+        let w = values(seed ^ 1, taps.len() * inputs * outputs);
+        let bias = values(seed ^ 2, outputs * if by_image { dims[0] } else { 1 });
+        let dy = values(seed ^ 3, positions * outputs);
+        let at = |tap: usize, i: usize, o: usize| w[(tap * inputs + i) * outputs + o];
+
+        let direct = Panels::new([6, inputs, outputs], |k, o| at(k / inputs, k % inputs, o));
+        let panels = GridPanels::new([inputs, outputs], |i, o| {
+            core::array::from_fn(|tap| at(tap, i, o))
+        });
+        for bias in [Some(&bias[..]), None] {
+            let (mut expected, mut found) = (dy.clone(), dy.clone());
+            convolve(&x, dims, &direct, &taps, bias, &mut expected);
+            convolve_grid(&x, dims, &panels, grid, bias, &mut found);
+            prop_assert!(distance(&found, &expected) < 1e-4);
+        }
+
+        let mirrored: Vec<Tap> = taps.iter().map(|tap| tap.mirrored()).collect();
+        let transposed =
+            Panels::new([6, outputs, inputs], |k, i| at(k / outputs, i, k % outputs));
+        let panels = GridPanels::new([outputs, inputs], |o, i| {
+            core::array::from_fn(|tap| at(TapGrid::TAPS - 1 - tap, i, o))
+        });
+        let zero = vec![0.0; inputs];
+        let (mut expected, mut found) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
+        convolve(&dy, dims, &transposed, &mirrored, Some(&zero), &mut expected);
+        convolve_grid(&dy, dims, &panels, grid.mirrored(), Some(&zero), &mut found);
+        prop_assert!(distance(&found, &expected) < 1e-4);
+
+        let expected = weight_gradient(&x, &dy, dims, &taps);
+        let found = grid_weight_gradient(&x, &dy, dims, grid);
+        prop_assert!(distance(&found, &expected) < 2e-4);
+    }
+}
