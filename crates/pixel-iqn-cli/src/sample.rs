@@ -1,9 +1,9 @@
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use pixel_iqn::data::{Claim, print_result, say, tell};
 use pixel_iqn::terminal::Terminal;
-use pixel_iqn::{Order, Run, Sampling};
+use pixel_iqn::{Order, Run, Sampling, Saved};
 
 use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
 use crate::outcome::Outcome;
@@ -89,25 +89,34 @@ impl SampleCommand {
         let format = self.format()?;
         let model = self.model.open()?;
         if self.classes {
-            writeln!(std::io::stdout(), "{}", model.classes())?;
-            return Ok(());
+            let classes = format!("{}\n", model.classes());
+            return print_result(&classes).context("cannot print the classes");
         }
         let bar = terminal.bar("sampling");
         let request = self.request(model.sample(self.count).progress(&bar));
         // Before anything is sampled or written.
         request.options()?;
-        if format != Format::Folder {
-            flags::check_folder_of(&self.out)?;
-        }
+        let cannot = || format!("cannot sample to {}", self.out.display());
+        let claim = match format {
+            Format::Grid | Format::Npz => Some(Claim::file(&self.out)).transpose()?,
+            // Several processes may fill it.
+            Format::Folder => None,
+        };
         self.warn_without_label_dropout();
-        match format {
-            Format::Grid => request.run().and_then(|images| images.save_grid(&self.out)),
+        let saved = match format {
+            Format::Grid => request.run().and_then(|images| {
+                images.save_grid(&self.out)?;
+                Ok(Saved::default())
+            }),
             Format::Npz => request.save_npz(&self.out),
             Format::Folder => request.save_folder(&self.out),
         }
-        .with_context(|| format!("cannot sample to {}", self.out.display()))?;
-        drop(bar);
-        println!("wrote {}", self.out.display());
+        .with_context(cannot)?;
+        drop((bar, claim));
+        for note in saved.notes(&self.out, self.count) {
+            tell!("NOTE: {note}");
+        }
+        say!("wrote {}", self.out.display());
         Ok(())
     }
 
@@ -153,10 +162,8 @@ impl SampleCommand {
             config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class
         };
         if self.labels.as_deref() == Some("none") && Run::open(&self.model.run).is_ok_and(without) {
-            eprintln!(
-                "WARNING: the model was trained without label dropout: it never saw an image"
-            );
-            eprintln!("WARNING: without a class, and what it draws for none means little");
+            tell!("WARNING: the model was trained without label dropout: it never saw an image");
+            tell!("WARNING: without a class, and what it draws for none means little");
         }
     }
 }

@@ -175,7 +175,7 @@ fn copy(response: Response<Body>, mut done: u64, target: &Path, file: &mut File)
         if lines && last_line.elapsed() >= LINE_INTERVAL {
             last_line = Instant::now();
             let total = total.map_or_else(String::new, |total| format!(" of {}", total >> 20));
-            eprintln!("{name}: {}{total} MiB", done >> 20);
+            crate::tell!("{name}: {}{total} MiB", done >> 20);
         }
     }
 }

@@ -118,6 +118,13 @@ pub enum DataError {
         len: usize,
     },
 
+    /// Another process writes the same output.
+    #[error(
+        "another process is writing {}: wait for it, end it, or choose another path",
+        .0.display()
+    )]
+    InUse(PathBuf),
+
     /// A name is not the name of a [`DatasetKind`].
     #[error(transparent)]
     UnknownKind(#[from] UnknownKind),
