@@ -13,6 +13,7 @@ use pixel_iqn::burn::nn::{Linear, LinearConfig, loss::Reduction};
 use pixel_iqn::burn::optim::{AdamConfig, GradientsParams};
 use pixel_iqn::burn::tensor::{Device, Tensor, TensorData};
 use pixel_iqn::core::Noise;
+use pixel_iqn::data::{Claim, say};
 use pixel_iqn::loss::{PinballLoss, coverage, crossing_rate};
 use pixel_iqn::train::plot::{Chart, Mark, Series, color};
 
@@ -43,6 +44,8 @@ fn deliveries(seed: u64, device: &Device) -> [Tensor<2>; 2] {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    // A picture that cannot be written is an error before the work.
+    let _claim = Claim::file(&args.out)?;
     let inner = pixel_iqn::device("cpu")?;
     let device = inner.clone().autodiff();
     device.seed(0);
@@ -63,8 +66,6 @@ fn main() -> anyhow::Result<()> {
     let [low, high] = [0, 2].map(|i| quantiles.clone().narrow(1, i, 1));
     let inside: f32 = (coverage(low, high, time.clone()) * 100.0).try_into_scalar()?;
     let crossing: f32 = (crossing_rate(quantiles.clone(), 1) * 100.0).try_into_scalar()?;
-    println!("{inside:.1}% of fresh deliveries lie between the outer two");
-    println!("{crossing:.1}% of neighbouring quantiles cross");
     let column = |x: Tensor<2>| -> Vec<f64> { x.into_data().iter().collect() };
     let x = column(distance);
     let points = |y| x.iter().copied().zip(column(y)).collect();
@@ -75,6 +76,8 @@ fn main() -> anyhow::Result<()> {
     }
     let chart = Chart::new("Delivery time by distance", "distance", "time").with_series(series);
     chart.save(&args.out)?;
-    println!("wrote {}", args.out.display());
+    say!("{inside:.1}% of fresh deliveries lie between the outer two");
+    say!("{crossing:.1}% of neighbouring quantiles cross");
+    say!("wrote {}", args.out.display());
     Ok(())
 }

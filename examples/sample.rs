@@ -7,8 +7,10 @@
 //! The program `pixel-iqn sample` (crates/pixel-iqn-cli) also writes npz files and folders of images.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
+use pixel_iqn::data::say;
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{DEFAULT_DEVICE, Model};
 
@@ -35,16 +37,19 @@ struct Args {
     out: PathBuf,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let terminal = Terminal::new()?;
+    Terminal::run(|terminal| sample(&args, terminal))
+}
+
+fn sample(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let model = Model::open(&args.run, &args.device)?;
     let bar = terminal.bar("sampling");
     let mut samples = model.sample(args.count).seed(args.seed).progress(&bar);
-    if let Some(labels) = args.labels {
+    if let Some(labels) = &args.labels {
         samples = samples.labels(labels);
     }
     samples.run()?.save_grid(&args.out)?;
-    println!("wrote {}", args.out.display());
+    say!("wrote {}", args.out.display());
     Ok(())
 }

@@ -11,6 +11,7 @@ mod torture;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pixel_iqn::data::tell;
 
 /// Tasks of the pixel-iqn repository
 #[derive(Parser, Debug)]
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

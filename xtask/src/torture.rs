@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use pixel_iqn::core::Noise;
-use pixel_iqn::data::{ImageGrid, builtin};
+use pixel_iqn::data::{ImageGrid, builtin, say};
 
 /// Train, kill the program at random moments, resume, and compare with an undisturbed run
 #[derive(clap::Args, Debug)]
@@ -94,14 +94,14 @@ const BUILTIN: [&str; 2] = ["--dataset", "builtin"];
 
 fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
     let (alone, disturbed) = (folder.join("alone"), folder.join("disturbed"));
-    println!("a run of {} steps that is left alone", args.steps);
+    say!("a run of {} steps that is left alone", args.steps);
     let start = Instant::now();
     let mut child = quiet(&mut program.new_run(&alone, &BUILTIN)).spawn()?;
     wait_for_a_step(&alone, &mut child)?;
     let startup = start.elapsed().as_secs_f32();
     finish(child)?;
     let seconds = start.elapsed().as_secs_f32() - startup;
-    println!(
+    say!(
         "took {startup:.1} s to its first step and {seconds:.0} s from there; now one that ends {} \
          times",
         args.ends
@@ -136,10 +136,10 @@ fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
             damaged += 1;
         }
         if (end + 1) % 10 == 0 {
-            println!("{} ends, {} steps", end + 1, lines(&disturbed));
+            say!("{} ends, {} steps", end + 1, lines(&disturbed));
         }
     }
-    println!("{killed} by SIGKILL, {asked} by SIGTERM, {damaged} checkpoints damaged besides");
+    say!("{killed} by SIGKILL, {asked} by SIGTERM, {damaged} checkpoints damaged besides");
     let before = lines(&disturbed);
     ensure!(
         before > args.steps / 10,
@@ -148,7 +148,7 @@ fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
     );
     complete(&mut program.any(&disturbed, &BUILTIN))?;
     compare(&alone, &disturbed, args.steps)?;
-    println!("after the last end at {before} steps it ended as the run that was left alone");
+    say!("after the last end at {before} steps it ended as the run that was left alone");
     Ok(())
 }
 
@@ -171,14 +171,14 @@ fn vanishing(program: &Program, folder: &Path) -> anyhow::Result<()> {
     fs::remove_dir_all(&images)?;
     finish(child)?;
     compare(&alone, &vanished, program.steps)?;
-    println!("a run whose images vanish ends as the run whose images stay");
+    say!("a run whose images vanish ends as the run whose images stay");
     let output = quiet(&mut program.resume(&vanished)).output()?;
     let text = text(&output);
     ensure!(
         !output.status.success() && text.contains(&path) && text.contains("--data"),
         "a resume without the images does not say so: {text}"
     );
-    println!("a resume without them names the folder");
+    say!("a resume without them names the folder");
     Ok(())
 }
 

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use pixel_iqn::data::folder::{self, Fit};
-use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, Region, write_atomically};
+use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, Region, say, write_atomically};
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{DatasetKind, Model, Order, Run};
 
@@ -118,9 +118,8 @@ impl InpaintCommand {
     }
 
     fn inpaint(&self, terminal: &Terminal, drawn: &mut bool) -> anyhow::Result<()> {
-        flags::check_picture(&self.out)?;
-        if let Some(file) = &self.scores {
-            flags::check_folder_of(file)?;
+        let _claims = flags::claim([Some(&self.out)], [self.scores.as_ref()])?;
+        if self.scores.is_some() {
             ensure!(
                 self.completions > 1,
                 "--scores needs two --completions of each image or more"
@@ -152,7 +151,7 @@ impl InpaintCommand {
         drop(bar);
         completions.save_grid(&self.out)?;
         *drawn = true;
-        println!(
+        say!(
             "wrote {}, completed in order {}",
             self.out.display(),
             completions.order.index()
@@ -164,7 +163,7 @@ impl InpaintCommand {
             let json = serde_json::to_string_pretty(&scores)?;
             write_atomically(file, format!("{json}\n").as_bytes())?;
             drop(bar);
-            println!("wrote {}", file.display());
+            say!("wrote {}", file.display());
         }
         Ok(())
     }
@@ -173,7 +172,7 @@ impl InpaintCommand {
     fn hint_of_orders(&self, model: &Model, mask: &Mask) {
         let best = Order::for_region(mask.missing(), mask.size(), Order::COUNT);
         if model.config().orders == 1 && best != Order::RASTER {
-            println!(
+            say!(
                 "NOTE: this model knows raster order alone, in which much of what surrounds the region \
                  comes after it: one that was trained with --all-orders would take order {}",
                 best.index()

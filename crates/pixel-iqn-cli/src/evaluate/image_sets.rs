@@ -1,8 +1,7 @@
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
-use pixel_iqn::data::ImageDataset;
+use pixel_iqn::data::{ImageDataset, say, tell};
 use pixel_iqn_eval::{
     FeatureSet, GaussianStatistics, ImageSetOptions, ImageSetScores, InceptionScoreOptions,
     KeptFeatures, KidOptions, LeftOut, Preprocessing, SlicedWassersteinOptions, extract,
@@ -10,6 +9,7 @@ use pixel_iqn_eval::{
 };
 use serde_json::{Map, Value, json};
 
+use super::found::Found;
 use super::image_source::ImageSource;
 use super::job::Job;
 use crate::inception;
@@ -102,8 +102,8 @@ enum Real {
 }
 
 impl ImageSetFlags {
-    /// Compares the sets, and prints and returns the scores by their names.
-    pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Value> {
+    /// Compares the sets, and returns the scores by their names.
+    pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Found> {
         ensure!(self.splits > 0, "--splits must be at least 1");
         ensure!(
             self.kid_subset_size > 1,
@@ -144,10 +144,13 @@ impl ImageSetFlags {
         if !left_out.is_empty() {
             scores.insert("left_out".to_owned(), serde_json::to_value(left_out)?);
         }
-        for (name, score) in &scores {
-            writeln!(std::io::stdout(), "{name}: {score}")?;
-        }
-        Ok(scores.into())
+        let lines = scores
+            .iter()
+            .map(|(name, score)| format!("{name}: {score}"));
+        Ok(Found {
+            text: lines.collect::<Vec<_>>().join("\n"),
+            json: scores.into(),
+        })
     }
 
     fn open_real(&self) -> anyhow::Result<Real> {
@@ -176,7 +179,7 @@ impl ImageSetFlags {
         scores: &mut Map<String, Value>,
     ) -> anyhow::Result<()> {
         let count = generated.len().min(real.len()).min(self.swd_images);
-        eprintln!("sliced Wasserstein distance of {count} images of each set");
+        tell!("sliced Wasserstein distance of {count} images of each set");
         ensure!(
             generated.shape() == real.shape(),
             "the images are of {:?} and {:?} (channels, height, width), and only images of one size can \
@@ -226,7 +229,7 @@ impl ImageSetFlags {
             }
         }
         for LeftOut { score, because, .. } in &*left_out {
-            eprintln!("WARNING: no {score}: {because}");
+            tell!("WARNING: no {score}: {because}");
         }
         let features = |set: &ImageDataset, keep: KeptFeatures, task: &str| {
             extract(&network, set, keep, job.batch, &job.terminal.bar(task))
@@ -239,7 +242,7 @@ impl ImageSetFlags {
         let generated = features(generated, keep, "generated")?;
         if let Some(path) = &self.save_statistics {
             generated.statistics.save(path)?;
-            println!("wrote {}", path.display());
+            say!("wrote {}", path.display());
         }
         let real = match real {
             Real::Images(real) => Some(features(&real, options.of_real(), "real")?),

@@ -8,6 +8,7 @@ use pixel_iqn::score::{
 use pixel_iqn::{Order, Run, TrainingImages};
 use serde_json::Value;
 
+use super::found::Found;
 use super::job::Job;
 use super::{maps, table};
 use crate::{estimates, flags};
@@ -70,9 +71,8 @@ pub struct ModelsFlags {
 }
 
 impl ModelsFlags {
-    /// Evaluates all runs, prints the scores, and returns them by the folders of the runs, with the
-    /// images of the runs.
-    pub fn evaluate(&self, job: &Job<'_>) -> anyhow::Result<(Value, TrainingImages)> {
+    /// Evaluates all runs, and returns the scores by the folders of the runs, with the images of the runs.
+    pub fn evaluate(&self, job: &Job<'_>) -> anyhow::Result<(Found, TrainingImages)> {
         let mut evaluated: Vec<(String, ConditionalScores)> = Vec::new();
         // Opened for the first run; the others must have been trained on the same images.
         let mut opened: Option<(String, TrainingImages)> = None;
@@ -95,10 +95,11 @@ impl ModelsFlags {
             evaluated.push((path.display().to_string(), scores));
         }
         let (_, images) = opened.context("give a run with --run")?;
-        table::write(&mut std::io::stdout().lock(), &evaluated, job.seed)?;
+        let text = table::table(&evaluated, job.seed);
         let json = |(name, scores)| Ok((name, estimates::to_json(&scores, job.seed)?));
         let scores: serde_json::Result<_> = evaluated.into_iter().map(json).collect();
-        Ok((Value::Object(scores?), images))
+        let json = Value::Object(scores?);
+        Ok((Found { json, text }, images))
     }
 
     fn evaluate_run(

@@ -13,7 +13,7 @@ pub use data::{DataFlags, images_of, open};
 pub use device::DeviceFlags;
 pub use model::ModelFlags;
 pub use order::parse_order;
-pub use out::{check_folder_of, check_picture};
+pub use out::claim;
 pub use shard::Shard;
 pub use size::ImageSize;
 pub use tau_range::TauRange;

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use pixel_iqn::data::tell;
 use pixel_iqn::{Error, Model};
 
 use super::DeviceFlags;
@@ -27,7 +28,7 @@ impl ModelFlags {
             None => Model::open(&self.run, device),
         }?;
         for notice in model.notices() {
-            eprintln!("NOTE: {notice}");
+            tell!("NOTE: {notice}");
         }
         Ok(model)
     }

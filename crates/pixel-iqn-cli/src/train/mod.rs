@@ -119,9 +119,7 @@ impl TrainCommand {
         for name in self.device.split(',') {
             pixel_iqn::device(name.trim())?;
         }
-        if let Some(out) = &self.out {
-            flags::check_picture(out)?;
-        }
+        let _claim = flags::claim([self.out.as_ref()], [])?;
         let watcher = terminal.watcher().with_plain(self.plain);
         let run = self.training()?.watch(watcher).start()?;
         self.report(&run)

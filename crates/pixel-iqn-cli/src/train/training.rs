@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use anyhow::ensure;
+use pixel_iqn::data::tell;
 use pixel_iqn::train::{ConfigFile, ResumeFrom};
 use pixel_iqn::{DatasetKind, Order, Run, RunOverrides, Training, TrainingImages, train_on};
 
@@ -72,7 +73,7 @@ impl TrainCommand {
         match kind {
             Some(kind) => flags::open(kind, folder, &options),
             None => {
-                let notice = |line: &str| eprintln!("{line}");
+                let notice = |line: &str| tell!("{line}");
                 Ok(TrainingImages::open_default(folder, &options, notice)?)
             }
         }

@@ -55,14 +55,14 @@ impl Bar {
             *last = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
             let eta = self.bar.eta().as_secs();
-            eprintln!("{} {done}/{total} {note} eta {eta}s", self.task);
+            pixel_iqn_data::tell!("{} {done}/{total} {note} eta {eta}s", self.task);
         }
     }
 
     /// Prints a line above the bar.
     pub fn println(&self, line: &str) {
         if self.bar.is_hidden() {
-            eprintln!("{line}");
+            pixel_iqn_data::tell!("{line}");
         } else {
             self.bar.println(line);
         }
