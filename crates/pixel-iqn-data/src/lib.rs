@@ -131,7 +131,7 @@ pub use levels::{levels_of, to_level, to_levels};
 pub use loader::{Loader, LoaderConfig};
 pub use mask::Mask;
 pub use memory::check_memory;
-pub use npz::{NpzArray, array_names, read_npz, write_npz};
+pub use npz::{NpzArray, array_names, npz_comment, read_npz, write_npz, write_npz_with_comment};
 pub use npz_writer::NpzWriter;
 pub use open::{OpenOptions, Splits, open};
 pub use png_folder::{FolderContent, PngFolder};
