@@ -39,11 +39,10 @@ pub struct InpaintCommand {
         long,
         value_name = "INDEX",
         default_value_t = 0,
-        help_heading = "Images"
-    )]
+        help_heading = "Images", value_parser = flags::number::from_zero)]
     first: usize,
     /// Images to complete [default: 6, or all if there are fewer]
-    #[arg(long, help_heading = "Images")]
+    #[arg(long, help_heading = "Images", value_parser = flags::number::count)]
     count: Option<usize>,
     /// What is missing: lower, upper, left, right, centre, stroke, or a picture in black and white, of
     /// the size of the model's images, in which what is missing is white
@@ -56,7 +55,7 @@ pub struct InpaintCommand {
     )]
     region: String,
     /// Rows of pixels that are known, from the top: all below them are missing
-    #[arg(long, value_name = "ROWS", help_heading = "Images")]
+    #[arg(long, value_name = "ROWS", help_heading = "Images", value_parser = flags::number::from_zero)]
     known_rows: Option<usize>,
     /// Generation order, from 0, raster order, to 7 [default: of the orders of the model, the one in
     /// which most of the known pixels come before the missing ones]
@@ -68,19 +67,17 @@ pub struct InpaintCommand {
         long,
         value_name = "COUNT",
         default_value_t = 0,
-        help_heading = "Results"
-    )]
+        help_heading = "Results", value_parser = flags::number::from_zero)]
     sweeps: usize,
     /// Completions of each image
     #[arg(
         long,
         value_name = "COUNT",
         default_value_t = 4,
-        help_heading = "Results"
-    )]
+        help_heading = "Results", value_parser = flags::number::count)]
     completions: usize,
     /// Seed of the completions
-    #[arg(long, default_value_t = 0, help_heading = "Results")]
+    #[arg(long, default_value_t = 0, help_heading = "Results", value_parser = flags::number::seed)]
     seed: u64,
     /// Leave the originals out, for images that are broken themselves
     #[arg(long, help_heading = "Results")]

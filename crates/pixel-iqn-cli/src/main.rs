@@ -19,7 +19,7 @@ mod train;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use pixel_iqn::data::tell;
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::train::signal_exit_code;
@@ -31,7 +31,7 @@ use outcome::Outcome;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(Cli::read()) {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted(message)) => {
             tell!("{message}");

@@ -18,14 +18,14 @@ pub struct SampleCommand {
     #[command(flatten)]
     model: ModelFlags,
     /// Images to draw
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = flags::number::count)]
     count: usize,
     /// Seed of the images
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = flags::number::seed)]
     seed: u64,
     /// Height and width of the images in pixels, as 32x48, or 32 for both [default: those of the
     /// images that the run was trained on]
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", allow_hyphen_values = true)]
     size: Option<ImageSize>,
     /// Classes of the images: a name or a number such as #2 for all of them, one for each image
     /// separated by commas, `spread` to go round the classes, or `none` after a training with label
@@ -36,20 +36,25 @@ pub struct SampleCommand {
     #[arg(long)]
     classes: bool,
     /// Take the same tau for every value, in (0, 1); 0.5 draws the image of medians
-    #[arg(long, conflicts_with = "tau_range")]
+    #[arg(long, conflicts_with = "tau_range", value_parser = flags::number::tau)]
     tau: Option<f32>,
     /// Draw tau from a narrower interval than (0, 1), as 0.1,0.9, which keeps to the middle of every
     /// distribution
-    #[arg(long, value_name = "LOW,HIGH")]
+    #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true)]
     tau_range: Option<TauRange>,
     /// Generation order, for a model of several, from 0, raster order, to 7
     #[arg(long, value_name = "INDEX", default_value = "0", value_parser = flags::parse_order)]
     order: Order,
     /// Images sampled together: more are faster and take more memory
-    #[arg(long, value_name = "IMAGES", default_value_t = 64)]
+    #[arg(long, value_name = "IMAGES", default_value_t = 64, value_parser = flags::number::count)]
     batch: usize,
     /// Draw part K of N of the images alone, K from 1; together the parts equal the whole
-    #[arg(long, value_name = "K/N", default_value = "1/1")]
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        allow_hyphen_values = true
+    )]
     shard: Shard,
     /// Where to write: FILE.png is a picture of all images side by side; FILE.npz is an array uint8
     /// [N, H, W, C], as evaluation tools read it; a name without an ending is a folder of single

@@ -89,7 +89,16 @@ fn a_comparison_trains_nothing_twice() {
         "{printed}"
     );
     let metrics = folder.read("compare/categorical-0/metrics.jsonl");
+    let seconds = || {
+        let json = folder.read("compare/comparison.json");
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        json["models"][0]["train_seconds"].as_f64().unwrap()
+    };
     folder.run(compare);
+    let of_second = seconds();
+    folder.run(compare);
+    assert!(of_second > 0.0);
+    assert_eq!(seconds(), of_second);
     assert_eq!(folder.read("compare/categorical-0/metrics.jsonl"), metrics);
     for file in [
         "comparison.md",

@@ -325,3 +325,103 @@ fn the_second_of_two_jobs_is_told_before_it_works() {
         drop(lock);
     }
 }
+
+#[test]
+fn other_images_are_refused_everywhere_by_the_name_of_the_flag() {
+    let folder = trained();
+    for (seed, images) in [(1, "photos"), (2, "others")] {
+        folder.run(&format!(
+            "sample --run run --count 24 --seed {seed} --labels #0 --out {images}"
+        ));
+    }
+    let train = TRAIN.replace("--dataset builtin", "--dataset folder --data photos");
+    folder.run(&format!("{train} --steps 2 --run own"));
+    for command in [
+        "inpaint --run own --data others",
+        "evaluate --run own --data others --images 2 --taus 2",
+        "train --resume own --data others",
+    ] {
+        let error = folder.fail(command);
+        assert!(error.contains("--data others"), "{error}");
+        assert!(error.contains("not the images of the run"), "{error}");
+        assert!(!error.contains("data.path"), "{error}");
+    }
+    folder.run("inpaint --run own --data photos --count 1 --completions 1");
+
+    let compare = "compare --dataset folder --data photos --size 16 --preset tiny --steps 2 --batch 4 \
+                   --images 2 --taus 2 --samples 2 --models gates --out c";
+    folder.run(compare);
+    let error = folder.fail(&compare.replace("photos", "others"));
+    assert!(error.contains("other images"), "{error}");
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_the_work() {
+    let folder = trained();
+    for learning_rate in ["--learning-rate nan", "--set train.learning_rate=nan"] {
+        let command = format!("train {learning_rate} --dataset mnist --data missing");
+        let output = folder.command(&command).output().unwrap();
+        assert!(!output.status.success());
+        let error = errors(&output);
+        assert!(!error.contains("missing"), "{error}");
+    }
+    for command in [
+        "evaluate --run run --taus 1000000000",
+        "sample --run run --count 10000000000000 --out x.png",
+        "inpaint --run run --completions 10000000000000",
+    ] {
+        let error = folder.fail(command);
+        assert!(error.contains("of memory are needed"), "{error}");
+    }
+    for command in [
+        "train --resume run --steps 9",
+        "train --resume run --set train.steps=9",
+        "train --dataset builtin --run run",
+    ] {
+        let error = folder.fail(command);
+        assert!(error.contains("--init"), "{error}");
+    }
+    assert!(
+        folder
+            .run("train --plain --resume run")
+            .contains("--init run")
+    );
+    for command in [
+        "sample --run run --out no/folder/x.png",
+        "inpaint --run run --scores no/folder/x.json",
+        "evaluate --run run --out run",
+        "train --dataset builtin --out no/folder/x.png --run new",
+    ] {
+        let error = folder.fail(command);
+        assert!(error.contains("cannot write"), "{error}");
+    }
+    assert!(!folder.file("new").exists());
+}
+
+#[test]
+fn too_few_files_and_threads_are_errors() {
+    let folder = trained();
+    let program = env!("CARGO_BIN_EXE_pixel-iqn");
+    let run = |limit: &str, arguments: &str| {
+        Command::new("sh")
+            .current_dir(folder.file(""))
+            .args(["-c", &format!("{limit}; exec {program} {arguments}")])
+            .output()
+            .unwrap()
+    };
+    for files in 4..10 {
+        let train = format!("{TRAIN} --steps 2 --run of-{files}");
+        for arguments in [&*train, "sample --run run --count 2 --out x.npz"] {
+            let output = run(&format!("ulimit -n {files}"), arguments);
+            let error = errors(&output);
+            assert!(!error.contains("panicked"), "{error}");
+            assert!([Some(0), Some(1)].contains(&output.status.code()));
+        }
+    }
+    // Each has a stack of 2 MiB.
+    let limit = "ulimit -v 1000000; export RAYON_NUM_THREADS=2000";
+    let output = run(limit, "sample --run run --count 2 --out x.png");
+    let error = errors(&output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("cannot start the threads"), "{error}");
+}

@@ -172,6 +172,10 @@ pub enum DataError {
     #[error("the data set {0} cannot be downloaded: it has no official public address")]
     NoAddress(DatasetKind),
 
+    /// The system has no thread left that could read ahead.
+    #[error("cannot start a thread: raise the limit on processes (`ulimit -u`), or end others")]
+    Thread(#[source] io::Error),
+
     /// A value that should become an 8-bit level is infinite or NaN.
     #[error("value {index} is {value}, but only a finite number can become an image level")]
     NotFinite {

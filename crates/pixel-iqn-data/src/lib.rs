@@ -135,5 +135,5 @@ pub use npz::{NpzArray, array_names, npz_comment, read_npz, write_npz, write_npz
 pub use npz_writer::NpzWriter;
 pub use open::{OpenOptions, Splits, open};
 pub use png_folder::{FolderContent, PngFolder};
-pub use printing::{print_error_line, print_line, print_result};
+pub use printing::{can_redraw, print_error_line, print_line, print_result};
 pub use region::Region;

@@ -1,13 +1,13 @@
 //! A folder of PNG files for large sets of images, which continues where an interrupted job
 //! stopped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{link_atomically, replace, sync_folder_of};
+use crate::atomic::{link_atomically, replace, sync_folder_of, write_atomically};
 use crate::checksum::md5;
 use crate::error::{DataError, Result, at, at_write, other_job};
 use crate::image_grid::ImageGrid;
@@ -79,15 +79,10 @@ impl PngFolder {
         }
         let text = text.unwrap_or_default();
         let lines = text.strip_prefix(&first).ok_or_else(|| other_job(path))?;
-        let sums = lines.split_inclusive('\n').filter_map(|line| {
-            // A line without its end may have lost a part of the checksum.
-            let (name, sum) = line.strip_suffix('\n')?.split_once(' ')?;
-            Some((index_of(name)?, sum.to_owned()))
-        });
         Ok(Self {
             path: path.to_owned(),
             shape,
-            sums: sums.collect(),
+            sums: sums(lines).collect(),
             torn: !text.ends_with('\n'),
         })
     }
@@ -134,7 +129,7 @@ impl PngFolder {
             let file = self.file(first + i);
             let png = ImageGrid::new(image, [1, channels, height, width])?.encode(&file)?;
             replace(&file, |part| part.write_all(&png)).map_err(at_write(&file))?;
-            lines += &format!("{:06}.png {}\n", first + i, md5(&png));
+            lines += &line(first + i, &md5(&png));
         }
         // Once for all of them: a flush of the folder takes as long as one of a file.
         sync_folder_of(&self.file(first)).map_err(at_write(&self.path))?;
@@ -159,9 +154,47 @@ impl PngFolder {
             .map_err(at_write(&note))
     }
 
+    /// Puts the lines of the note in order, each once, as a job leaves them that was never interrupted. Only
+    /// where no other process fills the folder: lines that it adds meanwhile are lost, and their images are
+    /// drawn again.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`](crate::DataError::Io).
+    pub fn tidy(&self) -> Result<()> {
+        let note = self.path.join(NOTE);
+        let text = read(&note)?.unwrap_or_default();
+        let Some((first, lines)) = text.split_once('\n') else {
+            return Ok(());
+        };
+        let sums: BTreeMap<usize, String> = sums(lines).collect();
+        let mut tidy = format!("{first}\n");
+        for (index, sum) in sums {
+            tidy += &line(index, &sum);
+        }
+        match tidy == text {
+            true => Ok(()),
+            false => write_atomically(&note, tidy.as_bytes()),
+        }
+    }
+
     fn file(&self, index: usize) -> PathBuf {
         self.path.join(format!("{index:06}.png"))
     }
+}
+
+/// The line of an image in the note.
+fn line(index: usize, sum: &str) -> String {
+    format!("{index:06}.png {sum}\n")
+}
+
+/// The checksums of the lines of a note, by the index of the image.
+fn sums(lines: &str) -> impl Iterator<Item = (usize, String)> {
+    lines.split_inclusive('\n').filter_map(|line| {
+        // A line without its end may have lost a part of the checksum.
+        let (name, sum) = line.strip_suffix('\n')?.split_once(' ')?;
+        Some((index_of(name)?, sum.to_owned()))
+    })
 }
 
 /// The index of the image that a file name stands for.
@@ -261,6 +294,9 @@ mod tests {
         pngs.save(1, &IMAGES[6..]).unwrap();
         let pngs = open(folder.path(), "a").unwrap();
         assert!(pngs.contains(0) && pngs.contains(1));
+        // The line that was torn is put in order.
+        pngs.tidy().unwrap();
+        assert_eq!(fs::read_to_string(file(NOTE)).unwrap(), note);
     }
 
     #[test]

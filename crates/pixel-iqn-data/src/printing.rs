@@ -4,8 +4,9 @@
 //! the terminal was closed. No work of hours may depend on that, so here such a stream is closed for
 //! good and the program goes on.
 
+use std::ffi::OsString;
 use std::fmt::Arguments;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints a line to standard output, as `println!`, but where it cannot be printed the printing ends and
@@ -53,6 +54,16 @@ pub fn print_error_line(line: Arguments<'_>) {
 /// then not done what it was asked for.
 pub fn print_result(text: &str) -> io::Result<()> {
     OUTPUT.result(&mut io::stdout().lock(), text)
+}
+
+/// Whether a bar can be drawn again and again in its place: on a terminal, unless `TERM` says that it is a
+/// dumb one.
+pub fn can_redraw(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && can_move(std::env::var_os("TERM"))
+}
+
+fn can_move(term: Option<OsString>) -> bool {
+    term.is_none_or(|term| term != "dumb")
 }
 
 /// What is known of a stream.
@@ -141,6 +152,12 @@ mod tests {
         slow.left = 4;
         stream.line(&mut slow, format_args!("abc"));
         assert_eq!(slow.left, 0);
+    }
+
+    #[test]
+    fn a_dumb_terminal_takes_lines_alone() {
+        assert!(can_move(None) && can_move(Some("xterm".into())));
+        assert!(!can_move(Some("dumb".into())));
     }
 
     #[test]

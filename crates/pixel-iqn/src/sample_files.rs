@@ -81,6 +81,9 @@ impl Sampling<'_> {
         self.stream(&options, missing, &mut |image, levels| {
             folder.save(first + image, levels)
         })?;
+        if range.len() == options.count {
+            folder.tidy()?;
+        }
         Ok(Saved {
             drawn,
             kept: range.len() - drawn,

@@ -33,15 +33,18 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Listens for signals, and keeps the memory of tensors that are dropped (see
+    /// Listens for signals, starts the threads that compute, and keeps the memory of tensors that are dropped (see
     /// [`keep_freed_memory`](crate::keep_freed_memory)). A program calls it once, first.
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] where the operating system refuses.
+    /// [`Error::Run`] and [`Error::Threads`] where the operating system refuses.
     pub fn new() -> Result<Self, Error> {
         #[cfg(feature = "cpu")]
-        crate::keep_freed_memory();
+        {
+            crate::keep_freed_memory();
+            pixel_iqn_cpu::start_threads().map_err(Error::Threads)?;
+        }
         Ok(Self {
             interrupter: pixel_iqn_train::stop_on_signals()?,
         })

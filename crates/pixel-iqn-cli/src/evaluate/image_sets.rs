@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::found::Found;
 use super::image_source::ImageSource;
 use super::job::Job;
-use crate::inception;
+use crate::{flags, inception};
 
 /// Flags on the sets of images to compare.
 #[derive(clap::Args, Debug)]
@@ -36,8 +36,7 @@ pub struct ImageSetFlags {
         long,
         value_name = "PIXELS",
         help_heading = "Sets of images",
-        conflicts_with = "runs"
-    )]
+        conflicts_with = "runs", value_parser = flags::number::count)]
     size: Option<usize>,
     /// Images of each set for the sliced Wasserstein distance, drawn at random; 0 leaves it out
     #[arg(
@@ -45,8 +44,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 1000,
         help_heading = "Sets of images",
-        conflicts_with = "runs"
-    )]
+        conflicts_with = "runs", value_parser = flags::number::from_zero)]
     swd_images: usize,
     /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, which is downloaded (96 MB) if it
     /// is not there, or safetensors
@@ -71,8 +69,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 10,
         help_heading = "Sets of images",
-        conflicts_with = "runs"
-    )]
+        conflicts_with = "runs", value_parser = flags::number::count)]
     splits: usize,
     /// Images in a subset of KID
     #[arg(
@@ -80,8 +77,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 1000,
         help_heading = "Sets of images",
-        conflicts_with = "runs"
-    )]
+        conflicts_with = "runs", value_parser = flags::number::two_or_more)]
     kid_subset_size: usize,
     /// Write the statistics of the generated images, as pytorch-fid does
     #[arg(
@@ -104,11 +100,6 @@ enum Real {
 impl ImageSetFlags {
     /// Compares the sets, and returns the scores by their names.
     pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Found> {
-        ensure!(self.splits > 0, "--splits must be at least 1");
-        ensure!(
-            self.kid_subset_size > 1,
-            "--kid-subset-size must be at least 2"
-        );
         let real = self.open_real()?;
         let mut generated = generated.images(self.size)?;
         ensure!(

@@ -9,6 +9,7 @@ mod table;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::ArgGroup;
 use pixel_iqn::data::{print_result, say, write_atomically};
 use pixel_iqn::terminal::Terminal;
 
@@ -30,17 +31,20 @@ use models::ModelsFlags;
 /// precision and recall are over the Inception features too, where the default of torch-fidelity is
 /// VGG-16.)
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group(
+    // `multiple` leaves it to the flags to say that they exclude each other.
+    ArgGroup::new("what").args(["runs", "generated"]).required(true).multiple(true)
+))]
 pub struct EvaluateCommand {
     #[command(flatten)]
     models: ModelsFlags,
     #[command(flatten)]
     sets: ImageSetFlags,
     /// Images in a batch
-    #[arg(long, value_name = "IMAGES", default_value_t = 32)]
+    #[arg(long, value_name = "IMAGES", default_value_t = 32, value_parser = flags::number::count)]
     batch: usize,
     /// Seed of everything random but what torch-fidelity fixes
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = flags::number::seed)]
     seed: u64,
     /// Write the scores as JSON to this file
     #[arg(long, value_name = "FILE.json")]

@@ -18,7 +18,7 @@ use crate::{estimates, flags};
 pub struct ModelsFlags {
     /// Folder of a run; may be given several times
     #[arg(long = "run", value_name = "DIR", conflicts_with_all = ["generated", "real", "weights"],
-          required_unless_present = "generated", help_heading = "Models")]
+          help_heading = "Models")]
     runs: Vec<PathBuf>,
     /// Folder of the data set, where it is not where the runs found it
     #[arg(
@@ -35,8 +35,7 @@ pub struct ModelsFlags {
         value_name = "COUNT",
         default_value_t = 256,
         help_heading = "Models",
-        conflicts_with = "generated"
-    )]
+        conflicts_with = "generated", value_parser = flags::number::count)]
     images: usize,
     /// Quantile levels that a PixelIQN is asked for
     #[arg(
@@ -44,8 +43,7 @@ pub struct ModelsFlags {
         value_name = "COUNT",
         default_value_t = 40,
         help_heading = "Models",
-        conflicts_with = "generated"
-    )]
+        conflicts_with = "generated", value_parser = flags::number::two_or_more)]
     taus: usize,
     /// Generation order, for models of several, from 0, raster order, to 7: the values that a
     /// distribution is given are those before it in this order

@@ -3,6 +3,7 @@
 mod data;
 mod device;
 mod model;
+pub mod number;
 mod order;
 mod out;
 mod shard;

@@ -44,6 +44,11 @@ impl TrainCommand {
             write_atomically(out, &picture)?;
         }
         say!("wrote  samples.png and inpainting.png");
+        if self.resume.is_some() {
+            say!(
+                "the run is complete: `pixel-iqn train --init {folder} --steps STEPS` begins a longer one"
+            );
+        }
         Ok(Outcome::Complete)
     }
 }

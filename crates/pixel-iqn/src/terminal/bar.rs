@@ -1,4 +1,3 @@
-use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ impl Bar {
 
     pub(super) fn new(task: String, interrupter: Option<Interrupter>) -> Self {
         // The first report tells the total.
-        let bar = match std::io::stderr().is_terminal() {
+        let bar = match pixel_iqn_data::can_redraw(&std::io::stderr()) {
             true => ProgressBar::new(1),
             false => ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::hidden()),
         };
