@@ -32,7 +32,7 @@ enum Task {
     Parity(parity::Args),
     /// Verify features and scores of image sets against torch-fidelity and pytorch-fid
     ParityEval(parity_eval::Args),
-    /// Kill a training again and again, and resume it
+    /// End the programs again and again, and run them again
     Torture(torture::Args),
 }
 

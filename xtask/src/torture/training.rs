@@ -1,5 +1,4 @@
-//! Kills the real training program again and again, and compares what it made with a run that was left
-//! alone.
+//! A long training.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,41 +10,14 @@ use anyhow::{Context, ensure};
 use pixel_iqn::core::Noise;
 use pixel_iqn::data::{ImageGrid, builtin, say};
 
-/// Train, kill the program at random moments, resume, and compare with an undisturbed run
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// Times to kill the program: four of five by SIGKILL, one by SIGTERM
-    #[arg(long, default_value_t = 100)]
-    ends: usize,
-    /// Steps of the run
-    #[arg(long, default_value_t = 3000)]
-    steps: usize,
-    /// Seed of the moments
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Folder to work in, which is kept [default: a temporary one, which is not]
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
-}
+use super::Args;
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--package", "pixel-iqn-cli"])
-        .status()?;
-    ensure!(status.success(), "the program does not build");
-    let temporary = std::env::temp_dir().join(format!("pixel-iqn-torture-{}", std::process::id()));
-    let folder = args.folder.as_ref().unwrap_or(&temporary);
-    fs::create_dir_all(folder)?;
-    let program = Program {
-        // Beside this program, which is built for release too.
-        path: std::env::current_exe()?.with_file_name("pixel-iqn"),
-        steps: args.steps,
-    };
-    let result = kills(args, &program, folder).and_then(|()| vanishing(&program, folder));
-    if args.folder.is_none() {
-        fs::remove_dir_all(folder).ok();
-    }
-    result
+/// Ends the training again and again, and takes its images away.
+pub fn disturb(args: &Args, path: PathBuf, folder: &Path) -> anyhow::Result<()> {
+    let steps = args.steps;
+    let program = Program { path, steps };
+    kills(args, &program, folder)?;
+    vanishing(&program, folder)
 }
 
 struct Program {
@@ -126,7 +98,7 @@ fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
             // then it has no exit code.
             let code = output.status.code();
             ensure!(
-                [None, Some(0), Some(130)].contains(&code),
+                [None, Some(0), Some(143)].contains(&code),
                 "after SIGTERM: {}",
                 text(&output)
             );
