@@ -9,7 +9,7 @@ use std::{
 use npyz::{
     TypeChar, WriterBuilder,
     npz::{NpzArchive, file_name_from_array_name},
-    zip::{CompressionMethod, ZipWriter, result::ZipError, write::FileOptions},
+    zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::FileOptions},
 };
 
 use crate::{
@@ -111,7 +111,10 @@ pub fn write_npz_with_comment(
     comment: &str,
 ) -> Result<()> {
     let encode = || -> std::io::Result<Vec<u8>> {
-        let options = FileOptions::default().compression_method(CompressionMethod::Deflated);
+        let options = FileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            // The same arrays make the same bytes, at whatever time.
+            .last_modified_time(DateTime::default());
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         zip.set_comment(comment);
         for (name, array) in arrays {

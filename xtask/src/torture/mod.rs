@@ -34,8 +34,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    build(&["--package", "pixel-iqn-cli"])?;
-    build(&["--package", "pixel-iqn", "--example", "quantile_regression"])?;
+    build()?;
     let temporary = std::env::temp_dir().join(format!("pixel-iqn-torture-{}", std::process::id()));
     let folder = args.folder.as_ref().unwrap_or(&temporary);
     fs::create_dir_all(folder)?;
@@ -56,10 +55,12 @@ fn all(args: &Args, folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Builds a program in the way this one was built.
-fn build(what: &[&str]) -> anyhow::Result<()> {
+/// Builds the programs in the way this one was built.
+fn build() -> anyhow::Result<()> {
     let mut command = Command::new(env!("CARGO"));
-    command.arg("build").args(what);
+    command
+        .args(["build", "--package", "pixel-iqn-cli", "--bin", "pixel-iqn"])
+        .args(["--package", "pixel-iqn", "--example", "quantile_regression"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
