@@ -20,14 +20,32 @@ pub struct Args {
     /// mesa-vulkan-drivers, libvulkan1), and about 20 minutes on 2 cores to build
     #[arg(long)]
     wgpu: bool,
+    /// Run the tests of devices of other machines, which are processes of this one, and of uploads,
+    /// instead of the gate
+    #[arg(long, conflicts_with = "wgpu")]
+    remote: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    if args.remote {
+        return step(
+            Command::new(&cargo)
+                // A folder of its own: other features would make the next plain build start anew.
+                .args(["test", "--locked", "--target-dir", "target/remote"])
+                .args([
+                    "--package",
+                    "pixel-iqn-remote",
+                    "--package",
+                    "pixel-iqn-cli",
+                ])
+                .args(["--package", "xtask"])
+                .args(["--features", "pixel-iqn-cli/remote,xtask/remote"]),
+        );
+    }
     if !args.wgpu {
         return step(Command::new("bash").arg(".ci/run"));
     }
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    // A folder of its own: other features would make the next plain build start anew.
     let common = ["--release", "--locked", "--target-dir", "target/backends"];
     for (device, lowerings) in DEVICES {
         for lowering in lowerings {

@@ -5,6 +5,7 @@ use crate::evaluate::EvaluateCommand;
 use crate::inpaint::InpaintCommand;
 use crate::manual::{CompletionsCommand, ManCommand};
 use crate::sample::SampleCommand;
+use crate::serve_device::ServeDeviceCommand;
 use crate::train::TrainCommand;
 
 /// Train PixelIQN and Gated PixelCNN on images, draw from them, and evaluate them
@@ -63,6 +64,7 @@ pub enum Command {
     Inpaint(InpaintCommand),
     Evaluate(EvaluateCommand),
     Compare(CompareCommand),
+    ServeDevice(ServeDeviceCommand),
     Completions(CompletionsCommand),
     Man(ManCommand),
 }

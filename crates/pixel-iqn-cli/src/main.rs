@@ -15,6 +15,7 @@ mod manual;
 mod outcome;
 mod output_kind;
 mod sample;
+mod serve_device;
 mod train;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Inpaint(command) => command.run(&Terminal::new()?),
         Command::Evaluate(command) => command.run(&Terminal::new()?),
         Command::Compare(command) => command.run(&Terminal::new()?),
+        Command::ServeDevice(command) => command.run(),
         Command::Completions(command) => command.run(Cli::command()),
         Command::Man(command) => command.run(Cli::command()),
     }

@@ -55,6 +55,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod answer;
 mod batcher;
 mod best;
 mod checkpoint;
@@ -70,6 +71,7 @@ mod ema;
 mod error;
 mod gradient_check;
 mod history;
+mod home;
 mod manifest;
 mod metrics;
 mod metrics_log;
@@ -96,6 +98,7 @@ mod train_batch;
 mod trainer;
 mod workers;
 
+pub use answer::within;
 pub use batcher::TrainBatcher;
 pub use best::Best;
 pub use burn::train::Interrupter;

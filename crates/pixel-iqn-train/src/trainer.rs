@@ -1,4 +1,5 @@
 use core::ops::Range;
+use core::time::Duration;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, Transaction};
@@ -119,6 +120,17 @@ impl<M: TrainModel> Trainer<M> {
     pub fn set_lowering(&mut self, lowering: Lowering) {
         self.objective.model.set_lowering(lowering);
         self.average.model_mut().set_lowering(lowering);
+    }
+
+    /// Names the devices of a training on several, in their order, for errors, and limits the time that
+    /// each may take for its part of a step. Without this they are numbered and not limited.
+    ///
+    /// A limit is for devices of other machines, which may stop to answer: at first a part takes as
+    /// long as its kernels take to compile.
+    pub fn watch_devices(&mut self, names: Vec<String>, limit: Option<Duration>) {
+        if let Some(workers) = &mut self.workers {
+            workers.watch(names, limit);
+        }
     }
 
     /// Trains on one batch.

@@ -96,6 +96,7 @@
 //! - `cuda`: the device `cuda`, NVIDIA GPUs.
 //! - `wgpu-tuned`, `cuda-tuned`: the same devices with fused operations, and with the fastest kernel of
 //!   each kind by measuring several.
+//! - `remote`: devices of other machines in a training, and serving those of this one.
 //! - `download` (on by default): downloads of the official data sets.
 //! - `dashboard` (on by default): Burn's dashboard while a session trains on a terminal.
 //! - `terminal` (on by default): the module `terminal`, with progress bars and Ctrl-C for programs.
@@ -128,6 +129,7 @@ mod error;
 mod images;
 mod inpainting;
 mod model;
+mod remote;
 mod run;
 mod sample_files;
 mod sampler;
@@ -141,7 +143,7 @@ mod training_images;
 mod watcher;
 
 pub use classes::Classes;
-pub use device::{DEFAULT_DEVICE, DeviceDefaults, DeviceError, device, device_defaults};
+pub use device::{DEFAULT_DEVICE, DeviceDefaults, DeviceError, device, device_defaults, devices};
 pub use error::Error;
 pub use images::Images;
 pub use inpainting::{Completions, Inpainting, InpaintingScores};
@@ -156,6 +158,7 @@ pub use pixel_iqn_data::{DatasetKind, ImageBatch, ImageDataset};
 pub use pixel_iqn_train::{
     RunConfig, RunDir, RunOverrides, Session, TrainConfig, TrainModel, Trainer,
 };
+pub use remote::serve_device;
 pub use run::Run;
 pub use sampler::sampler;
 pub use sampling::Sampling;

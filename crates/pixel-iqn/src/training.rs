@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
@@ -14,6 +15,10 @@ use crate::run::Trained;
 use crate::training_checks;
 use crate::watcher::Watcher;
 use crate::{DEFAULT_DEVICE, DeviceDefaults, Error, Run, TrainingImages};
+
+/// How long a device of another machine may take for its part of a step: the first one takes as long as
+/// its kernels take to compile.
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Begins a training on images, of which the last of every ten is held out: see [`Training`].
 ///
@@ -64,7 +69,8 @@ pub struct Training {
     images: Result<TrainingImages, Error>,
     resumed: Option<Run>,
     from: Option<ResumeFrom>,
-    devices: Vec<String>,
+    devices: String,
+    remote_timeout: Duration,
     run_dir: Option<PathBuf>,
     resume_existing: bool,
     only_steps: bool,
@@ -83,7 +89,8 @@ impl Training {
             images,
             resumed: None,
             from: None,
-            devices: vec![DEFAULT_DEVICE.to_owned()],
+            devices: DEFAULT_DEVICE.to_owned(),
+            remote_timeout: REMOTE_TIMEOUT,
             run_dir: None,
             resume_existing: false,
             only_steps: false,
@@ -135,13 +142,20 @@ impl Training {
         self
     }
 
-    /// Chooses the [device](crate::device()); several, separated by commas, share each batch.
+    /// Chooses the [device](crate::device()); several, separated by commas, share each batch, and
+    /// those after the first may be of other machines: see [`devices`](crate::devices).
     pub fn device(self, names: &str) -> Self {
-        let devices = names
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect();
+        let devices = names.to_owned();
         Self { devices, ..self }
+    }
+
+    /// Sets how long a device of another machine may take for its part of a step before the training
+    /// fails, 5 minutes without it.
+    pub fn remote_timeout(self, remote_timeout: Duration) -> Self {
+        Self {
+            remote_timeout,
+            ..self
+        }
     }
 
     /// Begins from trained weights in place of random ones: a run folder, whose averaged weights are
@@ -257,7 +271,13 @@ impl Training {
         training_checks::step_fits(&config, &devices)?;
         if !devices.iter().all(crate::device::is_cpu) {
             let notice = &mut *self.watcher.on_notice();
-            training_checks::gradients_are_right(&config, &devices, self.trust_device, notice)?;
+            training_checks::gradients_are_right(
+                &config,
+                &defaults,
+                self.trust_device,
+                self.remote_timeout,
+                notice,
+            )?;
         }
         let (mut run, session) = match self.resumed.take() {
             Some(run) => {
@@ -269,6 +289,9 @@ impl Training {
                 self.new_session(config, &images, &devices)?
             }
         };
+        let limited = defaults.iter().any(DeviceDefaults::is_remote);
+        let names = defaults.iter().map(|device| device.name.clone()).collect();
+        let session = session.watch_devices(names, limited.then_some(self.remote_timeout));
         let watcher = &mut self.watcher;
         watcher.begin(&run, session.steps_done(), &devices);
         let Finished {
@@ -302,9 +325,7 @@ impl Training {
     }
 
     fn device_defaults(&self) -> Result<Vec<DeviceDefaults>, Error> {
-        let names = self.devices.iter();
-        let defaults = names.map(|name| crate::device_defaults(name));
-        Ok(defaults.collect::<Result<_, _>>()?)
+        Ok(crate::devices(&self.devices)?)
     }
 
     /// The config of a new run.

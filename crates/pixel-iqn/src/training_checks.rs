@@ -1,11 +1,13 @@
 //! What is checked before a training begins.
 
+use core::time::Duration;
+
 use burn::tensor::Device;
 use pixel_iqn_core::AnyModel;
 use pixel_iqn_data::check_memory;
-use pixel_iqn_train::{RunConfig, check_gradients};
+use pixel_iqn_train::{RunConfig, check_gradients, within};
 
-use crate::{Error, TrainingImages};
+use crate::{DeviceDefaults, Error, TrainingImages};
 
 /// Checks that a config is for these images.
 pub(crate) fn images_fit(config: &RunConfig, images: &TrainingImages) -> Result<(), Error> {
@@ -51,22 +53,40 @@ pub(crate) fn step_fits(config: &RunConfig, devices: &[Device]) -> Result<(), Er
     Ok(check_memory(bytes)?)
 }
 
-/// Compares the gradients of each device but the CPU with the CPU's, unless the devices are trusted.
+/// Compares the gradients of each device but the CPU with the CPU's, unless the devices are trusted. A
+/// device of another machine may take as long as `limit`.
 pub(crate) fn gradients_are_right(
     config: &RunConfig,
-    devices: &[Device],
+    devices: &[DeviceDefaults],
     trust: bool,
+    limit: Duration,
     notice: &mut dyn FnMut(&str),
 ) -> Result<(), Error> {
     let cpu = crate::device("cpu");
-    let of_cpu = |device: &&Device| crate::device::is_cpu(device);
-    for device in devices.iter().filter(|device| !of_cpu(device)) {
-        match (trust, &cpu) {
-            (false, Ok(cpu)) => {
-                notice("comparing the gradients of the device with the CPU's");
-                check_gradients::<AnyModel>(&config.model, &config.train, device, cpu)?;
-            }
-            _ => notice("NOTE: the gradients of this device are not checked"),
+    for defaults in devices {
+        let device = &defaults.device;
+        if crate::device::is_cpu(device) {
+            continue;
+        }
+        let (false, Ok(cpu)) = (trust, &cpu) else {
+            notice(&format!(
+                "NOTE: the gradients of the device `{}` are not checked",
+                defaults.name
+            ));
+            continue;
+        };
+        notice(&format!(
+            "comparing the gradients of the device `{}` with the CPU's",
+            defaults.name
+        ));
+        let (model, train) = (config.model.clone(), config.train.clone());
+        if defaults.is_remote() {
+            let (device, cpu) = (device.clone(), cpu.clone());
+            within(limit, &defaults.name, move || {
+                check_gradients::<AnyModel>(&model, &train, &device, &cpu)
+            })??;
+        } else {
+            check_gradients::<AnyModel>(&model, &train, device, cpu)?;
         }
     }
     Ok(())

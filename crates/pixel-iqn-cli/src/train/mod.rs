@@ -23,12 +23,16 @@ pub struct TrainCommand {
     #[command(flatten)]
     data: DataFlags,
     /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with the index of a GPU, cuda:1; several,
-    /// separated by commas, share each batch
+    /// separated by commas, share each batch, and those after the first may be of other machines:
+    /// remote:HOST:PORT, where `pixel-iqn serve-device` runs
     #[arg(long, value_name = "NAME", default_value = pixel_iqn::DEFAULT_DEVICE)]
     device: String,
     /// Train without comparing the gradients of the device with those of the CPU first
     #[arg(long)]
     trust_device: bool,
+    /// Seconds that a device of another machine may take for its part of a step
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    remote_timeout: u64,
 
     /// Folder of the run, new or empty [default: the first new one of runs/DATASET-1, -2, ...]
     #[arg(long, value_name = "DIR", help_heading = "Run")]
@@ -116,9 +120,7 @@ Examples:
 impl TrainCommand {
     pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
         // What would fail after a download or after the training.
-        for name in self.device.split(',') {
-            pixel_iqn::device(name.trim())?;
-        }
+        pixel_iqn::devices(&self.device)?;
         let _claim = flags::claim([self.out.as_ref()], [])?;
         self.check_numbers()?;
         let watcher = terminal.watcher().with_plain(self.plain);

@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::path::Path;
 
 use anyhow::ensure;
@@ -29,7 +30,8 @@ impl TrainCommand {
         }
         let training = training
             .device(&self.device)
-            .trust_device(self.trust_device);
+            .trust_device(self.trust_device)
+            .remote_timeout(Duration::from_secs(self.remote_timeout));
         Ok(training.overrides(self.overrides()))
     }
 

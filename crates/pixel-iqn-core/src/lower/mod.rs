@@ -3,8 +3,8 @@
 //!
 //! Feature maps are `[batch, height, width, features]` inside the models. The inputs that a
 //! position reads can then be gathered side by side, and a convolution is one product of the matrix
-//! `[batch * height * width, taps * features]` with the weights. Every backend has a fast matrix
-//! product, forward and backward, and few have a fast convolution backward.
+//! `[batch * height * width, taps * features]` with the weights. On the
+//! backends that were measured, on CPUs, a product is the faster way (docs/benchmarks.md).
 //!
 //! `composed` has ordinary operations of Burn, for every backend, and `flex` has operations with
 //! hand-written gradients, for Burn's Flex backend. This module is the only place for the
@@ -26,8 +26,8 @@ use pixel_iqn_loss::{Knots, QuantileFunctions};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Lowering {
-    /// The lowering that was measured to be the fastest on the backend: kernels of our own on
-    /// Burn's Flex backend, [`Product`](Self::Product) on all others.
+    /// The lowering that was measured to be the fastest on CPUs: kernels of our own on Burn's Flex
+    /// backend, [`Product`](Self::Product) on all others. No GPU was measured.
     #[default]
     Fastest,
     /// A matrix product with the inputs of every position gathered side by side.

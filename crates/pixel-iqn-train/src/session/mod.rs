@@ -18,6 +18,7 @@ mod saving;
 mod timer;
 mod train;
 
+use core::time::Duration;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ use pixel_iqn_data::ImageDataset;
 use crate::display::Display;
 use crate::metrics::Metrics;
 use crate::objective::TrainModel;
+#[cfg(doc)]
+use crate::trainer::Trainer;
 
 use context::Context;
 pub use end::{End, Finished};
@@ -89,6 +92,12 @@ impl<M: TrainModel> Session<M> {
     /// left out, a step that was skipped. Under the dashboard they come when it has ended.
     pub fn on_notice(mut self, on_notice: impl FnMut(&str) + Send + 'static) -> Self {
         self.context.notices.listen(Box::new(on_notice));
+        self
+    }
+
+    /// Names the devices in errors, and limits their time: see [`Trainer::watch_devices`].
+    pub fn watch_devices(mut self, names: Vec<String>, limit: Option<Duration>) -> Self {
+        self.context.trainer.watch_devices(names, limit);
         self
     }
 
