@@ -75,7 +75,7 @@ impl<const D: usize> QuantileFunctions<D> {
         let steps = increments.dims()[last].saturating_sub(1);
         let first = increments.clone().narrow(last, 0, 1);
         let steps = softplus(increments.narrow(last, 1, steps), 1.0);
-        let gaps = along_last(knots.gaps().collect(), &steps);
+        let [gaps] = along_last([knots.gaps().collect()], &steps);
         let values = Tensor::cat(vec![first, steps * gaps], last).cumsum(last);
         Self::new(values, knots)
     }
@@ -121,8 +121,9 @@ impl<const D: usize> QuantileFunctions<D> {
         let steps = values.clone().narrow(2, 1, knots - 1) - values.narrow(2, 0, knots - 1);
         // Each step counts as far as tau has come between its two knots: a sum of terms that all
         // ascend, which therefore ascends in floating-point numbers, too.
-        let start = along_last(self.knots.as_slice()[..knots - 1].to_vec(), &tau);
-        let inverse_gaps = along_last(self.knots.gaps().map(|gap| 1.0 / gap).collect(), &tau);
+        let start = self.knots.as_slice()[..knots - 1].to_vec();
+        let inverse_gaps = self.knots.gaps().map(|gap| 1.0 / gap).collect();
+        let [start, inverse_gaps] = along_last([start, inverse_gaps], &tau);
         let part = ((tau - start) * inverse_gaps).clamp(0.0, 1.0);
         let quantiles = low + (steps * part).sum_dim(2);
         let [_, levels, _] = quantiles.dims();
@@ -155,7 +156,7 @@ impl<const D: usize> QuantileFunctions<D> {
         let rise = (high - low.clone()).clamp_min(f64::from(f32::MIN_POSITIVE));
         let part = ((rows - low) / rise).clamp(0.0, 1.0);
         let part = part.max_pair(reached.clone().narrow(2, 1, last));
-        let gaps = along_last(self.knots.gaps().collect(), &part);
+        let [gaps] = along_last([self.knots.gaps().collect()], &part);
         let first = reached.clone().narrow(2, 0, 1).mul_scalar(knots[0]);
         let rest = reached.narrow(2, last, 1).mul_scalar(1.0 - knots[last]);
         let mut cdf = (first + (part * gaps).sum_dim(2) + rest).reshape(shape);
@@ -268,12 +269,18 @@ impl<const D: usize> QuantileFunctions<D> {
         // upper one and passes the outcome.
         let v = values.clone().narrow(last, 0, segments);
         let w = values.clone().narrow(last, 1, segments);
-        let a = along_last(knots[..segments].to_vec(), &v);
-        let b = along_last(knots[1..].to_vec(), &v);
-        let h = along_last(self.knots.gaps().collect(), &v);
+        let [a, b, h] = along_last(
+            [
+                knots[..segments].to_vec(),
+                knots[1..].to_vec(),
+                self.knots.gaps().collect(),
+            ],
+            &v,
+        );
         let rise = (w.clone() - v.clone()).clamp_min(1e-12);
         let part = |edge: Tensor<D>| ((edge - v.clone()) / rise.clone()).clamp(0.0, 1.0);
-        let constant = |edge: f64| Tensor::full([1; D], edge, (&v.device(), v.dtype()));
+        // Under autodiff, Burn builds what `full` makes on the host and uploads it.
+        let constant = |edge: f64| Tensor::zeros([1; D], (&v.device(), v.dtype())).add_scalar(edge);
         let alpha = match low.is_finite() {
             true => part(constant(low)),
             false => v.zeros_like(),
@@ -342,12 +349,18 @@ impl<const D: usize> QuantileFunctions<D> {
     }
 }
 
-/// Numbers along the last axis of a tensor of the device and precision of `like`.
-fn along_last<const D: usize>(numbers: Vec<f64>, like: &Tensor<D>) -> Tensor<D> {
+/// Rows of as many numbers each, along the last axis of tensors of the device and precision of `like`:
+/// in one upload.
+fn along_last<const D: usize, const N: usize>(
+    rows: [Vec<f64>; N],
+    like: &Tensor<D>,
+) -> [Tensor<D>; N] {
+    let length = rows[0].len();
     let mut shape = [1; D];
-    shape[D - 1] = numbers.len();
-    let data = TensorData::new(numbers, shape);
-    Tensor::from_data(data, (&like.device(), like.dtype()))
+    shape[D - 1] = N * length;
+    let data = TensorData::new(rows.concat(), shape);
+    let all = Tensor::<D>::from_data(data, (&like.device(), like.dtype()));
+    core::array::from_fn(|row| all.clone().narrow(D - 1, row * length, length))
 }
 
 #[cfg(test)]

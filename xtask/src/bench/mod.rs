@@ -3,6 +3,7 @@
 mod eval;
 mod sample;
 mod train;
+mod uploads;
 
 use std::fs;
 
@@ -19,6 +20,8 @@ pub enum Bench {
     Sample(sample::Args),
     /// Time training steps against the device's matrix product and, with --python, PyTorch
     Train(train::Args),
+    /// Count what a training step and sampling send to a device
+    Uploads(uploads::Args),
 }
 
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
@@ -26,6 +29,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Eval(args) => eval::run(args),
         Bench::Sample(args) => sample::run(args),
         Bench::Train(args) => train::run(args),
+        Bench::Uploads(args) => uploads::run(args),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use core::f64::consts::PI;
 
+use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Int, Tensor};
 
 use super::{KernelMask, Lowering, ReceptiveField, convolution, padding};
 
@@ -85,8 +85,10 @@ pub(super) fn project_tau(base: Tensor<4>, phi: Tensor<3>, weight: Tensor<3>) ->
 }
 
 pub(super) fn cosines(tau: Tensor<2>, n: usize) -> Tensor<2> {
-    let i = Tensor::<1, Int>::arange(0..n as i64, &tau.device()).float();
-    (tau * i.mul_scalar(PI).reshape([1, n])).cos()
+    // 0, 1, 2, ... by a sum on the device: Burn builds what `arange` makes on the host and uploads it.
+    let ones = Tensor::<2>::ones([1, n], (&tau.device(), tau.dtype()));
+    let i = ones.cumsum(1).sub_scalar(1.0);
+    (tau * i.mul_scalar(PI)).cos()
 }
 
 /// Gathers the inputs at the taps of every position side by side, with zeros outside of the image.
