@@ -1,3 +1,4 @@
+use pixel_iqn::data::say;
 use pixel_iqn::serve_device;
 
 use crate::flags::DeviceFlags;
@@ -22,7 +23,7 @@ impl ServeDeviceCommand {
     pub fn run(&self) -> anyhow::Result<Outcome> {
         let device = &self.device.device;
         serve_device(device, &self.listen, |address| {
-            println!("serving {device} on {address}: Ctrl-C ends it");
+            say!("serving {device} on {address}: Ctrl-C ends it");
         })?;
         Ok(Outcome::Complete)
     }

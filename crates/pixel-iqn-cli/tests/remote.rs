@@ -111,7 +111,7 @@ fn several_machines_give_the_losses_of_one() {
         .zip(&three)
         .map(|(one, three)| (one - three).abs() / one.abs());
     let off = off.fold(0.0, f64::max);
-    println!("losses of three devices are within {off:e} of those of one");
+    eprintln!("losses of three devices are within {off:e} of those of one");
     assert!(off < 2e-6, "{off:e}");
     assert_eq!(train(&names, "again"), three);
 }

@@ -43,7 +43,7 @@ mod counted {
     use anyhow::Context;
     use pixel_iqn::burn::tensor::Device;
     use pixel_iqn::core::{NoProgress, PixelModel};
-    use pixel_iqn::data::{Loader, LoaderConfig, builtin};
+    use pixel_iqn::data::{Loader, LoaderConfig, builtin, say};
     use pixel_iqn::{AnyModel, ModelConfig, Output, SampleOptions, TrainConfig, Trainer};
     use pixel_iqn_remote::{Meter, Server, Traffic, connect};
 
@@ -62,7 +62,7 @@ mod counted {
                 let model = ModelConfig::preset(preset)?.with_output(Output::of_kind(output)?);
                 let train = TrainConfig::new(2 * STEPS as usize, batch);
                 let shared = device.shared_training(&model, train.clone(), args.size)?;
-                println!(
+                say!(
                     "{preset} {output}, batch {batch}, {size}x{size}: as a second device of a training \
                      it gets {} bytes a step and sends {}",
                     shared.sent,
@@ -70,7 +70,7 @@ mod counted {
                     size = args.size,
                 );
                 let step = device.training(&model, train, args.size)?;
-                println!(
+                say!(
                     "{preset} {output}, batch {batch}, {size}x{size}: a training step uploads {} \
                      tensors and sends {} bytes in all",
                     step.uploads,
@@ -79,7 +79,7 @@ mod counted {
                 );
                 if args.sample_size > 0 {
                     let sampled = device.sampling(&model, batch, args.sample_size)?;
-                    println!(
+                    say!(
                         "{preset} {output}, batch {batch}, {size}x{size}: sampling uploads {} tensors \
                          and sends {} bytes in all",
                         sampled.uploads,
