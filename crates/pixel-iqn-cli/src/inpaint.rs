@@ -102,6 +102,7 @@ pub struct InpaintCommand {
 
 const EXAMPLES: &str = "\
 Examples:
+  pixel-iqn inpaint --model shapes
   pixel-iqn inpaint --run runs/first --count 8 --out filled.png
   pixel-iqn inpaint --run runs/first --region left --sweeps 2
   pixel-iqn inpaint --run runs/first --images a.png,b.png --region mask.png --no-originals";
@@ -194,13 +195,14 @@ impl InpaintCommand {
                     "held-out images of the run have the size of the model: --size goes with --images \
                      and --dataset"
                 );
+                let folder = self.model.folder()?;
                 ensure!(
-                    self.model.run.join("config.toml").exists(),
+                    folder.join("config.toml").exists(),
                     "{} is no run, and without a run there are no held-out images: give --images, or \
                      --dataset",
-                    self.model.run.display()
+                    folder.display()
                 );
-                let run = Run::open(&self.model.run)?;
+                let run = Run::open(&folder)?;
                 let images = flags::images_of(&run, self.data.data.as_deref())?;
                 images.held_out.as_ref().clone()
             }

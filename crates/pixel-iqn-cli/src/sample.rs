@@ -61,6 +61,7 @@ pub struct SampleCommand {
 
 const EXAMPLES: &str = "\
 Examples:
+  pixel-iqn sample --model shapes
   pixel-iqn sample --run runs/first --count 64 --out samples.png
   pixel-iqn sample --run runs/first --labels cat --count 9
   pixel-iqn sample --run runs/first --count 50000 --out samples.npz
@@ -152,7 +153,8 @@ impl SampleCommand {
             let is_class = config.data.class_names.as_ref().is_some_and(named_none);
             config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class
         };
-        if self.labels.as_deref() == Some("none") && Run::open(&self.model.run).is_ok_and(without) {
+        let run = || self.model.folder().and_then(Run::open);
+        if self.labels.as_deref() == Some("none") && run().is_ok_and(without) {
             eprintln!(
                 "WARNING: the model was trained without label dropout: it never saw an image"
             );

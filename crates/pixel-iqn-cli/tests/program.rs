@@ -213,3 +213,25 @@ fn ctrl_c_ends_with_a_checkpoint_and_exit_code_130() {
     assert!(folder.file("run/checkpoints").exists());
     assert!(folder.file("run/averaged.safetensors").exists());
 }
+
+#[test]
+fn a_shipped_model_draws_completes_and_is_evaluated_without_a_network() {
+    let folder = Folder::new();
+    folder.run("sample --model shapes --count 3 --labels star --out samples.png");
+    folder.run("inpaint --model shapes --count 1 --completions 2 --out filled.png");
+    let scores = folder.run("evaluate --model shapes --images 2 --taus 4");
+    assert!(scores.contains("shapes"), "{scores}");
+    let message = folder.fail("sample --model digits");
+    assert!(
+        message.contains("`digits`") && message.contains("shapes"),
+        "{message}"
+    );
+
+    // A folder beside the program comes first, and one that was changed is told.
+    fs::create_dir_all(folder.file("models/shapes")).unwrap();
+    for file in ["config.toml", "weights.safetensors"] {
+        fs::write(folder.file("models/shapes").join(file), "changed").unwrap();
+    }
+    let message = folder.fail("sample --model shapes");
+    assert!(message.contains("SHA-256"), "{message}");
+}

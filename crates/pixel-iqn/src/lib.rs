@@ -128,6 +128,7 @@ mod error;
 mod images;
 mod inpainting;
 mod model;
+mod pretrained;
 mod run;
 mod sample_files;
 mod sampler;

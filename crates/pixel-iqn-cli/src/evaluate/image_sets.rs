@@ -36,7 +36,7 @@ pub struct ImageSetFlags {
         long,
         value_name = "PIXELS",
         help_heading = "Sets of images",
-        conflicts_with = "runs"
+        conflicts_with_all = ["runs", "models"]
     )]
     size: Option<usize>,
     /// Images of each set for the sliced Wasserstein distance, drawn at random; 0 leaves it out
@@ -45,7 +45,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 1000,
         help_heading = "Sets of images",
-        conflicts_with = "runs"
+        conflicts_with_all = ["runs", "models"]
     )]
     swd_images: usize,
     /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, which is downloaded (96 MB) if it
@@ -62,7 +62,7 @@ pub struct ImageSetFlags {
         long,
         help_heading = "Sets of images",
         requires = "weights",
-        conflicts_with = "runs"
+        conflicts_with_all = ["runs", "models"]
     )]
     pytorch_fid: bool,
     /// Splits of the generated images whose Inception scores are averaged
@@ -71,7 +71,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 10,
         help_heading = "Sets of images",
-        conflicts_with = "runs"
+        conflicts_with_all = ["runs", "models"]
     )]
     splits: usize,
     /// Images in a subset of KID
@@ -80,7 +80,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 1000,
         help_heading = "Sets of images",
-        conflicts_with = "runs"
+        conflicts_with_all = ["runs", "models"]
     )]
     kid_subset_size: usize,
     /// Write the statistics of the generated images, as pytorch-fid does
@@ -89,7 +89,7 @@ pub struct ImageSetFlags {
         value_name = "FILE.npz",
         help_heading = "Sets of images",
         requires = "weights",
-        conflicts_with = "runs"
+        conflicts_with_all = ["runs", "models"]
     )]
     pub save_statistics: Option<PathBuf>,
 }

@@ -110,6 +110,8 @@ mod tests {
             Cli::try_parse_from(arguments).is_ok()
         };
         assert!(parses(&["--run", "a", "--run", "b", "--maps", "maps.png"]));
+        assert!(parses(&["--model", "shapes", "--maps", "maps.png"]));
+        assert!(parses(&["--run", "a", "--model", "shapes"]));
         assert!(parses(&["--generated", "a", "--real", "b"]));
         assert!(parses(&[
             "--generated",
@@ -127,6 +129,8 @@ mod tests {
             &["--generated", "a", "--images", "8"],
             &["--generated", "a", "--taus", "8"],
             &["--run", "a", "--size", "8"],
+            &["--model", "a", "--size", "8"],
+            &["--model", "a", "--generated", "b"],
             &["--run", "a", "--swd-images", "8"],
             &["--run", "a", "--kid-subset-size", "8"],
             &["--run", "a", "--pytorch-fid"],
