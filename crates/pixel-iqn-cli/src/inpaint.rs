@@ -98,11 +98,14 @@ pub struct InpaintCommand {
         help_heading = "Results"
     )]
     out: PathBuf,
+    /// Also draw the completions on the terminal, row by row while they are sampled
+    #[arg(long, help_heading = "Results")]
+    show: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  pixel-iqn inpaint --model shapes
+  pixel-iqn inpaint --model shapes --show
   pixel-iqn inpaint --run runs/first --count 8 --out filled.png
   pixel-iqn inpaint --run runs/first --region left --sweeps 2
   pixel-iqn inpaint --run runs/first --images a.png,b.png --region mask.png --no-originals";
@@ -135,22 +138,31 @@ impl InpaintCommand {
         let images = self.chosen(self.all_images(&model)?)?;
         let [_, height, width] = images.shape();
         let mask = self.mask([height, width])?;
-        let bar = terminal.bar("inpainting");
         let mut request = model
             .inpaint(&images, &mask)
             .completions(self.completions)
             .seed(self.seed)
             .sweeps(self.sweeps)
-            .originals(!self.no_originals)
-            .progress(&bar);
+            .originals(!self.no_originals);
         if let Some(labels) = &self.labels {
             request = request.labels(labels);
         }
         if let Some(order) = self.order {
             request = request.order(order);
         }
-        let completions = request.run()?;
-        drop(bar);
+        let show = self.show.then(|| flags::show(terminal)).flatten();
+        let completions = match show {
+            Some(show) => {
+                let view = request.view(terminal, show);
+                let completions = request.progress(&view).run()?;
+                view.finish(&completions.figure, true)?;
+                completions
+            }
+            None => {
+                let bar = terminal.bar("inpainting");
+                request.progress(&bar).run()?
+            }
+        };
         completions.save_grid(&self.out)?;
         *drawn = true;
         println!(

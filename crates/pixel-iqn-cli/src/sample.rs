@@ -1,9 +1,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use pixel_iqn::terminal::Terminal;
-use pixel_iqn::{Order, Run, Sampling};
+use anyhow::{Context, bail, ensure};
+use pixel_iqn::terminal::{Show, Terminal};
+use pixel_iqn::{Model, Order, Run, Sampling};
 
 use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
 use crate::outcome::Outcome;
@@ -57,11 +57,14 @@ pub struct SampleCommand {
     /// stopped
     #[arg(long, value_name = "PATH", default_value = "samples.png")]
     out: PathBuf,
+    /// Also draw the images on the terminal, row by row while they are sampled; with --out FILE.png
+    #[arg(long)]
+    show: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  pixel-iqn sample --model shapes
+  pixel-iqn sample --model shapes --show
   pixel-iqn sample --run runs/first --count 64 --out samples.png
   pixel-iqn sample --run runs/first --labels cat --count 9
   pixel-iqn sample --run runs/first --count 50000 --out samples.npz
@@ -93,6 +96,15 @@ impl SampleCommand {
             writeln!(std::io::stdout(), "{}", model.classes())?;
             return Ok(());
         }
+        ensure!(
+            !self.show || format == Format::Grid,
+            "--show goes with --out FILE.png: other images are not kept in memory"
+        );
+        if let (true, Some(show)) = (self.show, flags::show(terminal)) {
+            flags::check_folder_of(&self.out)?;
+            self.warn_without_label_dropout();
+            return self.sample_in_view(terminal, &model, show);
+        }
         let bar = terminal.bar("sampling");
         let request = self.request(model.sample(self.count).progress(&bar));
         // Before anything is sampled or written.
@@ -108,6 +120,17 @@ impl SampleCommand {
         }
         .with_context(|| format!("cannot sample to {}", self.out.display()))?;
         drop(bar);
+        println!("wrote {}", self.out.display());
+        Ok(())
+    }
+
+    /// Samples the images while the terminal shows them.
+    fn sample_in_view(&self, terminal: &Terminal, model: &Model, show: Show) -> anyhow::Result<()> {
+        let request = self.request(model.sample(self.count));
+        let view = request.view(terminal, show)?;
+        let images = request.progress(&view).run()?;
+        images.save_grid(&self.out)?;
+        view.finish(&images, false)?;
         println!("wrote {}", self.out.display());
         Ok(())
     }

@@ -235,3 +235,19 @@ fn a_shipped_model_draws_completes_and_is_evaluated_without_a_network() {
     let message = folder.fail("sample --model shapes");
     assert!(message.contains("SHA-256"), "{message}");
 }
+
+#[test]
+fn without_a_terminal_nothing_is_drawn_and_the_files_are_the_same() {
+    let folder = Folder::new();
+    for command in ["sample --count 2", "inpaint --count 1 --completions 2"] {
+        folder.run(&format!("{command} --model shapes --out plain.png"));
+        let shown = format!("{command} --model shapes --out shown.png --show");
+        let output = folder.command(&shown).output().unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        assert!(errors(&output).contains("--show draws nothing"));
+        assert!(!String::from_utf8_lossy(&output.stdout).contains('\x1b'));
+        assert_eq!(folder.read("shown.png"), folder.read("plain.png"));
+    }
+    let message = folder.fail("sample --model shapes --count 2 --out many.npz --show");
+    assert!(message.contains("--show goes with"), "{message}");
+}

@@ -6,6 +6,7 @@ mod model;
 mod order;
 mod out;
 mod shard;
+mod show;
 mod size;
 mod tau_range;
 
@@ -15,5 +16,6 @@ pub use model::ModelFlags;
 pub use order::parse_order;
 pub use out::{check_folder_of, check_picture};
 pub use shard::Shard;
+pub use show::show;
 pub use size::ImageSize;
 pub use tau_range::TauRange;
