@@ -251,3 +251,22 @@ fn without_a_terminal_nothing_is_drawn_and_the_files_are_the_same() {
     let message = folder.fail("sample --model shapes --count 2 --out many.npz --show");
     assert!(message.contains("--show goes with"), "{message}");
 }
+
+#[test]
+fn classifiers_learn_from_samples_and_from_real_images() {
+    let folder = Folder::new();
+    let cas = "evaluate --cas --cas-images 20 --cas-steps 2 --out cas.json";
+    let printed = folder.run(&format!("{cas} --model shapes"));
+    for line in ["shapes: ", "real images: ", "after training on 20"] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&folder.read("cas.json")).unwrap();
+    let accuracy = &json["models"]["shapes"];
+    assert_eq!(accuracy["images"], 1000);
+    assert!(accuracy["low"].as_f64() <= accuracy["mean"].as_f64());
+    assert_eq!(json["real_images"], 20);
+
+    folder.run(&format!("{TRAIN} --steps 1 --run plain"));
+    let message = folder.fail(&format!("{cas} --run plain"));
+    assert!(message.contains("--class-conditional"), "{message}");
+}

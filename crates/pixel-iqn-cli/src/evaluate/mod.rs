@@ -1,3 +1,4 @@
+mod cas;
 mod image_sets;
 mod image_source;
 mod job;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::flags::{self, DeviceFlags};
 use crate::outcome::Outcome;
+use cas::CasFlags;
 use image_sets::ImageSetFlags;
 use job::Job;
 use models::ModelsFlags;
@@ -22,6 +24,10 @@ use models::ModelsFlags;
 /// With --run: CRPS, pinball loss, bits per dimension, coverage and calibration of the predicted
 /// distributions, with 95% bootstrap intervals over images; several runs are compared with the first
 /// on the same images.
+///
+/// With --run and --cas: the classification accuracy score in their place. A classifier learns from
+/// samples of the model alone and reads held-out images; its accuracy is beside that of one that learnt
+/// from as many real images.
 ///
 /// With --generated and --real: the sliced Wasserstein distance, and with --weights FID, Inception
 /// score, KID, precision and recall, under the names and by the conventions of torch-fidelity. (But
@@ -34,6 +40,8 @@ pub struct EvaluateCommand {
     models: ModelsFlags,
     #[command(flatten)]
     sets: ImageSetFlags,
+    #[command(flatten)]
+    cas: CasFlags,
     /// Images in a batch
     #[arg(long, value_name = "IMAGES", default_value_t = 32)]
     batch: usize,
@@ -50,6 +58,7 @@ pub struct EvaluateCommand {
 const EXAMPLES: &str = "\
 Examples:
   pixel-iqn evaluate --run runs/first --run runs/second --images 1000 --out scores.json
+  pixel-iqn evaluate --model shapes --cas --cas-images 2000
   pixel-iqn evaluate --generated samples.npz --real photos/ --size 32
   pixel-iqn evaluate --generated samples.npz --real cifar10:data \\
       --weights pt_inception-2015-12-05-6726825d.pth";
@@ -80,6 +89,9 @@ impl EvaluateCommand {
         };
         if let Some(generated) = &self.sets.generated {
             return self.write(&self.sets.evaluate(&job, generated)?);
+        }
+        if self.cas.cas {
+            return self.write(&self.cas.evaluate(&job, &self.models)?);
         }
         let (scores, images) = self.models.evaluate(&job)?;
         // Before the maps, which can fail or be interrupted.
@@ -112,6 +124,8 @@ mod tests {
         assert!(parses(&["--run", "a", "--run", "b", "--maps", "maps.png"]));
         assert!(parses(&["--model", "shapes", "--maps", "maps.png"]));
         assert!(parses(&["--run", "a", "--model", "shapes"]));
+        let cas = ["--run", "a", "--cas", "--classifier", "resnet56"];
+        assert!(parses(&cas));
         assert!(parses(&["--generated", "a", "--real", "b"]));
         assert!(parses(&[
             "--generated",
@@ -132,6 +146,9 @@ mod tests {
             &["--model", "a", "--size", "8"],
             &["--model", "a", "--generated", "b"],
             &["--run", "a", "--swd-images", "8"],
+            &["--generated", "a", "--real", "b", "--cas"],
+            &["--run", "a", "--cas-images", "8"],
+            &["--run", "a", "--cas", "--classifier", "large"],
             &["--run", "a", "--kid-subset-size", "8"],
             &["--run", "a", "--pytorch-fid"],
             &["--run", "a", "--save-statistics", "statistics.npz"],

@@ -30,7 +30,7 @@ pub struct ModelsFlags {
         conflicts_with = "generated",
         help_heading = "Models"
     )]
-    data: Option<PathBuf>,
+    pub data: Option<PathBuf>,
     /// Held-out images to evaluate on, the first ones
     #[arg(
         long,
