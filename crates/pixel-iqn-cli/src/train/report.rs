@@ -39,6 +39,11 @@ impl TrainCommand {
             )));
         }
         println!("wrote  samples.png and inpainting.png");
+        println!(
+            "draw more with `pixel-iqn sample --run {folder}`, or from a shipped model with `pixel-iqn sample \
+             --model shapes`; train for longer with --steps {}",
+            10 * steps
+        );
         if let Some(out) = &self.out {
             fs::copy(run.dir().file("samples.png"), out)
                 .with_context(|| format!("cannot write {}", out.display()))?;
