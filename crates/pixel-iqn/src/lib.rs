@@ -96,9 +96,10 @@
 //! - `cuda`: the device `cuda`, NVIDIA GPUs.
 //! - `wgpu-tuned`, `cuda-tuned`: the same devices with fused operations, and with the fastest kernel of
 //!   each kind by measuring several.
-//! - `download` (on by default): downloads of the official data sets.
+//! - `download` (on by default): downloads of the official data sets and of shipped models.
 //! - `dashboard` (on by default): Burn's dashboard while a session trains on a terminal.
-//! - `terminal` (on by default): the module `terminal`, with progress bars and Ctrl-C for programs.
+//! - `terminal` (on by default): the module `terminal`, with progress bars, Ctrl-C and images on
+//!   terminals.
 
 pub use burn;
 pub use pixel_iqn_core as core;
