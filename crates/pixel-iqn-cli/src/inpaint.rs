@@ -151,13 +151,9 @@ impl InpaintCommand {
             request = request.order(order);
         }
         let show = self.show.then(|| flags::show(terminal)).flatten();
-        let completions = match show {
-            Some(show) => {
-                let view = request.view(terminal, show);
-                let completions = request.progress(&view).run()?;
-                view.finish(&completions.figure, true)?;
-                completions
-            }
+        let view = show.map(|show| request.view(terminal, show));
+        let completions = match &view {
+            Some(view) => request.progress(view).run()?,
             None => {
                 let bar = terminal.bar("inpainting");
                 request.progress(&bar).run()?
@@ -165,6 +161,9 @@ impl InpaintCommand {
         };
         completions.save_grid(&self.out)?;
         *drawn = true;
+        if let Some(view) = view {
+            view.finish(&completions.figure, true)?;
+        }
         println!(
             "wrote {}, completed in order {}",
             self.out.display(),
