@@ -8,8 +8,10 @@
 //! The program `pixel-iqn compare` (crates/pixel-iqn-cli) repeats it over seeds, compares the samples
 //! too, and writes a report.
 
+use std::process::ExitCode;
+
 use clap::Parser;
-use pixel_iqn::data::builtin;
+use pixel_iqn::data::{builtin, say};
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{Error, TrainingImages, train_on};
 
@@ -24,9 +26,12 @@ struct Args {
     steps: usize,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let terminal = Terminal::new()?;
+    Terminal::run(|terminal| compare(&args, terminal))
+}
+
+fn compare(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let train = builtin::generate(0, 0..10_000, 16, 3)?;
     let held_out = builtin::generate(0, 10_000..10_256, 16, 3)?;
     let images = TrainingImages::new(train, held_out);
@@ -43,7 +48,7 @@ fn main() -> anyhow::Result<()> {
         let Some(found) = run.scores() else {
             return Err(Error::Cancelled(pixel_iqn::core::Cancelled).into());
         };
-        println!(
+        say!(
             "{output:<12} CRPS {:.5}, skill {}",
             found.mean.crps,
             found.skill_text(3)
@@ -51,9 +56,11 @@ fn main() -> anyhow::Result<()> {
         scores.push(found.clone());
     }
     let difference = scores[0].difference(&scores[1], |image| image.crps, 0);
-    println!(
+    say!(
         "CRPS of the PixelIQN less that of the Gated PixelCNN: {:+.5} [{:+.5}, {:+.5}]",
-        difference.mean, difference.low, difference.high
+        difference.mean,
+        difference.low,
+        difference.high
     );
     Ok(())
 }

@@ -9,8 +9,10 @@
 //! scores over sets of images.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
+use pixel_iqn::data::say;
 use pixel_iqn::score::{ConditionalOptions, MarginalForecaster, conditional_scores};
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{DEFAULT_DEVICE, Run};
@@ -38,9 +40,12 @@ struct Args {
     device: String,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let terminal = Terminal::new()?;
+    Terminal::run(|terminal| evaluate(&args, terminal))
+}
+
+fn evaluate(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let run = match (&args.run, &args.model) {
         (Some(run), _) => Run::open(run)?,
         (None, name) => Run::pretrained(name.as_deref().unwrap_or_default())?,
@@ -56,15 +61,17 @@ fn main() -> anyhow::Result<()> {
     let scores = conditional_scores(network, &images.held_out, &marginal, &options, device, &bar)?;
     drop(bar);
 
-    println!("{} images, {} quantile levels", scores.images, args.taus);
+    say!("{} images, {} quantile levels", scores.images, args.taus);
     let crps = scores.estimate(|image| image.crps, 0);
-    println!(
+    say!(
         "CRPS               {:.5} [{:.5}, {:.5}]",
-        crps.mean, crps.low, crps.high
+        crps.mean,
+        crps.low,
+        crps.high
     );
-    println!("skill              {}", scores.skill_text(5));
-    println!("bits per dimension {:.5}", scores.mean.bits_per_dim);
-    println!("coverage of 90%    {:.5}", scores.mean.coverage_90);
-    println!("crossing rate      {:.5}", scores.mean.crossing_rate);
+    say!("skill              {}", scores.skill_text(5));
+    say!("bits per dimension {:.5}", scores.mean.bits_per_dim);
+    say!("coverage of 90%    {:.5}", scores.mean.coverage_90);
+    say!("crossing rate      {:.5}", scores.mean.crossing_rate);
     Ok(())
 }

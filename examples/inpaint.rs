@@ -8,9 +8,10 @@
 //! ```
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
-use pixel_iqn::data::{ImageDataset, Mask};
+use pixel_iqn::data::{ImageDataset, Mask, say};
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{DEFAULT_DEVICE, Run};
 
@@ -49,9 +50,12 @@ struct Args {
     out: PathBuf,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let terminal = Terminal::new()?;
+    Terminal::run(|terminal| inpaint(&args, terminal))
+}
+
+fn inpaint(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let run = match (&args.run, &args.model) {
         (Some(run), _) => Run::open(run)?,
         (None, name) => Run::pretrained(name.as_deref().unwrap_or_default())?,
@@ -76,10 +80,10 @@ fn main() -> anyhow::Result<()> {
     let bar = terminal.bar("inpainting");
     let inpainting = model.inpaint(&images, &mask).completions(args.completions);
     let mut inpainting = inpainting.seed(args.seed).originals(args.images.is_empty());
-    if let Some(labels) = args.labels {
+    if let Some(labels) = &args.labels {
         inpainting = inpainting.labels(labels);
     }
     inpainting.progress(&bar).run()?.save_grid(&args.out)?;
-    println!("wrote {}", args.out.display());
+    say!("wrote {}", args.out.display());
     Ok(())
 }

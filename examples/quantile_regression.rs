@@ -13,6 +13,7 @@ use pixel_iqn::burn::nn::{Linear, LinearConfig, loss::Reduction};
 use pixel_iqn::burn::optim::{AdamConfig, GradientsParams};
 use pixel_iqn::burn::tensor::{Device, Tensor, TensorData};
 use pixel_iqn::core::Noise;
+use pixel_iqn::data::{Claim, say};
 use pixel_iqn::loss::{PinballLoss, coverage, crossing_rate};
 use pixel_iqn::train::plot::{Chart, Mark, Series, color};
 
@@ -20,36 +21,41 @@ use pixel_iqn::train::plot::{Chart, Mark, Series, color};
 #[derive(Parser)]
 struct Args {
     /// Training steps
-    #[arg(long, default_value_t = 3000)]
-    steps: usize,
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: u64,
+    /// Deliveries to fit the quantiles to
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    batch: u64,
     /// Plot to write
     #[arg(long, value_name = "FILE.png", default_value = "quantiles.png")]
     out: PathBuf,
 }
 
 const LEVELS: [f32; 3] = [0.1, 0.5, 0.9];
-const COUNT: usize = 2000;
 
-/// Distances in [0, 1] and times, both `[COUNT, 1]`, in units of the longest distance and of hours.
-fn deliveries(seed: u64, device: &Device) -> [Tensor<2>; 2] {
-    let draws = Noise::new(seed).uniform(0, 2 * COUNT);
-    let (distance, delay) = draws.split_at(COUNT);
+/// Distances in [0, 1] and times, both `[count, 1]`, in units of the longest distance and of hours.
+fn deliveries(seed: u64, count: usize, device: &Device) -> [Tensor<2>; 2] {
+    let draws = Noise::new(seed).uniform(0, 2 * count);
+    let (distance, delay) = draws.split_at(count);
     // Lateness is more common than earliness: an exponential delay, growing with the distance.
     let time = distance.iter().zip(delay);
     let time = time.map(|(x, u)| 0.1 + 0.6 * x - (0.05 + 0.35 * x) * (1.0 - u).ln());
     [distance.to_vec(), time.collect()]
-        .map(|column| Tensor::from_data(TensorData::new(column, [COUNT, 1]), device))
+        .map(|column| Tensor::from_data(TensorData::new(column, [count, 1]), device))
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    // A picture that cannot be written is an error before the work.
+    let _claim = Claim::file(&args.out)?;
+    let count = args.batch as usize;
     let inner = pixel_iqn::device("cpu")?;
     let device = inner.clone().autodiff();
     device.seed(0);
     let mut model: Linear = LinearConfig::new(1, LEVELS.len()).init(&device);
     let mut optimizer = AdamConfig::new().init();
     let taus = Tensor::<1>::from_data(LEVELS, &device).unsqueeze::<2>();
-    let [distance, time] = deliveries(0, &device);
+    let [distance, time] = deliveries(0, count, &device);
     for _ in 0..args.steps {
         // Each time is compared with all its quantiles: axes of size 1 broadcast.
         let fitted = model.forward(distance.clone());
@@ -58,13 +64,11 @@ fn main() -> anyhow::Result<()> {
         model = optimizer.step(5e-3, model, gradients);
     }
 
-    let [distance, time] = deliveries(1, &inner);
+    let [distance, time] = deliveries(1, count, &inner);
     let quantiles = model.valid().forward(distance.clone());
     let [low, high] = [0, 2].map(|i| quantiles.clone().narrow(1, i, 1));
     let inside: f32 = (coverage(low, high, time.clone()) * 100.0).try_into_scalar()?;
     let crossing: f32 = (crossing_rate(quantiles.clone(), 1) * 100.0).try_into_scalar()?;
-    println!("{inside:.1}% of fresh deliveries lie between the outer two");
-    println!("{crossing:.1}% of neighbouring quantiles cross");
     let column = |x: Tensor<2>| -> Vec<f64> { x.into_data().iter().collect() };
     let x = column(distance);
     let points = |y| x.iter().copied().zip(column(y)).collect();
@@ -75,6 +79,8 @@ fn main() -> anyhow::Result<()> {
     }
     let chart = Chart::new("Delivery time by distance", "distance", "time").with_series(series);
     chart.save(&args.out)?;
-    println!("wrote {}", args.out.display());
+    say!("{inside:.1}% of fresh deliveries lie between the outer two");
+    say!("{crossing:.1}% of neighbouring quantiles cross");
+    say!("wrote {}", args.out.display());
     Ok(())
 }

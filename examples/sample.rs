@@ -8,8 +8,10 @@
 //! The program `pixel-iqn sample` (crates/pixel-iqn-cli) also writes npz files and folders of images.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
+use pixel_iqn::data::say;
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{DEFAULT_DEVICE, Model};
 
@@ -39,19 +41,22 @@ struct Args {
     out: PathBuf,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let terminal = Terminal::new()?;
+    Terminal::run(|terminal| sample(&args, terminal))
+}
+
+fn sample(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let model = match (&args.run, &args.model) {
         (Some(run), _) => Model::open(run, &args.device)?,
         (None, name) => Model::pretrained_on(name.as_deref().unwrap_or_default(), &args.device)?,
     };
     let bar = terminal.bar("sampling");
     let mut samples = model.sample(args.count).seed(args.seed).progress(&bar);
-    if let Some(labels) = args.labels {
+    if let Some(labels) = &args.labels {
         samples = samples.labels(labels);
     }
     samples.run()?.save_grid(&args.out)?;
-    println!("wrote {}", args.out.display());
+    say!("wrote {}", args.out.display());
     Ok(())
 }

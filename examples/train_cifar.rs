@@ -9,9 +9,11 @@
 //! The program `pixel-iqn train` (crates/pixel-iqn-cli) has the other flags.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Parser;
-use pixel_iqn::data::OpenOptions;
+use pixel_iqn::data::{OpenOptions, say, tell};
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::train::End;
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind, Run, Training, TrainingImages, train_on};
@@ -43,20 +45,23 @@ struct Args {
     resume: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let terminal = Terminal::new()?;
-    let run = training(&args)?
+    Terminal::run(|terminal| train(&args, terminal))
+}
+
+fn train(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
+    let run = training(args)?
         .device(&args.device)
         .watch(terminal.watcher())
         .start()?;
     let folder = run.path().display();
     match run.end() {
-        Some(End::Interrupted) => println!("interrupted; go on with --resume {folder}"),
+        Some(End::Interrupted) => bail!("go on with --resume {folder}"),
         _ => {
             let steps = 10 * run.config().train.steps;
-            println!("wrote  {folder}/samples.png, inpainting.png and scores.json");
-            println!(
+            say!("wrote  {folder}/samples.png, inpainting.png and scores.json");
+            say!(
                 "draw more with `cargo run --release --example sample -- --run {folder}`, or from a shipped \
                  model with `--model shapes`; train for longer with --steps {steps}"
             );
@@ -75,7 +80,7 @@ fn training(args: &Args) -> anyhow::Result<Training> {
     let options = OpenOptions::default();
     let images = match args.dataset {
         Some(kind) => TrainingImages::open(kind, Some(&args.data), &options)?,
-        None => TrainingImages::open_default(&args.data, &options, |line| eprintln!("{line}"))?,
+        None => TrainingImages::open_default(&args.data, &options, |line| tell!("{line}"))?,
     };
     let mut training = train_on(images);
     if let Some(preset) = &args.preset {

@@ -1,5 +1,7 @@
 //! Tells the crate which commit it was built from, for the manifests of checkpoints.
 
+#![allow(clippy::print_stdout)] // Cargo reads it.
+
 use std::fs;
 use std::process::Command;
 

@@ -1,6 +1,7 @@
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+use pixel_iqn::data::say;
 
 /// Test vectors of the reference implementation.
 const VECTORS: &str = "crates/pixel-iqn-core/tests/fixtures/reference/vectors";
@@ -54,7 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Runs a command of the repository's root and prints it first.
 fn step(command: &mut Command) -> anyhow::Result<()> {
-    println!("+ {command:?}");
+    say!("+ {command:?}");
     let status = command
         .status()
         .with_context(|| format!("cannot run {command:?}: start at the root of the repository"))?;

@@ -12,6 +12,7 @@ mod torture;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pixel_iqn::data::tell;
 
 /// Tasks of the pixel-iqn repository
 #[derive(Parser, Debug)]
@@ -34,7 +35,7 @@ enum Task {
     Parity(parity::Args),
     /// Verify features and scores of image sets against torch-fidelity and pytorch-fid
     ParityEval(parity_eval::Args),
-    /// Kill a training again and again, and resume it
+    /// End the programs again and again, and run them again
     Torture(torture::Args),
 }
 
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

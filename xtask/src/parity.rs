@@ -8,6 +8,7 @@ use pixel_iqn::core::parity::{
     Differences, MAX_ABS, MAX_ABS_LOSS, MAX_REL_GRAD, MAX_UNEQUAL, ParityError, check, check_crps,
     check_losses,
 };
+use pixel_iqn::data::say;
 use serde_json::json;
 
 use crate::lowering::LoweringName;
@@ -56,7 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let ok = result.as_ref().is_ok_and(Differences::ok);
         misses += usize::from(!ok);
         match (result, args.json) {
-            (Ok(d), true) => println!(
+            (Ok(d), true) => say!(
                 "{}",
                 json!({
                     "file": name,
@@ -68,12 +69,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 })
             ),
             (Err(error), true) => {
-                println!(
+                say!(
                     "{}",
                     json!({"file": name, "ok": false, "error": format!("{error:#}")})
                 );
             }
-            (Ok(d), false) => println!(
+            (Ok(d), false) => say!(
                 "{} {name}: output {:.1e}, loss {:.1e}, gradients {:.1e} relative, {}",
                 if ok { "ok  " } else { "MISS" },
                 d.output,
@@ -84,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                     100.0 * part
                 )),
             ),
-            (Err(error), false) => println!("FAIL {name}: {error:#}"),
+            (Err(error), false) => say!("FAIL {name}: {error:#}"),
         }
     }
     type Check = fn(&str, &Device) -> Result<f64, ParityError>;
@@ -101,12 +102,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let ok = worst <= MAX_ABS_LOSS;
         misses += usize::from(!ok);
         if args.json {
-            println!("{}", json!({"file": name, "ok": ok, "max_abs": worst}));
+            say!("{}", json!({"file": name, "ok": ok, "max_abs": worst}));
         } else {
             let word = if ok { "ok  " } else { "MISS" };
-            println!(
-                "{word} {name}: losses and gradients {worst:.1e}, {MAX_ABS_LOSS:.0e} is allowed"
-            );
+            say!("{word} {name}: losses and gradients {worst:.1e}, {MAX_ABS_LOSS:.0e} is allowed");
         }
     }
     if misses > 0 {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use pixel_iqn::DatasetKind;
-use pixel_iqn::data::{ImageDataset, NpzWriter, OpenOptions, read_npz};
+use pixel_iqn::data::{ImageDataset, NpzWriter, OpenOptions, read_npz, say, tell};
 use pixel_iqn_eval::{
     Features, GaussianStatistics, InceptionScoreOptions, InceptionV3, InceptionWeights, KidOptions,
     Preprocessing, frechet_distance, inception_score, kernel_inception_distance, precision_recall,
@@ -79,7 +79,7 @@ pub fn torch_fidelity(
 
 fn compare(args: &Args, folder: &Path) -> anyhow::Result<()> {
     let sets = images(&args.data, args.images, folder)?;
-    eprintln!(
+    tell!(
         "torch-fidelity and pytorch-fid on {} images",
         2 * args.images
     );
@@ -101,7 +101,7 @@ fn compare(args: &Args, folder: &Path) -> anyhow::Result<()> {
     let (pool, logits) = ([pool_a?, pool_b?], [logits_a?, logits_b?]);
     let pytorch_fid = [fid_a?, fid_b?];
 
-    eprintln!("pixel-iqn on the same images");
+    tell!("pixel-iqn on the same images");
     let weights = InceptionWeights::open(folder.join("weights.pth"))?;
     let network = InceptionV3::on_cpu(&weights);
     let mut report = Report { misses: 0 };
@@ -172,7 +172,7 @@ fn compare(args: &Args, folder: &Path) -> anyhow::Result<()> {
             their(key)?,
         );
     }
-    println!(
+    say!(
         "     FID of all features: {fid:.6} here, {:.6} by torch-fidelity, whose root of a singular \
          product loses digits where there are fewer images than features",
         their("frechet_inception_distance")?
@@ -226,6 +226,6 @@ impl Report {
         let ok = difference <= most;
         self.misses += usize::from(!ok);
         let verdict = if ok { "ok  " } else { "MISS" };
-        println!("{verdict} {name}: {difference:.1e} relative{note}");
+        say!("{verdict} {name}: {difference:.1e} relative{note}");
     }
 }

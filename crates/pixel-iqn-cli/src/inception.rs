@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pixel_iqn::data::say;
 use pixel_iqn_eval::{InceptionV3, InceptionWeights};
 
 /// The names under which the weights are published.
@@ -16,7 +17,7 @@ const PUBLISHED: [&str; 2] = [
 pub fn open(path: &Path, device: &str) -> anyhow::Result<InceptionV3> {
     #[cfg(feature = "download")]
     if !path.exists() && PUBLISHED.iter().any(|name| path.ends_with(name)) {
-        println!("no {}: downloading it", path.display());
+        say!("no {}: downloading it", path.display());
         InceptionWeights::download(path)?;
     }
     let weights = InceptionWeights::open(path)?;

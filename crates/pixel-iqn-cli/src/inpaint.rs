@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use pixel_iqn::data::folder::{self, Fit};
-use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, Region, write_atomically};
+use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, Region, say, write_atomically};
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{DatasetKind, Model, Order, Run};
 
@@ -39,11 +39,10 @@ pub struct InpaintCommand {
         long,
         value_name = "INDEX",
         default_value_t = 0,
-        help_heading = "Images"
-    )]
+        help_heading = "Images", value_parser = flags::number::from_zero)]
     first: usize,
     /// Images to complete [default: 6, or all if there are fewer]
-    #[arg(long, help_heading = "Images")]
+    #[arg(long, help_heading = "Images", value_parser = flags::number::count)]
     count: Option<usize>,
     /// What is missing: lower, upper, left, right, centre, stroke, or a picture in black and white, of
     /// the size of the model's images, in which what is missing is white
@@ -56,7 +55,7 @@ pub struct InpaintCommand {
     )]
     region: String,
     /// Rows of pixels that are known, from the top: all below them are missing
-    #[arg(long, value_name = "ROWS", help_heading = "Images")]
+    #[arg(long, value_name = "ROWS", help_heading = "Images", value_parser = flags::number::from_zero)]
     known_rows: Option<usize>,
     /// Generation order, from 0, raster order, to 7 [default: of the orders of the model, the one in
     /// which most of the known pixels come before the missing ones]
@@ -68,19 +67,17 @@ pub struct InpaintCommand {
         long,
         value_name = "COUNT",
         default_value_t = 0,
-        help_heading = "Results"
-    )]
+        help_heading = "Results", value_parser = flags::number::from_zero)]
     sweeps: usize,
     /// Completions of each image
     #[arg(
         long,
         value_name = "COUNT",
         default_value_t = 4,
-        help_heading = "Results"
-    )]
+        help_heading = "Results", value_parser = flags::number::count)]
     completions: usize,
     /// Seed of the completions
-    #[arg(long, default_value_t = 0, help_heading = "Results")]
+    #[arg(long, default_value_t = 0, help_heading = "Results", value_parser = flags::number::seed)]
     seed: u64,
     /// Leave the originals out, for images that are broken themselves
     #[arg(long, help_heading = "Results")]
@@ -122,9 +119,8 @@ impl InpaintCommand {
     }
 
     fn inpaint(&self, terminal: &Terminal, drawn: &mut bool) -> anyhow::Result<()> {
-        flags::check_picture(&self.out)?;
-        if let Some(file) = &self.scores {
-            flags::check_folder_of(file)?;
+        let _claims = flags::claim([Some(&self.out)], [self.scores.as_ref()])?;
+        if self.scores.is_some() {
             ensure!(
                 self.completions > 1,
                 "--scores needs two --completions of each image or more"
@@ -164,7 +160,7 @@ impl InpaintCommand {
         if let Some(view) = view {
             view.finish(&completions.figure, true)?;
         }
-        println!(
+        say!(
             "wrote {}, completed in order {}",
             self.out.display(),
             completions.order.index()
@@ -176,7 +172,7 @@ impl InpaintCommand {
             let json = serde_json::to_string_pretty(&scores)?;
             write_atomically(file, format!("{json}\n").as_bytes())?;
             drop(bar);
-            println!("wrote {}", file.display());
+            say!("wrote {}", file.display());
         }
         Ok(())
     }
@@ -185,7 +181,7 @@ impl InpaintCommand {
     fn hint_of_orders(&self, model: &Model, mask: &Mask) {
         let best = Order::for_region(mask.missing(), mask.size(), Order::COUNT);
         if model.config().orders == 1 && best != Order::RASTER {
-            println!(
+            say!(
                 "NOTE: this model knows raster order alone, in which much of what surrounds the region \
                  comes after it: one that was trained with --all-orders would take order {}",
                 best.index()

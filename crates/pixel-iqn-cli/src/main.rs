@@ -19,24 +19,26 @@ mod train;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
+use pixel_iqn::data::tell;
 use pixel_iqn::terminal::Terminal;
+use pixel_iqn::train::signal_exit_code;
 
 use cli::{Cli, Command};
 use outcome::Outcome;
 
-/// The exit code of a program that SIGINT ended, as shells report it.
+/// The exit code of a program that was asked to finish by a key of the dashboard: that of Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(Cli::read()) {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted(message)) => {
-            eprintln!("{message}");
-            ExitCode::from(INTERRUPTED)
+            tell!("{message}");
+            ExitCode::from(signal_exit_code().unwrap_or(INTERRUPTED))
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,10 +1,10 @@
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap_complete::Shell;
 use clap_mangen::Man;
+use pixel_iqn::data::{print_result, say, write_atomically};
 
 use crate::outcome::Outcome;
 
@@ -24,8 +24,7 @@ impl CompletionsCommand {
     pub fn run(self, mut program: clap::Command) -> anyhow::Result<Outcome> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, "pixel-iqn", &mut script);
-        std::io::stdout().write_all(&script)?;
-        Ok(Outcome::Complete)
+        print(&script)
     }
 }
 
@@ -48,13 +47,31 @@ impl ManCommand {
         let Some(folder) = &self.folder else {
             let mut page = Vec::new();
             Man::new(program).render(&mut page)?;
-            std::io::stdout().write_all(&page)?;
-            return Ok(Outcome::Complete);
+            return print(&page);
         };
-        let written = || format!("cannot write to {}", folder.display());
-        fs::create_dir_all(folder).with_context(written)?;
-        clap_mangen::generate_to(program, folder).with_context(written)?;
-        println!("wrote {}", folder.join("pixel-iqn*.1").display());
+        let cannot = || format!("cannot write to {}", folder.display());
+        fs::create_dir_all(folder).with_context(cannot)?;
+        let mut program = program.disable_help_subcommand(true);
+        program.build();
+        write_pages(program, folder)?;
+        say!("wrote {}", folder.join("pixel-iqn*.1").display());
         Ok(Outcome::Complete)
     }
+}
+
+/// Prints what is asked for on standard output.
+fn print(text: &[u8]) -> anyhow::Result<Outcome> {
+    print_result(&String::from_utf8_lossy(text)).context("cannot print it")?;
+    Ok(Outcome::Complete)
+}
+
+/// Writes the page of a command and those of its subcommands.
+fn write_pages(command: clap::Command, folder: &Path) -> anyhow::Result<()> {
+    for subcommand in command.get_subcommands().cloned() {
+        write_pages(subcommand, folder)?;
+    }
+    let man = Man::new(command);
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    Ok(write_atomically(&folder.join(man.get_filename()), &page)?)
 }

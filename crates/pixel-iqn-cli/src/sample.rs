@@ -1,9 +1,9 @@
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
+use pixel_iqn::data::{Claim, print_result, say, tell};
 use pixel_iqn::terminal::{Show, Terminal};
-use pixel_iqn::{Model, Order, Run, Sampling};
+use pixel_iqn::{Model, Order, Run, Sampling, Saved};
 
 use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
 use crate::outcome::Outcome;
@@ -18,14 +18,14 @@ pub struct SampleCommand {
     #[command(flatten)]
     model: ModelFlags,
     /// Images to draw
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = flags::number::count)]
     count: usize,
     /// Seed of the images
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = flags::number::seed)]
     seed: u64,
     /// Height and width of the images in pixels, as 32x48, or 32 for both [default: those of the
     /// images that the run was trained on]
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", allow_hyphen_values = true)]
     size: Option<ImageSize>,
     /// Classes of the images: a name or a number such as #2 for all of them, one for each image
     /// separated by commas, `spread` to go round the classes, or `none` after a training with label
@@ -36,20 +36,25 @@ pub struct SampleCommand {
     #[arg(long)]
     classes: bool,
     /// Take the same tau for every value, in (0, 1); 0.5 draws the image of medians
-    #[arg(long, conflicts_with = "tau_range")]
+    #[arg(long, conflicts_with = "tau_range", value_parser = flags::number::tau)]
     tau: Option<f32>,
     /// Draw tau from a narrower interval than (0, 1), as 0.1,0.9, which keeps to the middle of every
     /// distribution
-    #[arg(long, value_name = "LOW,HIGH")]
+    #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true)]
     tau_range: Option<TauRange>,
     /// Generation order, for a model of several, from 0, raster order, to 7
     #[arg(long, value_name = "INDEX", default_value = "0", value_parser = flags::parse_order)]
     order: Order,
     /// Images sampled together: more are faster and take more memory
-    #[arg(long, value_name = "IMAGES", default_value_t = 64)]
+    #[arg(long, value_name = "IMAGES", default_value_t = 64, value_parser = flags::number::count)]
     batch: usize,
     /// Draw part K of N of the images alone, K from 1; together the parts equal the whole
-    #[arg(long, value_name = "K/N", default_value = "1/1")]
+    #[arg(
+        long,
+        value_name = "K/N",
+        default_value = "1/1",
+        allow_hyphen_values = true
+    )]
     shard: Shard,
     /// Where to write: FILE.png is a picture of all images side by side; FILE.npz is an array uint8
     /// [N, H, W, C], as evaluation tools read it; a name without an ending is a folder of single
@@ -93,15 +98,15 @@ impl SampleCommand {
         let format = self.format()?;
         let model = self.model.open()?;
         if self.classes {
-            writeln!(std::io::stdout(), "{}", model.classes())?;
-            return Ok(());
+            let classes = format!("{}\n", model.classes());
+            return print_result(&classes).context("cannot print the classes");
         }
         ensure!(
             !self.show || format == Format::Grid,
             "--show goes with --out FILE.png: other images are not kept in memory"
         );
         if let (true, Some(show)) = (self.show, flags::show(terminal)) {
-            flags::check_folder_of(&self.out)?;
+            let _claim = Claim::file(&self.out)?;
             self.warn_without_label_dropout();
             return self.sample_in_view(terminal, &model, show);
         }
@@ -109,18 +114,27 @@ impl SampleCommand {
         let request = self.request(model.sample(self.count).progress(&bar));
         // Before anything is sampled or written.
         request.options()?;
-        if format != Format::Folder {
-            flags::check_folder_of(&self.out)?;
-        }
+        let cannot = || format!("cannot sample to {}", self.out.display());
+        let claim = match format {
+            Format::Grid | Format::Npz => Some(Claim::file(&self.out)).transpose()?,
+            // Several processes may fill it.
+            Format::Folder => None,
+        };
         self.warn_without_label_dropout();
-        match format {
-            Format::Grid => request.run().and_then(|images| images.save_grid(&self.out)),
+        let saved = match format {
+            Format::Grid => request.run().and_then(|images| {
+                images.save_grid(&self.out)?;
+                Ok(Saved::default())
+            }),
             Format::Npz => request.save_npz(&self.out),
             Format::Folder => request.save_folder(&self.out),
         }
-        .with_context(|| format!("cannot sample to {}", self.out.display()))?;
-        drop(bar);
-        println!("wrote {}", self.out.display());
+        .with_context(cannot)?;
+        drop((bar, claim));
+        for note in saved.notes(&self.out, self.count) {
+            tell!("NOTE: {note}");
+        }
+        say!("wrote {}", self.out.display());
         Ok(())
     }
 
@@ -131,7 +145,7 @@ impl SampleCommand {
         let images = request.progress(&view).run()?;
         images.save_grid(&self.out)?;
         view.finish(&images, false)?;
-        println!("wrote {}", self.out.display());
+        say!("wrote {}", self.out.display());
         Ok(())
     }
 
@@ -178,10 +192,8 @@ impl SampleCommand {
         };
         let run = || self.model.folder().and_then(Run::open);
         if self.labels.as_deref() == Some("none") && run().is_ok_and(without) {
-            eprintln!(
-                "WARNING: the model was trained without label dropout: it never saw an image"
-            );
-            eprintln!("WARNING: without a class, and what it draws for none means little");
+            tell!("WARNING: the model was trained without label dropout: it never saw an image");
+            tell!("WARNING: without a class, and what it draws for none means little");
         }
     }
 }

@@ -1,55 +1,12 @@
 //! Runs the program from training to evaluation on the built-in pictures, in a temporary folder.
 
+mod folder;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-/// A folder that the program runs in.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pixel-iqn"));
-        command
-            .current_dir(self.0.path())
-            .args(arguments.split_whitespace());
-        command
-    }
-
-    /// Runs the program, which must succeed, and returns what it printed.
-    fn run(&self, arguments: &str) -> String {
-        let output = self.command(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments}: {}", errors(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs the program, which must fail with exit code 1, and returns its message.
-    fn fail(&self, arguments: &str) -> String {
-        let output = self.command(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments}");
-        errors(&output)
-    }
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A training of a second.
-const TRAIN: &str = "train --plain --dataset builtin --size 16 --preset tiny --batch 4 \
-                     --eval-images 2 --samples 2 --set report.held_out_images=2";
+use folder::{Folder, TRAIN, errors};
 
 #[test]
 fn a_run_from_training_to_evaluation() {
@@ -132,7 +89,16 @@ fn a_comparison_trains_nothing_twice() {
         "{printed}"
     );
     let metrics = folder.read("compare/categorical-0/metrics.jsonl");
+    let seconds = || {
+        let json = folder.read("compare/comparison.json");
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        json["models"][0]["train_seconds"].as_f64().unwrap()
+    };
     folder.run(compare);
+    let of_second = seconds();
+    folder.run(compare);
+    assert!(of_second > 0.0);
+    assert_eq!(seconds(), of_second);
     assert_eq!(folder.read("compare/categorical-0/metrics.jsonl"), metrics);
     for file in [
         "comparison.md",

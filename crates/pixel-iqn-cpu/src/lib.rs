@@ -8,9 +8,11 @@
 mod device;
 mod memory;
 mod sampler;
+mod threads;
 
 #[cfg(feature = "ndarray")]
 pub use device::ndarray;
 pub use device::{BATCH, EVAL_IMAGES, PRESET, SAMPLES, STEPS, flex};
 pub use memory::keep_freed_memory;
 pub use sampler::CpuSampler;
+pub use threads::start_threads;

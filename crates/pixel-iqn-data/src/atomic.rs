@@ -18,7 +18,8 @@ use crate::error::{Result, at_write};
 /// threads or processes may write the same path at once, and the last rename wins.
 ///
 /// The temporary file is named `.NAME.PROCESS-NUMBER.part`. An error removes it; a kill leaves it
-/// behind, and it may then be deleted. A symbolic link at `path` is replaced, not followed.
+/// behind, and it may then be deleted. A symbolic link at `path` is replaced, not followed, and a
+/// device or a pipe, such as `/dev/stdout`, is written to in place.
 ///
 /// ```
 /// # let folder = tempfile::tempdir().unwrap();
@@ -39,12 +40,50 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(at_write(path))
 }
 
+/// Writes a file that is not there yet, whole or not at all; one that is there stays.
+///
+/// Several processes may do so at once, and the first one wins.
+pub(crate) fn link_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let part = temporary(path);
+    let write = || {
+        replace(&part, |file| file.write_all(bytes))?;
+        match fs::hard_link(&part, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // A file system without links: the last one wins.
+            Err(_) => fs::rename(&part, path),
+            Ok(()) => Ok(()),
+        }
+    };
+    let written = write().and_then(|()| sync_folder_of(path));
+    fs::remove_file(&part).ok();
+    written.map_err(at_write(path))
+}
+
+/// Whether a path leads to a device, a pipe or the like, which are written to in place: a rename would
+/// put a file where they are.
+pub(crate) fn is_special(path: &Path) -> bool {
+    let is_in = |folder: &str| cfg!(unix) && path.starts_with(folder);
+    // A link such as /dev/stdout may lead to a file.
+    is_in("/dev/fd")
+        || is_in("/proc/self/fd")
+        || ["/dev/stdout", "/dev/stderr"]
+            .iter()
+            .any(|name| is_in(name))
+        || fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
 /// Replaces the file at `path` by what `write` writes, without flushing the folder: the new name
 /// may still be lost in a power cut, but never half the content.
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
+    if is_special(path) {
+        return OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut device| write(&mut device));
+    }
     let part = temporary(path);
     // A new file, so that a link which somebody put there is not followed.
     let mut file = OpenOptions::new()
@@ -141,6 +180,14 @@ mod tests {
         assert!(matches!(error, DataError::Write { path, .. } if path.ends_with("y")));
         assert_eq!(names(folder.path()).len(), 2);
         assert!(write_atomically(&folder.path().join("no/folder"), b"").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_stays_a_device() {
+        let null = Path::new("/dev/null");
+        write_atomically(null, b"nothing").unwrap();
+        assert!(!fs::metadata(null).unwrap().is_file());
     }
 
     #[test]

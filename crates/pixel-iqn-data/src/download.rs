@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, IsTerminal, Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -153,12 +153,17 @@ fn copy(response: Response<Body>, mut done: u64, target: &Path, file: &mut File)
     let body = response.into_body();
     let total = body.content_length().map(|rest| done + rest);
     let name = target.file_name().unwrap_or_default().display().to_string();
-    let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    // Where no bar can be drawn there are lines.
+    let lines = !crate::can_redraw(&io::stderr());
+    let bar = match (lines, total) {
+        (true, _) => ProgressBar::hidden(),
+        (false, Some(total)) => ProgressBar::new(total),
+        (false, None) => ProgressBar::no_length(),
+    };
     let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
     bar.set_style(style.expect("the template is valid"));
     bar.set_message(name.clone());
     bar.set_position(done);
-    let lines = !io::stderr().is_terminal();
 
     let mut reader = body.into_reader();
     let mut buffer = vec![0; 1 << 16];
@@ -175,7 +180,7 @@ fn copy(response: Response<Body>, mut done: u64, target: &Path, file: &mut File)
         if lines && last_line.elapsed() >= LINE_INTERVAL {
             last_line = Instant::now();
             let total = total.map_or_else(String::new, |total| format!(" of {}", total >> 20));
-            eprintln!("{name}: {}{total} MiB", done >> 20);
+            crate::tell!("{name}: {}{total} MiB", done >> 20);
         }
     }
 }

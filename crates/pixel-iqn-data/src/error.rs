@@ -118,6 +118,13 @@ pub enum DataError {
         len: usize,
     },
 
+    /// Another process writes the same output.
+    #[error(
+        "another process is writing {}: wait for it, end it, or choose another path",
+        .0.display()
+    )]
+    InUse(PathBuf),
+
     /// A name is not the name of a [`DatasetKind`].
     #[error(transparent)]
     UnknownKind(#[from] UnknownKind),
@@ -164,6 +171,10 @@ pub enum DataError {
     /// The data set has no official public address to download from.
     #[error("the data set {0} cannot be downloaded: it has no official public address")]
     NoAddress(DatasetKind),
+
+    /// The system has no thread left that could read ahead.
+    #[error("cannot start a thread: raise the limit on processes (`ulimit -u`), or end others")]
+    Thread(#[source] io::Error),
 
     /// A value that should become an 8-bit level is infinite or NaN.
     #[error("value {index} is {value}, but only a finite number can become an image level")]

@@ -71,7 +71,8 @@ impl Loader {
             return Err(DataError::BatchSize { batch, len });
         }
         let (sender, receiver) = sync_channel(prefetch);
-        let thread = thread::spawn(move || {
+        let thread = thread::Builder::new().name("loader".to_owned());
+        let read_ahead = move || {
             let steps = (len / batch) as u64;
             let mut skip = (start_step % steps) as usize * batch;
             for epoch in start_step / steps.. {
@@ -88,7 +89,8 @@ impl Loader {
                 }
                 skip = 0;
             }
-        });
+        };
+        let thread = thread.spawn(read_ahead).map_err(DataError::Thread)?;
         Ok(Self {
             batches: Some(receiver),
             thread: Some(thread),

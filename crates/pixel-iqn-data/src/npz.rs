@@ -9,7 +9,7 @@ use std::{
 use npyz::{
     TypeChar, WriterBuilder,
     npz::{NpzArchive, file_name_from_array_name},
-    zip::{CompressionMethod, ZipWriter, result::ZipError, write::FileOptions},
+    zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::FileOptions},
 };
 
 use crate::{
@@ -82,9 +82,41 @@ pub fn array_names(path: &Path) -> Result<Vec<String>> {
 ///
 /// [`DataError::Write`](crate::DataError::Write).
 pub fn write_npz(path: &Path, arrays: &[(&str, &NpzArray)]) -> Result<()> {
+    write_npz_with_comment(path, arrays, "")
+}
+
+/// The comment of an `.npz` file, which readers of arrays pass over; empty for a file without one.
+///
+/// # Errors
+///
+/// [`DataError::Io`](crate::DataError::Io).
+pub fn npz_comment(path: &Path) -> Result<String> {
+    match open(path)? {
+        Content::Archive(mut archive) => {
+            let comment = archive.zip_archive().comment();
+            Ok(String::from_utf8_lossy(comment).into_owned())
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+/// Does as [`write_npz`], with a comment that says in a line what the arrays are.
+///
+/// # Errors
+///
+/// Fails where [`write_npz`] does.
+pub fn write_npz_with_comment(
+    path: &Path,
+    arrays: &[(&str, &NpzArray)],
+    comment: &str,
+) -> Result<()> {
     let encode = || -> std::io::Result<Vec<u8>> {
-        let options = FileOptions::default().compression_method(CompressionMethod::Deflated);
+        let options = FileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            // The same arrays make the same bytes, at whatever time.
+            .last_modified_time(DateTime::default());
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.set_comment(comment);
         for (name, array) in arrays {
             zip.start_file(file_name_from_array_name(name), options)?;
             let shape: Vec<u64> = array.shape.iter().map(|&size| size as u64).collect();

@@ -1,14 +1,15 @@
 //! A writer of large sets of images to an `.npz` file, in bounded memory, which continues where an
 //! interrupted job stopped.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use npyz::npz::file_name_from_array_name;
-use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
+use npyz::zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter, write::FileOptions};
 
-use crate::atomic::{replace, sync_folder_of};
+use crate::atomic::{is_special, replace, sync_folder_of};
+use crate::checksum::md5;
 use crate::error::{DataError, Result, at, at_write, option, other_job};
 
 /// A writer of uint8 images `[N, H, W, C]`, the array `arr_0` of an `.npz` file, as the evaluation
@@ -25,17 +26,48 @@ pub struct NpzWriter {
     /// The position in the `.part` file at which the images begin.
     start: u64,
     done: usize,
+    /// What tells the job in the archive.
+    mark: String,
 }
 
 impl NpzWriter {
+    /// Returns whether the file at `path` is there and the whole result of this job, so that there is
+    /// nothing left to write. `shape` and `job` are those of [`open`](Self::open).
+    ///
+    /// The comment of the archive, which readers of arrays pass over, tells the job.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Inconsistent`] if the file is anything else, such as the result of another job,
+    /// and [`DataError::Io`].
+    pub fn is_finished(path: &Path, shape: [usize; 4], job: &str) -> Result<bool> {
+        if is_special(path) {
+            return Ok(false);
+        }
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(at(path))?,
+        };
+        let expected = mark(&header(shape, job));
+        let whole = || {
+            let mut archive = ZipArchive::new(io::BufReader::new(file)).ok()?;
+            let same_job = archive.comment() == expected.as_bytes();
+            let mut array = archive.by_name(&file_name_from_array_name("arr_0")).ok()?;
+            // Its checksum is compared at its end.
+            io::copy(&mut array, &mut io::sink()).ok()?;
+            same_job.then_some(())
+        };
+        whole().map(|()| true).ok_or_else(|| other_job(path))
+    }
+
     /// Begins the file at `path`, or continues what an interrupted job left. `job` is one line that
     /// says all that the images depend on; `shape` is `[N, C, H, W]`.
     ///
     /// # Errors
     ///
     /// [`DataError::Inconsistent`] if another job left its `.part` file there,
-    /// [`DataError::Option`] if `job` is not one line or the shape is empty, and [`DataError::Io`] and
-    /// [`DataError::Write`].
+    /// [`DataError::InUse`] if another process is writing it, [`DataError::Option`] if `job` is not one
+    /// line or the shape is empty, and [`DataError::Io`] and [`DataError::Write`].
     pub fn open(path: &Path, shape: [usize; 4], job: &str) -> Result<Self> {
         if job.contains('\n') {
             return Err(option("job", job, "one line"));
@@ -50,7 +82,7 @@ impl NpzWriter {
         let mut part_path = path.as_os_str().to_owned();
         part_path.push(".part");
         let part_path = PathBuf::from(part_path);
-        let header = format!("{shape:?} {job}\n");
+        let header = header(shape, job);
         let mut part = OpenOptions::new()
             .read(true)
             .write(true)
@@ -58,6 +90,13 @@ impl NpzWriter {
             .truncate(false)
             .open(&part_path)
             .map_err(at_write(&part_path))?;
+        match part.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(DataError::InUse(path.to_owned())),
+            // Another process has just finished.
+            Ok(()) if !part_path.exists() => return Err(DataError::InUse(path.to_owned())),
+            // An error says that the file system has no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
         let mut found = Vec::new();
         Read::by_ref(&mut part)
             .take(header.len() as u64)
@@ -85,6 +124,7 @@ impl NpzWriter {
             shape,
             start,
             done: done as usize,
+            mark: mark(&header),
         })
     }
 
@@ -157,8 +197,11 @@ impl NpzWriter {
         let header = format!("{header:<width$}\n", width = padded - 1);
         let options = FileOptions::default()
             .compression_method(CompressionMethod::Stored)
+            // The same images make the same bytes, at whatever time.
+            .last_modified_time(DateTime::default())
             .large_file(true);
         let mut zip = ZipWriter::new(file);
+        zip.set_comment(&*self.mark);
         zip.start_file(file_name_from_array_name("arr_0"), options)?;
         zip.write_all(b"\x93NUMPY\x01\x00")?;
         zip.write_all(&(header.len() as u16).to_le_bytes())?;
@@ -168,6 +211,16 @@ impl NpzWriter {
         zip.finish()?;
         Ok(())
     }
+}
+
+/// The first line of the `.part` file.
+fn header(shape: [usize; 4], job: &str) -> String {
+    format!("{shape:?} {job}\n")
+}
+
+/// The comment of the archive: comments are short, and jobs may be long.
+fn mark(header: &str) -> String {
+    format!("pixel-iqn, job {}", md5(header.as_bytes()))
 }
 
 fn image_bytes([_, channels, height, width]: [usize; 4]) -> usize {
@@ -208,6 +261,35 @@ mod tests {
         assert_eq!(shape, [2, 1, 3, 2]);
         assert_eq!(levels, [0, 10, 1, 11, 2, 12, 20, 30, 21, 31, 22, 32]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_finished_job_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let finished = |job: &str| NpzWriter::is_finished(&path, SHAPE, job);
+        assert!(!finished("seed 1").unwrap());
+        let mut writer = NpzWriter::open(&path, SHAPE, "seed 1").unwrap();
+        // Two processes would write into one file.
+        let error = NpzWriter::open(&path, SHAPE, "seed 1").unwrap_err();
+        assert!(matches!(error, DataError::InUse(_)), "{error}");
+        writer.append(&LEVELS).unwrap();
+        writer.finish().unwrap();
+        assert!(finished("seed 1").unwrap());
+        // Its bytes do not tell the time.
+        let mut archive = ZipArchive::new(File::open(&path).unwrap()).unwrap();
+        let time = archive.by_name("arr_0.npy").unwrap().last_modified();
+        assert_eq!(time.year(), 1980);
+        let error = finished("seed 2").unwrap_err();
+        assert!(error.to_string().contains("another job"), "{error}");
+        // A bit of an image changed, and a piece of the file.
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.windows(3).position(|w| w == [0, 10, 1]).unwrap();
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert!(finished("seed 1").is_err());
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(finished("seed 1").is_err());
     }
 
     #[test]

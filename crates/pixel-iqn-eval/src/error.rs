@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::ExecutionError;
 use pixel_iqn_core::Cancelled;
 
+use crate::feature_origin::FeatureOrigin;
+
 /// Why sets of images could not be evaluated.
 ///
 /// The message of an underlying error is not repeated here: it is the
@@ -64,6 +66,18 @@ pub enum EvalError {
         hint: &'static str,
     },
 
+    /// The features of two sets were computed in different ways.
+    #[error(
+        "the features of the two sets cannot be compared: those of the generated images are of {generated}, \
+         and those of the real ones of {real}"
+    )]
+    OtherFeatures {
+        /// How those of the generated images were computed.
+        generated: FeatureOrigin,
+        /// How those of the real images were computed.
+        real: FeatureOrigin,
+    },
+
     /// A value that no score can be computed from.
     #[error("{0} are infinite or not a number")]
     NotFinite(&'static str),
@@ -107,4 +121,15 @@ fn shortened(problems: &[String]) -> String {
         0 => text,
         more => format!("{text}; and {more} more"),
     }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn with_causes(error: &EvalError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
-use pixel_iqn_data::{NpzArray, read_npz, write_npz};
+use pixel_iqn_data::{NpzArray, read_npz, write_npz_with_comment};
 
 use crate::error::EvalError;
 use crate::features::Features;
@@ -172,6 +172,11 @@ impl GaussianStatistics {
     /// [`EvalError::Data`] where the file cannot be written, or as
     /// [`covariance`](Self::covariance).
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), EvalError> {
+        self.save_with(path.as_ref(), "")
+    }
+
+    /// Writes the file with a comment of the archive.
+    pub(crate) fn save_with(&self, path: &Path, comment: &str) -> Result<(), EvalError> {
         let covariance = self.covariance()?;
         let dims = self.mean.len();
         let mu = NpzArray {
@@ -188,7 +193,7 @@ impl GaussianStatistics {
         });
         let mut arrays = vec![("mu", &mu), ("sigma", &sigma)];
         arrays.extend(count.iter().map(|count| ("count", count)));
-        Ok(write_npz(path.as_ref(), &arrays)?)
+        Ok(write_npz_with_comment(path, &arrays, comment)?)
     }
 
     /// Reads what [`save`](Self::save) or pytorch-fid wrote.
@@ -245,7 +250,8 @@ impl GaussianStatistics {
 ///
 /// Over features of Inception v3 it is the FID. The last trace is the sum of the singular values
 /// of `Σ₁^½ Σ₂^½`, which keeps its digits where the covariances are singular (fewer images than
-/// features), other than the root of the product itself.
+/// features), other than the root of the product itself. A distance is not negative: what rounding makes
+/// less than 0 counts as 0.
 ///
 /// # Errors
 ///
@@ -267,7 +273,9 @@ pub fn frechet_distance(a: &GaussianStatistics, b: &GaussianStatistics) -> Resul
     );
     let singular = roots.singular_values();
     let singular = singular.map_err(|_| EvalError::NotFinite("covariances"))?;
-    Ok(shift + traces - 2.0 * singular.iter().sum::<f64>())
+    let distance = shift + traces - 2.0 * singular.iter().sum::<f64>();
+    // Not `max`, which would make 0 of what is no number.
+    Ok(if distance < 0.0 { 0.0 } else { distance })
 }
 
 fn trace(matrix: &Mat<f64>) -> f64 {
@@ -296,6 +304,7 @@ fn square_root(covariance: &Mat<f64>) -> Result<Mat<f64>, EvalError> {
 
 #[cfg(test)]
 mod tests {
+    use pixel_iqn_data::write_npz;
     use proptest::prelude::*;
 
     use super::*;
@@ -404,6 +413,14 @@ mod tests {
             (distance - expected).abs() < 1e-10 * expected,
             "{distance} {expected}"
         );
+    }
+
+    #[test]
+    fn no_distance_is_negative() {
+        for seed in 0..20 {
+            let statistics = of(&features(seed, 30, 12));
+            assert!(frechet_distance(&statistics, &statistics).unwrap() >= 0.0);
+        }
     }
 
     #[test]

@@ -1,12 +1,9 @@
 use burn::config::Config;
-use pixel_iqn_core::{Progress, report};
-use pixel_iqn_data::ImageDataset;
 use serde::{Deserialize, Serialize};
 
-use crate::error::EvalError;
-use crate::features::Features;
-use crate::frechet::{GaussianStatistics, frechet_distance};
-use crate::inception::InceptionV3;
+use crate::error::{EvalError, with_causes};
+use crate::feature_set::{FeatureSet, KeptFeatures};
+use crate::frechet::frechet_distance;
 use crate::inception_score::{InceptionScoreOptions, inception_score};
 use crate::kid::{KidOptions, kernel_inception_distance};
 use crate::precision_recall::precision_recall;
@@ -33,26 +30,6 @@ impl Default for ImageSetOptions {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Which features of a set to keep image by image, besides their statistics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct KeptFeatures {
-    /// Whether to keep the features of the last pool, 8 KiB an image: for KID, precision and recall.
-    pub pool: bool,
-    /// Whether to keep the logits, 4 KiB an image: for the Inception score.
-    pub logits: bool,
-}
-
-/// The features that were extracted from a set of images.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeatureSet {
-    /// Mean and covariance of the features: 34 MB, whatever the number of images.
-    pub statistics: GaussianStatistics,
-    /// The features, where they were to be kept.
-    pub pool: Option<Features>,
-    /// The logits, where they were to be kept.
-    pub logits: Option<Features>,
 }
 
 /// Scores of generated images against real ones, under the names of torch-fidelity's output. Those
@@ -85,56 +62,6 @@ pub struct ImageSetScores {
     /// The harmonic mean of precision and recall. Higher is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub f_score: Option<f64>,
-}
-
-/// Extracts the features of a set in batches, so that no more than a batch of images is in work.
-///
-/// `progress` is told after each batch how many of how many images are done.
-///
-/// # Errors
-///
-/// [`EvalError::Option`] for an empty batch, [`EvalError::Cancelled`], and the errors of
-/// [`InceptionV3::features`].
-pub fn extract(
-    network: &InceptionV3,
-    set: &ImageDataset,
-    keep: KeptFeatures,
-    batch: usize,
-    progress: &dyn Progress,
-) -> Result<FeatureSet, EvalError> {
-    if batch == 0 {
-        return Err(EvalError::Option {
-            name: "batch",
-            range: "at least 1",
-        });
-    }
-    let length: usize = set.shape().iter().product();
-    let mut extracted: Option<FeatureSet> = None;
-    for start in (0..set.len()).step_by(batch) {
-        let end = set.len().min(start + batch);
-        let images = &set.images()[start * length..end * length];
-        let features = network.features(images, set.shape())?;
-        match &mut extracted {
-            None => {
-                extracted = Some(FeatureSet {
-                    statistics: GaussianStatistics::of(&features.pool)?,
-                    pool: keep.pool.then_some(features.pool),
-                    logits: keep.logits.then_some(features.logits),
-                });
-            }
-            Some(extracted) => {
-                extracted.statistics.push(&features.pool)?;
-                if let Some(pool) = &mut extracted.pool {
-                    pool.extend(&features.pool)?;
-                }
-                if let Some(logits) = &mut extracted.logits {
-                    logits.extend(&features.logits)?;
-                }
-            }
-        }
-        report(progress, end, set.len())?;
-    }
-    Ok(extracted.expect("a set is never empty"))
 }
 
 /// A score that is left out, and why.
@@ -172,7 +99,10 @@ impl ImageSetOptions {
             self.isc = None;
             leave_out(
                 "Inception score",
-                format!("its {splits} splits need as many images, and {generated} were generated"),
+                format!(
+                    "its {splits} splits need as many images, and {generated} were generated: choose \
+                     fewer splits"
+                ),
             );
         }
         let fewest = real.map_or(generated, |real| real.min(generated));
@@ -189,7 +119,10 @@ impl ImageSetOptions {
             self.kid = None;
             leave_out(
                 "KID",
-                format!("its subsets of {subset_size} are larger than a set of {fewest} images"),
+                format!(
+                    "its subsets of {subset_size} are larger than a set of {fewest} images: choose smaller \
+                     ones"
+                ),
             );
         }
         if let (Some(neighbours), Some(_)) = (self.prc, real)
@@ -221,50 +154,176 @@ impl ImageSetOptions {
     }
 }
 
+/// A score that is there and says less than it seems to, and why.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScoreWarning {
+    /// The score, as users call it.
+    pub score: String,
+    /// What is to be known of it.
+    pub because: String,
+}
+
+impl ScoreWarning {
+    /// Warns of a score for a reason.
+    pub fn new(score: impl Into<String>, because: impl Into<String>) -> Self {
+        Self {
+            score: score.into(),
+            because: because.into(),
+        }
+    }
+}
+
+/// Scores of sets of images, with what is to be known of them.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct ImageSetEvaluation {
+    /// The scores.
+    #[serde(flatten)]
+    pub scores: ImageSetScores,
+    /// The scores that could not be computed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// What is to be known of those that could.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ScoreWarning>,
+}
+
+/// Fewer images than these are few for a score that compares image by image; our choice.
+const FEW_IMAGES: usize = 1000;
+
 /// Computes the scores of generated images against real ones. Scores that need features of a set of
 /// which there are only statistics are left out, and the Inception score stands alone where there are no
 /// real images.
 ///
+/// A score that fails is left out with its reason, and the others are computed.
+///
 /// # Errors
 ///
-/// The errors of the scores themselves.
+/// [`EvalError::OtherFeatures`] where the features of the two sets were computed in different ways, and
+/// the first error of a score where no score could be computed.
 pub fn image_set_scores(
     generated: &FeatureSet,
     real: Option<&FeatureSet>,
     options: &ImageSetOptions,
-) -> Result<ImageSetScores, EvalError> {
-    let mut scores = ImageSetScores::default();
-    if let (Some(options), Some(logits)) = (options.isc, &generated.logits) {
-        let isc = inception_score(logits, options)?;
-        scores.inception_score_mean = Some(isc.mean);
-        scores.inception_score_std = Some(isc.std);
+) -> Result<ImageSetEvaluation, EvalError> {
+    if let (Some(ours), Some(Some(theirs))) =
+        (&generated.origin, real.map(|real| real.origin.as_ref()))
+        && ours != theirs
+    {
+        return Err(EvalError::OtherFeatures {
+            generated: ours.clone(),
+            real: theirs.clone(),
+        });
     }
-    let Some(real) = real else {
-        return Ok(scores);
+    let mut found = ImageSetEvaluation::default();
+    let mut failed = None;
+    let mut leave_out = |found: &mut ImageSetEvaluation, score: &str, error: EvalError| {
+        found
+            .left_out
+            .push(LeftOut::new(score, with_causes(&error)));
+        failed.get_or_insert(error);
     };
-    if options.fid {
-        let distance = frechet_distance(&generated.statistics, &real.statistics)?;
-        scores.frechet_inception_distance = Some(distance);
-    }
-    if let (Some(a), Some(b)) = (&generated.pool, &real.pool) {
-        if let Some(options) = options.kid {
-            let kid = kernel_inception_distance(a, b, options)?;
-            scores.kernel_inception_distance_mean = Some(kid.mean);
-            scores.kernel_inception_distance_std = Some(kid.std);
+    if let (Some(options), Some(logits)) = (options.isc, &generated.logits) {
+        match inception_score(logits, options) {
+            Ok(isc) => {
+                found.scores.inception_score_mean = Some(isc.mean);
+                found.scores.inception_score_std = Some(isc.std);
+                let of_split = logits.len() / options.splits;
+                if logits.len() < FEW_IMAGES {
+                    let because = format!(
+                        "a split has {of_split} images, and the score of so many is at most {of_split}"
+                    );
+                    found
+                        .warnings
+                        .push(ScoreWarning::new("Inception score", because));
+                }
+            }
+            Err(error) => leave_out(&mut found, "Inception score", error),
         }
-        if let Some(neighbours) = options.prc {
-            let found = precision_recall(a, b, neighbours)?;
-            scores.precision = Some(found.precision);
-            scores.recall = Some(found.recall);
-            scores.f_score = Some(found.f_score);
+    }
+    if let Some(real) = real {
+        if options.fid {
+            match frechet_distance(&generated.statistics, &real.statistics) {
+                Ok(distance) => {
+                    found.scores.frechet_inception_distance = Some(distance);
+                    found.warnings.extend(of_fid(generated, real));
+                }
+                Err(error) => leave_out(&mut found, "FID", error),
+            }
+        }
+        if let (Some(a), Some(b)) = (&generated.pool, &real.pool) {
+            let count = a.len().min(b.len());
+            let few = (count < FEW_IMAGES).then(|| {
+                format!("of {count} images: it changes much from one such set to the next")
+            });
+            let warn = |score| few.iter().map(move |few| ScoreWarning::new(score, few));
+            if let Some(options) = options.kid {
+                match kernel_inception_distance(a, b, options) {
+                    Ok(kid) => {
+                        found.scores.kernel_inception_distance_mean = Some(kid.mean);
+                        found.scores.kernel_inception_distance_std = Some(kid.std);
+                        found.warnings.extend(warn("KID"));
+                    }
+                    Err(error) => leave_out(&mut found, "KID", error),
+                }
+            }
+            if let Some(neighbours) = options.prc {
+                match precision_recall(a, b, neighbours) {
+                    Ok(of) => {
+                        found.scores.precision = Some(of.precision);
+                        found.scores.recall = Some(of.recall);
+                        found.scores.f_score = Some(of.f_score);
+                        found.warnings.extend(warn("precision and recall"));
+                    }
+                    Err(error) => leave_out(&mut found, "precision and recall", error),
+                }
+            }
         }
     }
-    Ok(scores)
+    match failed {
+        Some(error) if found.scores == ImageSetScores::default() => Err(error),
+        _ => Ok(found),
+    }
+}
+
+/// What is to be known of an FID.
+fn of_fid(generated: &FeatureSet, real: &FeatureSet) -> Vec<ScoreWarning> {
+    let warning = |because| ScoreWarning::new("FID", because);
+    let mut warnings = Vec::new();
+    let dims = generated.statistics.mean().len();
+    let sets = [("generated", generated), ("real", real)];
+    for (name, set) in sets {
+        if let Some(count) = set.statistics.count()
+            && count < dims
+        {
+            warnings.push(warning(format!(
+                "of {count} {name} images, fewer than the {dims} features: it depends on their number, and \
+                 can be compared with that of as many images alone"
+            )));
+        }
+        if set.statistics.count().is_none() {
+            warnings.push(warning(format!(
+                "the statistics of the {name} images do not say of how many they are"
+            )));
+        }
+        if set.origin.is_none() {
+            warnings.push(warning(format!(
+                "the statistics of the {name} images do not say by which resizing and network they were \
+                 made: they must be the same for both sets"
+            )));
+        }
+    }
+    warnings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature_origin::FeatureOrigin;
+    use crate::features::Features;
+    use crate::frechet::GaussianStatistics;
+    use crate::inception::Preprocessing;
 
     #[test]
     fn few_images_leave_scores_out_and_say_why() {
@@ -289,5 +348,75 @@ mod tests {
         assert_eq!(left_out(1, Some(60)), ([false; 4], all));
         let few = "Inception score, KID, precision and recall".to_owned();
         assert_eq!(left_out(3, Some(3)), ([false, true, false, false], few));
+    }
+
+    /// Features of images, of which the statistics and the rest were extracted.
+    fn set(count: usize, dims: usize, preprocessing: Preprocessing) -> FeatureSet {
+        let noise = pixel_iqn_core::Noise::new(count as u64);
+        let pool = Features::new(noise.uniform(0, count * dims), dims).unwrap();
+        FeatureSet {
+            statistics: GaussianStatistics::of(&pool).unwrap(),
+            pool: Some(pool.clone()),
+            logits: Some(pool),
+            origin: Some(FeatureOrigin::new(preprocessing, "abc")),
+        }
+    }
+
+    #[test]
+    fn features_of_two_origins_are_not_compared() {
+        let [a, b] = [Preprocessing::TorchFidelity, Preprocessing::PytorchFid]
+            .map(|preprocessing| set(20, 4, preprocessing));
+        let options = ImageSetOptions::new().with_kid(None);
+        assert!(image_set_scores(&a, Some(&a), &options).is_ok());
+        let error = image_set_scores(&a, Some(&b), &options).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("torch-fidelity") && text.contains("pytorch-fid"),
+            "{text}"
+        );
+        // Where a file does not say, neither can the figure.
+        let foreign = FeatureSet { origin: None, ..b };
+        let found = image_set_scores(&a, Some(&foreign), &options).unwrap();
+        let warned = found
+            .warnings
+            .iter()
+            .any(|warning| warning.score == "FID" && warning.because.contains("by which resizing"));
+        assert!(warned, "{found:?}");
+    }
+
+    #[test]
+    fn scores_of_few_images_have_a_warning() {
+        let kid = KidOptions::new().with_subset_size(5).with_subsets(2);
+        let options = ImageSetOptions::new().with_kid(Some(kid));
+        let warned = |count: usize, dims: usize| {
+            let set = set(count, dims, Preprocessing::TorchFidelity);
+            let found = image_set_scores(&set, Some(&set), &options).unwrap();
+            let names: Vec<String> = found.warnings.into_iter().map(|w| w.score).collect();
+            names.join(", ")
+        };
+        let all = "Inception score, FID, FID, KID, precision and recall";
+        assert_eq!(warned(20, 24), all);
+        assert_eq!(warned(FEW_IMAGES, 24), "");
+    }
+
+    #[test]
+    fn one_score_that_fails_takes_no_other_with_it() {
+        let mut generated = set(20, 4, Preprocessing::TorchFidelity);
+        let real = generated.clone();
+        generated.logits = Some(Features::new(vec![f32::NAN; 20], 1).unwrap());
+        // Larger than the set.
+        let kid = KidOptions::new().with_subset_size(50);
+        let options = ImageSetOptions::new().with_kid(Some(kid));
+        let found = image_set_scores(&generated, Some(&real), &options).unwrap();
+        let left_out: Vec<&str> = found.left_out.iter().map(|left| &*left.score).collect();
+        assert_eq!(left_out, ["Inception score", "KID"]);
+        let scores = found.scores;
+        assert!(scores.frechet_inception_distance.unwrap() < 1e-9);
+        assert_eq!(scores.precision, Some(1.0));
+        let alone = ImageSetOptions::new()
+            .with_fid(false)
+            .with_kid(None)
+            .with_prc(None);
+        assert!(image_set_scores(&generated, Some(&real), &alone).is_err());
     }
 }

@@ -32,6 +32,8 @@
 
 mod classifier;
 mod error;
+mod feature_origin;
+mod feature_set;
 mod features;
 mod frechet;
 mod image_sets;
@@ -46,10 +48,12 @@ pub use classifier::{
     Accuracy, ClassificationAccuracy, Classifier, ClassifierConfig, classification_accuracy,
 };
 pub use error::EvalError;
+pub use feature_origin::{FeatureOrigin, UnknownOrigin};
+pub use feature_set::{FeatureSet, KeptFeatures, extract};
 pub use features::Features;
 pub use frechet::{GaussianStatistics, frechet_distance};
 pub use image_sets::{
-    FeatureSet, ImageSetOptions, ImageSetScores, KeptFeatures, LeftOut, extract, image_set_scores,
+    ImageSetEvaluation, ImageSetOptions, ImageSetScores, LeftOut, ScoreWarning, image_set_scores,
 };
 pub use inception::{InceptionFeatures, InceptionV3, InceptionWeights, Preprocessing};
 pub use inception_score::{InceptionScoreOptions, MeanAndStd, inception_score};

@@ -14,6 +14,19 @@ pub enum ScoreError {
         range: &'static str,
     },
 
+    /// What a batch predicts does not fit into memory. Nothing was reserved.
+    #[error(
+        "{quantile_levels} quantile levels of a batch of {images} images are too many: take fewer of either"
+    )]
+    Memory {
+        /// The quantile levels asked for.
+        quantile_levels: usize,
+        /// The images of a batch.
+        images: usize,
+        /// What is needed and what there is.
+        source: pixel_iqn_data::DataError,
+    },
+
     /// The model predicts a quantile or a probability that is infinite or not a number.
     #[error("the predictions are infinite or not a number")]
     NotFinite,

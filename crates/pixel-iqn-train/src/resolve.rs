@@ -1,4 +1,8 @@
+use pixel_iqn_core::ModelConfig;
+
+use crate::config::TrainConfig;
 use crate::config_file::ConfigFile;
+use crate::data_config::DataConfig;
 use crate::error::{RunError, SettingsError};
 use crate::report_config::ReportConfig;
 use crate::run_config::RunConfig;
@@ -56,6 +60,28 @@ impl RunConfig {
         Ok(config)
     }
 
+    /// Checks the numbers of changes, as [`resolve`](Self::resolve) does, before there are images: a
+    /// program that knows no learning rate need not look for any.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`resolve`](Self::resolve) for a value out of its range, whatever the images are.
+    pub fn check_changes<S: AsRef<str>>(
+        file: &ConfigFile,
+        overrides: &RunOverrides,
+        settings: &[S],
+    ) -> Result<(), RunError> {
+        let set = |range| pixel_iqn_data::builtin::generate(0, range, 8, 3);
+        let mut data = DataConfig::new("builtin", &set(0..2)?, &set(2..3)?);
+        data.class_names = None;
+        let train = TrainConfig::new(1, 1);
+        let base = Self::new(data, ModelConfig::tiny(), train);
+        match base.merge(file, overrides, settings)?.train.validate() {
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(()),
+        }
+    }
+
     fn merge<S: AsRef<str>>(
         &self,
         file: &ConfigFile,
@@ -100,6 +126,21 @@ mod tests {
     }
 
     const NOTHING: [&str; 0] = [];
+
+    #[test]
+    fn numbers_are_checked_before_there_are_images() {
+        let check = |file_text: &str, settings: &[&str]| {
+            RunConfig::check_changes(&file(file_text), &RunOverrides::new(), settings)
+        };
+        check("[train]\nsteps = 20\n", &["train.label_dropout=0.5"]).unwrap();
+        for (text, settings) in [
+            ("", &["train.learning_rate=nan"][..]),
+            ("[train]\nlearning_rate = nan\n", &[]),
+            ("", &["train.batch=0"]),
+        ] {
+            assert!(check(text, settings).is_err(), "{text}{settings:?}");
+        }
+    }
 
     #[test]
     fn the_stronger_one_wins() {

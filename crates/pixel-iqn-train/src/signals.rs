@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,19 @@ impl Drop for StepsAtStake {
     }
 }
 
+/// The first signal that asked the process to finish, or 0.
+static ASKED: AtomicU8 = AtomicU8::new(0);
+
+/// Returns the exit code by which a program says that a signal ended its work before the result was there:
+/// 128 and the number of the signal, 130 for SIGINT (Ctrl-C) and 143 for SIGTERM. None while no signal has
+/// come.
+pub fn signal_exit_code() -> Option<u8> {
+    match ASKED.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some(128 + signal),
+    }
+}
+
 /// Returns a switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session)
 /// with it finishes its step, writes a checkpoint and returns. The second signal ends the process at
 /// once, with exit code 130 or 143.
@@ -54,17 +67,19 @@ pub fn stop_on_signals() -> Result<Interrupter, RunError> {
     for signal in [SIGINT, SIGTERM] {
         flag::register_usize(signal, last.clone(), signal as usize).map_err(RunError::Signals)?;
     }
-    thread::spawn(move || {
+    let listen = move || {
         let first = loop {
             match last.swap(0, Ordering::Relaxed) {
                 0 => thread::sleep(Duration::from_millis(20)),
                 signal => break signal,
             }
         };
+        // Before the switch, so that whoever sees that turned finds the signal.
+        ASKED.store(first as u8, Ordering::Relaxed);
         switch.stop(Some("a signal"));
         // It would be written across the dashboard.
         if !terminal::dashboard_is_up() {
-            eprintln!("\nfinishing; press Ctrl-C again to stop at once");
+            pixel_iqn_data::tell!("\nfinishing; press Ctrl-C again to stop at once");
         }
         let since = Instant::now();
         loop {
@@ -75,7 +90,10 @@ pub fn stop_on_signals() -> Result<Interrupter, RunError> {
                 signal => exit(signal),
             }
         }
-    });
+    };
+    // A system that has no thread left says so.
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(listen).map_err(RunError::Signals)?;
     Ok(interrupter)
 }
 

@@ -62,14 +62,14 @@ fn process() {
         session
             .with_interrupter(stop_on_signals()?)
             .on_step(move |_| sleep(Duration::from_millis(pace)))
-            .on_notice(|line| eprintln!("{line}"))
+            .on_notice(|line| pixel_iqn_data::tell!("{line}"))
             .train()
     });
     match session {
-        Ok(finished) => println!("end: {:?}", finished.end),
+        Ok(finished) => pixel_iqn_data::say!("end: {:?}", finished.end),
         Err(error) => {
             // With its causes, as a program would.
-            eprintln!("error: {error}: {:?}", std::error::Error::source(&error));
+            pixel_iqn_data::tell!("error: {error}: {:?}", std::error::Error::source(&error));
             std::process::exit(1);
         }
     }

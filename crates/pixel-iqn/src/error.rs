@@ -78,6 +78,12 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The system has no threads left to compute with.
+    #[error(
+        "cannot start the threads that compute: raise the limit on processes (`ulimit -u`), end others, or \
+         set RAYON_NUM_THREADS to fewer"
+    )]
+    Threads(#[source] std::io::Error),
     /// Images cannot be sampled.
     #[error(transparent)]
     Sample(SampleError),

@@ -247,8 +247,11 @@ impl<'a> Inpainting<'a> {
         let plane = height * width;
         let size = [height, width];
         let is_missing = |value: usize| self.mask.missing()[value % plane];
-        let count = self.images.len() * self.completions;
+        let count = self.images.len().saturating_mul(self.completions);
         let completions = self.completions;
+        // Levels and values of all, which are values twice where they are known.
+        let values = (count as u64).saturating_mul((channels * plane) as u64);
+        pixel_iqn_data::check_memory(values.saturating_mul(10))?;
         let values: Vec<f32> = (0..self.images.len())
             .flat_map(|index| self.images.image(index).repeat(completions))
             .map(|level| f32::from(level) / 255.0)

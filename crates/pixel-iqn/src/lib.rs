@@ -134,6 +134,7 @@ mod run;
 mod sample_files;
 mod sampler;
 mod sampling;
+mod saved;
 #[cfg(feature = "terminal")]
 pub mod terminal;
 mod training;
@@ -160,6 +161,7 @@ pub use pixel_iqn_train::{
 pub use run::Run;
 pub use sampler::sampler;
 pub use sampling::Sampling;
+pub use saved::Saved;
 pub use training::{Training, train, train_on};
 pub use training_images::TrainingImages;
 pub use watcher::Watcher;

@@ -4,23 +4,24 @@ use std::ops::Range;
 use std::path::Path;
 
 use pixel_iqn_core::{Order, SampleOptions};
-use pixel_iqn_data::{NpzWriter, PngFolder};
+use pixel_iqn_data::{Claim, NpzWriter, PngFolder};
 use pixel_iqn_train::sample_batches;
 
-use crate::{Error, Sampling};
+use crate::{Error, Sampling, Saved};
 
 impl Sampling<'_> {
     /// Samples the images into an `.npz` file, whose array `arr_0` is uint8 `[N, H, W, C]` as the
     /// evaluation tools of this field read it.
     ///
     /// The images gather in a file beside it that ends in `.part`. A job that was cancelled or killed
-    /// continues there when the same request is made again.
+    /// continues there when the same request is made again, and one that is finished stays as it is.
     ///
     /// # Errors
     ///
-    /// The errors of [`run`](Self::run); also [`Error::Data`] where the file cannot be written, or
-    /// another request left its images there.
-    pub fn save_npz(self, path: impl AsRef<Path>) -> Result<(), Error> {
+    /// The errors of [`run`](Self::run); also [`Error::Data`] where the file cannot be written, another
+    /// process is writing it, or another request left its images there.
+    pub fn save_npz(self, path: impl AsRef<Path>) -> Result<Saved, Error> {
+        let path = path.as_ref();
         let (options, range) = self.request()?;
         // The order of the images is that of the file, so which they are is part of the job.
         let first = options.first;
@@ -29,33 +30,64 @@ impl Sampling<'_> {
         let [height, width] = options.size;
         let channels = self.model.config().channels;
         let shape = [range.len(), channels, height, width];
-        let mut npz = NpzWriter::open(path.as_ref(), shape, &job)?;
-        let left = range.start + npz.done()..range.end;
+        let saved = |kept| Saved {
+            drawn: range.len() - kept,
+            kept,
+            ..Saved::default()
+        };
+        if NpzWriter::is_finished(path, shape, &job)? {
+            return Ok(saved(range.len()));
+        }
+        let mut npz = NpzWriter::open(path, shape, &job)?;
+        let kept = npz.done();
+        let left = range.start + kept..range.end;
         self.stream(&options, left, &mut |_, levels| npz.append(levels))?;
-        Ok(npz.finish()?)
+        npz.finish()?;
+        Ok(saved(kept))
     }
 
     /// Samples the images into a folder of PNG files, which are named after their indices
-    /// (`000000.png`).
+    /// (`000000.png`), and a `job.txt` that says what they are.
     ///
     /// Requests for other images of the same seed may fill the same folder, on several machines at
-    /// once: see [`shard`](Self::shard). A request continues where it was cancelled or killed.
+    /// once: see [`shard`](Self::shard). A request continues where it was cancelled or killed; an image
+    /// that is not as it was written is drawn again.
     ///
     /// # Errors
     ///
-    /// The errors of [`run`](Self::run); also [`Error::Data`] where a file cannot be written, or the
-    /// folder has the samples of another model, seed, tau, order or labels.
-    pub fn save_folder(self, path: impl AsRef<Path>) -> Result<(), Error> {
+    /// The errors of [`run`](Self::run); also [`Error::Data`] where a file cannot be written, another
+    /// process draws the same images there, or the folder has the samples of another model, seed, tau,
+    /// order or labels, or files that no job wrote.
+    pub fn save_folder(self, path: impl AsRef<Path>) -> Result<Saved, Error> {
+        let path = path.as_ref();
         let (options, range) = self.request()?;
         let [height, width] = options.size;
         let shape = [self.model.config().channels, height, width];
-        let folder = PngFolder::open(path.as_ref(), shape, &self.job(&options)?)?;
+        let mut folder = PngFolder::open(path, shape, &self.job(&options)?)?;
         let first = options.first;
-        let is_done = |&image: &usize| folder.contains(first + image);
-        let done = range.clone().take_while(is_done).count();
-        let left = range.start + done..range.end;
-        self.stream(&options, left, &mut |image, levels| {
+        let part = first + range.start..first + range.end;
+        let claim = path.join(format!("{:06}-{:06}.png", part.start, part.end - 1));
+        let _claim = Claim::file(&claim)?;
+        let beside = folder.content(&part, &(first..first + options.count))?;
+        let mut missing = range.clone();
+        let is_done = |image: usize| folder.contains(first + image);
+        while !missing.is_empty() && is_done(missing.start) {
+            missing.start += 1;
+        }
+        while !missing.is_empty() && is_done(missing.end - 1) {
+            missing.end -= 1;
+        }
+        let drawn = missing.len();
+        self.stream(&options, missing, &mut |image, levels| {
             folder.save(first + image, levels)
+        })?;
+        if range.len() == options.count {
+            folder.tidy()?;
+        }
+        Ok(Saved {
+            drawn,
+            kept: range.len() - drawn,
+            beside,
         })
     }
 
@@ -165,13 +197,57 @@ mod tests {
             count.store(total, std::sync::atomic::Ordering::Relaxed);
             ControlFlow::Continue(())
         };
-        request().progress(&rows).save_npz(&path).unwrap();
+        let saved = request().progress(&rows).save_npz(&path).unwrap();
         assert_eq!(count.into_inner(), 3 * 4);
+        assert_eq!((saved.drawn, saved.kept), (3, 2));
         let read = ImageDataset::from_archive(&path).unwrap();
         assert_eq!(read.images(), whole.levels());
 
+        // What is finished stays, and is not written over by another job.
+        let saved = request().save_npz(&path).unwrap();
+        assert_eq!((saved.drawn, saved.kept), (0, 5));
+        let error = request().seed(4).save_npz(&path).unwrap_err();
+        assert!(error.to_string().contains("another job"), "{error}");
+        assert_eq!(ImageDataset::from_archive(&path).unwrap(), read);
+
         whole.save_npz(&path).unwrap();
         assert_eq!(ImageDataset::from_archive(&path).unwrap(), read);
+    }
+
+    #[test]
+    fn what_lies_in_a_folder_is_not_taken_for_samples() {
+        let (model, root) = (model(), tempfile::tempdir().unwrap());
+        let folder = root.path().join("samples");
+        let request = |count| model.sample(count).seed(3);
+        let read = || {
+            let files = (0..4).map(|image| folder.join(format!("{image:06}.png")));
+            ImageDataset::from_files(files.collect::<Vec<_>>(), 4).unwrap()
+        };
+        request(4).save_folder(&folder).unwrap();
+        let whole = read();
+        // Of another seed, empty, and of another size.
+        let other = root.path().join("other");
+        model.sample(1).seed(4).save_folder(&other).unwrap();
+        std::fs::copy(other.join("000000.png"), folder.join("000000.png")).unwrap();
+        std::fs::write(folder.join("000001.png"), "").unwrap();
+        request(1)
+            .size(6, 6)
+            .run()
+            .unwrap()
+            .save_grid(folder.join("000002.png"))
+            .unwrap();
+        let saved = request(4).save_folder(&folder).unwrap();
+        assert_eq!((saved.drawn, saved.kept, saved.beside.replaced), (3, 1, 3));
+        assert_eq!(read(), whole);
+
+        let saved = request(3).save_folder(&folder).unwrap();
+        assert_eq!((saved.kept, saved.beside.beyond), (3, 1));
+        let notes = saved.notes(&folder, 3).join("; ");
+        assert!(notes.contains("1 images more than the 3"), "{notes}");
+
+        std::fs::remove_file(folder.join("job.txt")).unwrap();
+        let error = request(4).save_folder(&folder).unwrap_err();
+        assert!(error.to_string().contains("no job.txt"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 use std::ops::Range;
 
 use pixel_iqn_core::{Labels, NoProgress, Order, Progress, SampleOptions, TauSource};
-
 use pixel_iqn_data::check_memory;
 
 use crate::{Error, Images, Model};
@@ -200,19 +199,18 @@ impl<'a> Sampling<'a> {
     /// # Errors
     ///
     /// The errors of [`options`](Self::options), [`Error::Data`] where a value is infinite or not a
-    /// number, and [`Error::Cancelled`] where the progress broke off.
+    /// number, or where the images do not fit into memory, and [`Error::Cancelled`] where the progress
+    /// broke off.
     pub fn run(self) -> Result<Images, Error> {
         let options = self.options()?;
+        let [height, width] = options.size;
+        let shape = [options.count, self.model.config().channels, height, width];
+        let bytes = |bytes: u64, &size: &usize| bytes.saturating_mul(size as u64);
+        check_memory(shape.iter().fold(1, bytes))?;
         let sampler = self.model.sampler();
         let levels = pixel_iqn_train::sample_levels(sampler, &options, self.progress)?;
-        let [height, width] = options.size;
         let classes = self.model.classes().len();
         let columns = pixel_iqn_train::grid_columns(&options.labels, classes, options.count);
-        let channels = self.model.config().channels;
-        Ok(Images::new(
-            levels,
-            [options.count, channels, height, width],
-            columns,
-        ))
+        Ok(Images::new(levels, shape, columns))
     }
 }

@@ -19,7 +19,11 @@ pub use bar::Bar;
 pub use show::{LiveView, Show};
 pub use watcher::TerminalWatcher;
 
-use pixel_iqn_train::Interrupter;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use pixel_iqn_data::tell;
+use pixel_iqn_train::{Interrupter, signal_exit_code};
 
 use crate::Error;
 
@@ -31,18 +35,57 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Listens for signals, and keeps the memory of tensors that are dropped (see
+    /// Listens for signals, starts the threads that compute, and keeps the memory of tensors that are dropped (see
     /// [`keep_freed_memory`](crate::keep_freed_memory)). A program calls it once, first.
     ///
     /// # Errors
     ///
-    /// [`Error::Run`] where the operating system refuses.
+    /// [`Error::Run`] and [`Error::Threads`] where the operating system refuses.
     pub fn new() -> Result<Self, Error> {
         #[cfg(feature = "cpu")]
-        crate::keep_freed_memory();
+        {
+            crate::keep_freed_memory();
+            pixel_iqn_cpu::start_threads().map_err(Error::Threads)?;
+        }
         Ok(Self {
             interrupter: pixel_iqn_train::stop_on_signals()?,
         })
+    }
+
+    /// Runs the work of a program, prints its error, and returns the exit code: 0 where the result is
+    /// there, 1 where it is not, and where a signal ended the work before the result was there, 130 for
+    /// Ctrl-C and 143 for SIGTERM.
+    ///
+    /// ```no_run
+    /// use pixel_iqn::terminal::Terminal;
+    /// use pixel_iqn::{Error, Model};
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     Terminal::run(|terminal| {
+    ///         let bar = terminal.bar("sampling");
+    ///         let model = Model::open("runs/photos", "cpu")?;
+    ///         model.sample(64).progress(&bar).run()?.save_grid("samples.png")?;
+    ///         Ok::<(), Error>(())
+    ///     })
+    /// }
+    /// ```
+    pub fn run<E: Display + From<Error>>(work: impl FnOnce(&Self) -> Result<(), E>) -> ExitCode {
+        match Self::new()
+            .map_err(E::from)
+            .and_then(|terminal| work(&terminal))
+        {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => match signal_exit_code() {
+                Some(code) => {
+                    tell!("interrupted: {error:#}");
+                    ExitCode::from(code)
+                }
+                None => {
+                    tell!("error: {error:#}");
+                    ExitCode::FAILURE
+                }
+            },
+        }
     }
 
     /// The switch that the signals turn.

@@ -393,6 +393,14 @@ impl Training {
                     path.display()
                 )));
             }
+            if before.data.digest != config.data.digest {
+                return Err(Error::Request(format!(
+                    "{} has a run on other images ({}), not on these ({}): choose another folder",
+                    path.display(),
+                    before.data.description,
+                    config.data.description
+                )));
+            }
             let from = ResumeFrom::Last;
             let session =
                 Session::resume(dir.clone(), config.clone(), train, held_out, devices, from)?;

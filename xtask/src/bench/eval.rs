@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use pixel_iqn::core::NoProgress;
-use pixel_iqn::data::ImageDataset;
+use pixel_iqn::data::{ImageDataset, say};
 use pixel_iqn_eval::{InceptionV3, InceptionWeights, KeptFeatures, extract};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(folder) = &args.alone {
-        println!("{}", measure(args, folder)?);
+        say!("{}", measure(args, folder)?);
         return Ok(());
     }
     ensure!(
@@ -68,7 +68,7 @@ fn compare(args: &Args, folder: &Path) -> anyhow::Result<()> {
             Some(bytes) => format!("{} MiB", bytes >> 20),
             None => "unknown".into(),
         };
-        println!(
+        say!(
             "{} images: pixel-iqn {:.2} images/s, peak memory {}; torch-fidelity {:.2} images/s, \
              {}; pixel-iqn takes {:.2} x its time",
             args.images,

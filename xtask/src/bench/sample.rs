@@ -4,6 +4,7 @@ use anyhow::ensure;
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::ValueEnum;
 use pixel_iqn::core::{Conditions, IncrementalSampler, NoProgress, Output, PixelModel};
+use pixel_iqn::data::say;
 use pixel_iqn::train::product_rate;
 use pixel_iqn::{AnyModel, ModelConfig, SampleOptions, Sampler};
 use serde_json::json;
@@ -78,7 +79,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             flags.extend(args.output.iter().map(|kind| format!("--output={kind}")));
             flags.extend(args.dilations.iter().map(|d| format!("--dilations={d}")));
             flags.extend(args.json.then(|| "--json".into()));
-            print!("{}", output_of_this_program(&flags)?);
+            say!("{}", output_of_this_program(&flags)?.trim_end());
         }
     }
     Ok(())
@@ -122,7 +123,7 @@ fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> 
     let rate = product_rate(&device);
     let floor = (config.pixel_flops() * args.size * args.size) as f64 / rate;
     if args.json {
-        println!(
+        say!(
             "{}",
             json!({
                 "config": args.preset,
@@ -139,7 +140,7 @@ fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> 
         );
     } else {
         let memory = peak_bytes.map_or("unknown".into(), |bytes| format!("{} MiB", bytes >> 20));
-        println!(
+        say!(
             "{} {size}x{size}, batch {batch}, {}, {}: {:.2} images/s, {seconds:.4} s per image, {:.2} x \
              the floor of {floor:.4} s ({:.0} GFLOP/s); naive {naive:.0} s (scaled from forward \
              passes), {:.0} x; peak memory {memory}",
@@ -154,9 +155,7 @@ fn one(args: &Args, batch: usize, lowering: LoweringName) -> anyhow::Result<()> 
         );
         if let Some(ratio) = dilated {
             let dilations = &args.dilations;
-            println!(
-                "dilations {dilations:?}: {ratio:.3} x the time of the plain model, median of 5"
-            );
+            say!("dilations {dilations:?}: {ratio:.3} x the time of the plain model, median of 5");
         }
     }
     Ok(())

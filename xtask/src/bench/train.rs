@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use pixel_iqn::data::{Loader, LoaderConfig, builtin};
+use pixel_iqn::data::{Loader, LoaderConfig, builtin, say, tell};
 use pixel_iqn::train::product_rate;
 use pixel_iqn::{AnyModel, ModelConfig, TrainConfig, Trainer};
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let [case] = &args.cases[..] else {
             bail!("--alone takes one case");
         };
-        println!(
+        say!(
             "{}",
             measure(args, &Case::parse(case, args.size, &args.output)?)?
         );
@@ -165,7 +165,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 let mut theirs = match torch(args, python, case, mode) {
                     Ok(theirs) => theirs,
                     Err(error) => {
-                        eprintln!("WARNING: {error:#}");
+                        tell!("WARNING: {error:#}");
                         continue;
                     }
                 };
@@ -277,7 +277,7 @@ fn report(
     let peak = number(result, "peak_gflops")?;
     let gflops = case.flops() / seconds / 1e9;
     if args.json {
-        println!(
+        say!(
             "{}",
             json!({
                 "impl": implementation,
@@ -309,7 +309,7 @@ fn report(
         ),
         None => String::new(),
     };
-    println!(
+    say!(
         "{} batch {}, {size}x{size}, {}, {implementation}: {seconds:.3} s a step{first}, {:.1} images/s, \
          {gflops:.0} GFLOP/s of {peak:.0} ({:.0}%), peak memory {memory}{ratio}",
         case.name,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use pixel_iqn::core::weights::load_safetensors;
 use pixel_iqn::core::{AnyModel, PixelModel};
-use pixel_iqn::data::{sha256, write_atomically};
+use pixel_iqn::data::{say, sha256, write_atomically};
 use pixel_iqn::{Images, Model, Run};
 
 use card::Facts;
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let weights = narrow(&full, floats)?;
         let samples = draw(&run, &weights)?;
         let difference = Difference::between(&wide, &samples);
-        println!("{}: {difference}", floats.name());
+        say!("{}: {difference}", floats.name());
         if args.floats.is_some() || difference.mean <= SAME {
             chosen = Some((floats, weights, samples, difference));
             break;
@@ -129,7 +129,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         &args.name,
         &sums,
     )?;
-    println!("wrote {} ({} bytes)", folder.display(), weights.len());
+    say!("wrote {} ({} bytes)", folder.display(), weights.len());
     Ok(())
 }
 

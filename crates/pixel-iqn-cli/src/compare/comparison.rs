@@ -6,8 +6,8 @@ use pixel_iqn::terminal::Terminal;
 use pixel_iqn::train::End;
 use pixel_iqn::{Error, TrainingImages};
 use pixel_iqn_eval::{
-    FeatureSet, ImageSetOptions, ImageSetScores, InceptionV3, KidOptions, LevelDistance,
-    SlicedWassersteinOptions, extract, image_set_scores, sliced_wasserstein,
+    FeatureSet, ImageSetEvaluation, ImageSetOptions, InceptionV3, KidOptions, LeftOut,
+    LevelDistance, SlicedWassersteinOptions, extract, image_set_scores, sliced_wasserstein,
 };
 
 use super::command::{CompareCommand, run_name};
@@ -42,7 +42,7 @@ impl<'a> Comparison<'a> {
         let inception = match &command.weights {
             Some(path) => {
                 let network = inception::open(path, &command.device.device)?;
-                let keep = image_set_options(command.samples).of_real();
+                let keep = image_set_options(command.samples).0.of_real();
                 let bar = terminal.bar("features of held-out images");
                 let features = extract(&network, &real, keep, INCEPTION_BATCH, &bar)?;
                 Some((network, features))
@@ -120,20 +120,24 @@ impl<'a> Comparison<'a> {
         &self,
         set: &ImageDataset,
         name: &str,
-    ) -> anyhow::Result<Option<ImageSetScores>> {
+    ) -> anyhow::Result<Option<ImageSetEvaluation>> {
         let Some((network, real)) = &self.inception else {
             return Ok(None);
         };
-        let options = image_set_options(set.len());
+        let (options, of_few) = image_set_options(set.len());
         let bar = self.terminal.bar(format!("features of {name}"));
         let generated = extract(network, set, options.of_generated(), INCEPTION_BATCH, &bar)?;
-        Ok(Some(image_set_scores(&generated, Some(real), &options)?))
+        let mut found = image_set_scores(&generated, Some(real), &options)?;
+        found.left_out.extend(of_few);
+        Ok(Some(found))
     }
 }
 
-/// How sets of so many images are compared.
-fn image_set_options(images: usize) -> ImageSetOptions {
+/// How sets of so many images are compared, and what cannot be computed of so many.
+fn image_set_options(images: usize) -> (ImageSetOptions, Vec<LeftOut>) {
     let kid = KidOptions::new();
     let subset_size = kid.subset_size.min(images);
-    ImageSetOptions::new().with_kid(Some(kid.with_subset_size(subset_size)))
+    ImageSetOptions::new()
+        .with_kid(Some(kid.with_subset_size(subset_size)))
+        .fitting(images, Some(images))
 }

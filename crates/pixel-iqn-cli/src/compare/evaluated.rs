@@ -1,7 +1,7 @@
 use pixel_iqn::score::ConditionalScores;
 use pixel_iqn::train::History;
 use pixel_iqn::{Images, RunConfig};
-use pixel_iqn_eval::{ImageSetScores, LevelDistance};
+use pixel_iqn_eval::{ImageSetEvaluation, LevelDistance};
 
 use crate::output_kind::OutputKind;
 
@@ -17,5 +17,5 @@ pub struct Evaluated {
     pub samples: Images,
     pub sliced_wasserstein: Vec<LevelDistance>,
     /// Where there are weights of Inception v3.
-    pub image_sets: Option<ImageSetScores>,
+    pub image_sets: Option<ImageSetEvaluation>,
 }

@@ -31,8 +31,8 @@ pub fn draw_curves(path: &Path, all: &[Evaluated]) -> anyhow::Result<()> {
 }
 
 /// Draws held-out images, then samples of the first training of each model, in columns with a gap
-/// between.
-pub fn draw_samples(real: &ImageDataset, all: &[Evaluated], path: &Path) -> anyhow::Result<()> {
+/// between, and returns the titles of the models from the left.
+pub fn draw_samples(real: &ImageDataset, all: &[Evaluated], path: &Path) -> anyhow::Result<String> {
     let rows = ROWS.min(real.len().div_ceil(COLUMNS));
     let first = all.iter().filter(|model| model.seed == 0);
     let [channels, height, width] = real.shape();
@@ -59,9 +59,5 @@ pub fn draw_samples(real: &ImageDataset, all: &[Evaluated], path: &Path) -> anyh
         .with_scale(3)
         .save(path)?;
     let titles: Vec<&str> = first.map(|model| model.kind.title).collect();
-    println!(
-        "\nsamples.png, from the left: held-out images, {}",
-        titles.join("; ")
-    );
-    Ok(())
+    Ok(titles.join("; "))
 }

@@ -1,7 +1,5 @@
-use std::io::{self, Write};
-
 use anyhow::{Context, Result};
-use pixel_iqn::data::write_atomically;
+use pixel_iqn::data::{say, write_atomically};
 use serde_json::{Value, json};
 
 use super::comparison::{Comparison, SCORE_SEED};
@@ -27,10 +25,12 @@ pub fn write(comparison: &Comparison<'_>, all: &[Evaluated]) -> Result<()> {
         "models": models,
     });
     write("comparison.json", &format!("{json:#}\n"))?;
-    write!(io::stdout(), "{table}")?;
     pictures::draw_curves(&out.join("curves.png"), all)?;
-    pictures::draw_samples(&comparison.real, all, &out.join("samples.png"))?;
-    println!(
+    let titles = pictures::draw_samples(&comparison.real, all, &out.join("samples.png"))?;
+    // What is printed is in the files, whoever reads it.
+    say!("{}", table.trim_end());
+    say!("\nsamples.png, from the left: held-out images, {titles}");
+    say!(
         "\nwrote comparison.md, comparison.json, curves.png and samples.png to {}",
         out.display()
     );

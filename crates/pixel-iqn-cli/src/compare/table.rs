@@ -61,7 +61,8 @@ pub fn table(
     if all.iter().any(|model| model.image_sets.is_some()) {
         for (name, read) in IMAGE_SET_SCORES {
             rows.push(name, |model| {
-                let score = model.image_sets.as_ref().and_then(read);
+                let found = model.image_sets.as_ref();
+                let score = found.and_then(|found| read(&found.scores));
                 score.map_or("-".to_owned(), |score| format!("{score:.4}"))
             });
         }
@@ -70,7 +71,26 @@ pub fn table(
         format!("{:.0}", model.train_seconds)
     });
     rows.lines.push(String::new());
+    rows.lines.extend(notes(all));
     rows.lines.join("\n")
+}
+
+/// What is to be known of the scores over sets of images, below the table.
+fn notes(all: &[Evaluated]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for found in all.iter().filter_map(|model| model.image_sets.as_ref()) {
+        let warnings = found.warnings.iter();
+        let warnings = warnings.map(|warning| format!("{}: {}.\n", warning.score, warning.because));
+        let left_out = found.left_out.iter();
+        let left_out = left_out.map(|left| format!("No {}: {}.\n", left.score, left.because));
+        for note in warnings.chain(left_out) {
+            // All models are evaluated on as many images.
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
 }
 
 /// The lines of a table.

@@ -1,15 +1,15 @@
 //! The classification accuracy score of models.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use anyhow::{Context, ensure};
 use clap::builder::PossibleValuesParser;
 use pixel_iqn::data::ImageDataset;
 use pixel_iqn::{Labels, Run, TrainingImages};
 use pixel_iqn_eval::{Accuracy, Classifier, ClassifierConfig};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::found::Found;
 use super::job::Job;
 use super::models::ModelsFlags;
 use crate::flags;
@@ -58,7 +58,7 @@ pub struct CasFlags {
 impl CasFlags {
     /// Computes, prints and returns the scores of all models, with the accuracy after training on real
     /// images.
-    pub fn evaluate(&self, job: &Job<'_>, models: &ModelsFlags) -> anyhow::Result<Value> {
+    pub fn evaluate(&self, job: &Job<'_>, models: &ModelsFlags) -> anyhow::Result<Found> {
         let mut config = ClassifierConfig::named(&self.classifier)
             .context("the names of --classifier are those of configs")?
             .with_seed(job.seed);
@@ -82,15 +82,16 @@ impl CasFlags {
         };
         let count = self.cas_images.min(images.train.len());
         let mut scores = BTreeMap::new();
+        let mut lines = Vec::new();
         for (name, run) in &runs {
             let samples = self.samples(job, name, run)?;
             let accuracy = accuracy_of(name, &samples)?;
-            print(name, samples.len(), &accuracy)?;
+            lines.push(line(name, samples.len(), &accuracy));
             scores.insert(name.clone(), accuracy);
         }
         let real = accuracy_of("real images", &images.train.draw_copy(count, job.seed)?)?;
-        print("real images", count, &real)?;
-        Ok(json!({
+        lines.push(line("real images", count, &real));
+        let json = json!({
             "classifier": self.classifier,
             "steps": config.steps,
             "batch": config.batch,
@@ -99,7 +100,9 @@ impl CasFlags {
             "real_images": count,
             "real": real,
             "models": scores,
-        }))
+        });
+        let text = lines.join("\n");
+        Ok(Found { json, text })
     }
 
     fn check(
@@ -149,7 +152,7 @@ impl CasFlags {
     }
 }
 
-fn print(name: &str, count: usize, accuracy: &Accuracy) -> anyhow::Result<()> {
+fn line(name: &str, count: usize, accuracy: &Accuracy) -> String {
     let Accuracy {
         images,
         mean,
@@ -158,12 +161,10 @@ fn print(name: &str, count: usize, accuracy: &Accuracy) -> anyhow::Result<()> {
         ..
     } = accuracy;
     let percent = |fraction: &f64| format!("{:.2}%", 100.0 * fraction);
-    writeln!(
-        std::io::stdout(),
+    format!(
         "{name}: {} of {images} held-out images are read right ({} to {}) after training on {count}",
         percent(mean),
         percent(low),
         percent(high)
-    )?;
-    Ok(())
+    )
 }

@@ -1,18 +1,18 @@
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
-use pixel_iqn::data::ImageDataset;
+use pixel_iqn::data::{ImageDataset, say, tell};
 use pixel_iqn_eval::{
-    FeatureSet, GaussianStatistics, ImageSetOptions, ImageSetScores, InceptionScoreOptions,
-    KeptFeatures, KidOptions, LeftOut, Preprocessing, SlicedWassersteinOptions, extract,
-    image_set_scores, sliced_wasserstein,
+    FeatureOrigin, FeatureSet, ImageSetEvaluation, ImageSetOptions, InceptionScoreOptions,
+    KeptFeatures, KidOptions, LeftOut, Preprocessing, ScoreWarning, SlicedWassersteinOptions,
+    extract, image_set_scores, sliced_wasserstein,
 };
 use serde_json::{Map, Value, json};
 
+use super::found::Found;
 use super::image_source::ImageSource;
 use super::job::Job;
-use crate::inception;
+use crate::{flags, inception};
 
 /// Flags on the sets of images to compare.
 #[derive(clap::Args, Debug)]
@@ -36,8 +36,7 @@ pub struct ImageSetFlags {
         long,
         value_name = "PIXELS",
         help_heading = "Sets of images",
-        conflicts_with_all = ["runs", "models"]
-    )]
+        conflicts_with_all = ["runs", "models"], value_parser = flags::number::count)]
     size: Option<usize>,
     /// Images of each set for the sliced Wasserstein distance, drawn at random; 0 leaves it out
     #[arg(
@@ -45,8 +44,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 1000,
         help_heading = "Sets of images",
-        conflicts_with_all = ["runs", "models"]
-    )]
+        conflicts_with_all = ["runs", "models"], value_parser = flags::number::from_zero)]
     swd_images: usize,
     /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, which is downloaded (96 MB) if it
     /// is not there, or safetensors
@@ -71,8 +69,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 10,
         help_heading = "Sets of images",
-        conflicts_with_all = ["runs", "models"]
-    )]
+        conflicts_with_all = ["runs", "models"], value_parser = flags::number::count)]
     splits: usize,
     /// Images in a subset of KID
     #[arg(
@@ -80,8 +77,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 1000,
         help_heading = "Sets of images",
-        conflicts_with_all = ["runs", "models"]
-    )]
+        conflicts_with_all = ["runs", "models"], value_parser = flags::number::two_or_more)]
     kid_subset_size: usize,
     /// Write the statistics of the generated images, as pytorch-fid does
     #[arg(
@@ -97,18 +93,13 @@ pub struct ImageSetFlags {
 /// What the generated images are compared with.
 enum Real {
     Images(ImageDataset),
-    Statistics(GaussianStatistics),
+    Statistics(Box<FeatureSet>),
     Nothing,
 }
 
 impl ImageSetFlags {
-    /// Compares the sets, and prints and returns the scores by their names.
-    pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Value> {
-        ensure!(self.splits > 0, "--splits must be at least 1");
-        ensure!(
-            self.kid_subset_size > 1,
-            "--kid-subset-size must be at least 2"
-        );
+    /// Compares the sets, and returns the scores by their names.
+    pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Found> {
         let real = self.open_real()?;
         let mut generated = generated.images(self.size)?;
         ensure!(
@@ -124,7 +115,7 @@ impl ImageSetFlags {
             other => other,
         };
         let mut scores = Map::new();
-        let mut left_out = Vec::new();
+        let (mut left_out, mut warnings) = (Vec::new(), Vec::new());
         if let (Real::Images(real), 1..) = (&real, self.swd_images)
             && let Err(error) = self.sliced_wasserstein(&generated, real, job.seed, &mut scores)
         {
@@ -137,17 +128,23 @@ impl ImageSetFlags {
         }
         if let Some(weights) = &self.weights {
             let found = self.inception_scores(job, weights, &generated, real, &mut left_out)?;
-            if let Value::Object(found) = serde_json::to_value(found)? {
+            left_out.extend(found.left_out);
+            if let Value::Object(found) = serde_json::to_value(found.scores)? {
                 scores.extend(found);
             }
+            warnings = found.warnings;
         }
+        let text = lines(&scores, &left_out, &warnings);
         if !left_out.is_empty() {
             scores.insert("left_out".to_owned(), serde_json::to_value(left_out)?);
         }
-        for (name, score) in &scores {
-            writeln!(std::io::stdout(), "{name}: {score}")?;
+        if !warnings.is_empty() {
+            scores.insert("warnings".to_owned(), serde_json::to_value(warnings)?);
         }
-        Ok(scores.into())
+        Ok(Found {
+            json: scores.into(),
+            text,
+        })
     }
 
     fn open_real(&self) -> anyhow::Result<Real> {
@@ -163,7 +160,7 @@ impl ImageSetFlags {
                 self.weights.is_some(),
                 "--real has statistics of features: give the --weights of the network too"
             );
-            return Ok(Real::Statistics(statistics));
+            return Ok(Real::Statistics(Box::new(statistics)));
         }
         Ok(Real::Images(real.images(self.size)?))
     }
@@ -176,7 +173,7 @@ impl ImageSetFlags {
         scores: &mut Map<String, Value>,
     ) -> anyhow::Result<()> {
         let count = generated.len().min(real.len()).min(self.swd_images);
-        eprintln!("sliced Wasserstein distance of {count} images of each set");
+        tell!("sliced Wasserstein distance of {count} images of each set");
         ensure!(
             generated.shape() == real.shape(),
             "the images are of {:?} and {:?} (channels, height, width), and only images of one size can \
@@ -202,12 +199,18 @@ impl ImageSetFlags {
         generated: &ImageDataset,
         real: Real,
         left_out: &mut Vec<LeftOut>,
-    ) -> anyhow::Result<ImageSetScores> {
+    ) -> anyhow::Result<ImageSetEvaluation> {
         let preprocessing = match self.pytorch_fid {
             true => Preprocessing::PytorchFid,
             false => Preprocessing::TorchFidelity,
         };
         let network = inception::open(weights, job.device)?.with_preprocessing(preprocessing);
+        if let Real::Statistics(statistics) = &real
+            && let Some(origin) = &statistics.origin
+        {
+            // Before features are computed.
+            check_origin(&network.origin(), origin)?;
+        }
         let real_images = match &real {
             Real::Images(real) => Some(real.len()),
             _ => None,
@@ -225,9 +228,6 @@ impl ImageSetFlags {
                 left_out.push(LeftOut::new(score, because));
             }
         }
-        for LeftOut { score, because, .. } in &*left_out {
-            eprintln!("WARNING: no {score}: {because}");
-        }
         let features = |set: &ImageDataset, keep: KeptFeatures, task: &str| {
             extract(&network, set, keep, job.batch, &job.terminal.bar(task))
         };
@@ -238,20 +238,56 @@ impl ImageSetFlags {
         };
         let generated = features(generated, keep, "generated")?;
         if let Some(path) = &self.save_statistics {
-            generated.statistics.save(path)?;
-            println!("wrote {}", path.display());
+            generated.save_statistics(path)?;
+            say!("wrote {}", path.display());
         }
         let real = match real {
             Real::Images(real) => Some(features(&real, options.of_real(), "real")?),
-            Real::Statistics(statistics) => Some(FeatureSet {
-                statistics,
-                pool: None,
-                logits: None,
-            }),
+            Real::Statistics(statistics) => Some(*statistics),
             Real::Nothing => None,
         };
         Ok(image_set_scores(&generated, real.as_ref(), &options)?)
     }
+}
+
+/// Refuses statistics of features that were computed in another way than those of the generated images
+/// will be.
+fn check_origin(ours: &FeatureOrigin, theirs: &FeatureOrigin) -> anyhow::Result<()> {
+    let advice = match theirs.preprocessing {
+        theirs if theirs == ours.preprocessing => "give the --weights that they were made with",
+        Preprocessing::PytorchFid => "give --pytorch-fid too",
+        _ => "leave --pytorch-fid out",
+    };
+    ensure!(
+        ours == theirs,
+        "the statistics of --real are of {theirs}, and those of the generated images would be of {ours}, so \
+         that no distance between them means anything: {advice}, or save the statistics again"
+    );
+    Ok(())
+}
+
+/// The scores in lines, each with what is to be known of it below.
+fn lines(scores: &Map<String, Value>, left_out: &[LeftOut], warnings: &[ScoreWarning]) -> String {
+    /// The last of the names that a score has in the file.
+    const NAMES: [(&str, &str); 4] = [
+        ("FID", "frechet_inception_distance"),
+        ("Inception score", "inception_score_std"),
+        ("KID", "kernel_inception_distance_std"),
+        ("precision and recall", "f_score"),
+    ];
+    let mut lines = Vec::new();
+    for (name, score) in scores {
+        lines.push(format!("{name}: {score}"));
+        for warning in warnings {
+            if NAMES.contains(&(&*warning.score, name)) {
+                lines.push(format!("  WARNING: {}: {}", warning.score, warning.because));
+            }
+        }
+    }
+    for LeftOut { score, because, .. } in left_out {
+        lines.push(format!("no {score}: {because}"));
+    }
+    lines.join("\n")
 }
 
 /// Makes two sets of one number of channels, where one of them is grey: a set of colour images that have
@@ -286,5 +322,37 @@ mod tests {
         let colour = set(&[1, 2, 1, 2, 1, 9], 3);
         let (first, second) = of_one_kind(colour.clone(), grey).unwrap();
         assert_eq!((first, second), (colour, same));
+    }
+
+    #[test]
+    fn what_is_to_be_known_stands_below_the_figure() {
+        let mut scores = Map::new();
+        scores.insert("frechet_inception_distance".into(), json!(1.5));
+        scores.insert("precision".into(), json!(1.0));
+        let warnings = [ScoreWarning::new("FID", "of 12 images")];
+        let left_out = [LeftOut::new("KID", "of few")];
+        assert_eq!(
+            lines(&scores, &left_out, &warnings),
+            "frechet_inception_distance: 1.5\n  WARNING: FID: of 12 images\nprecision: 1.0\nno KID: of few"
+        );
+    }
+
+    #[test]
+    fn statistics_of_another_resizing_or_network_are_refused() {
+        let origin = FeatureOrigin::new;
+        let (ours, theirs) = (Preprocessing::TorchFidelity, Preprocessing::PytorchFid);
+        assert!(check_origin(&origin(ours, "a"), &origin(ours, "a")).is_ok());
+        for (a, b, advice) in [
+            (origin(ours, "a"), origin(theirs, "a"), "give --pytorch-fid"),
+            (
+                origin(theirs, "a"),
+                origin(ours, "a"),
+                "leave --pytorch-fid out",
+            ),
+            (origin(ours, "a"), origin(ours, "b"), "--weights"),
+        ] {
+            let error = check_origin(&a, &b).unwrap_err().to_string();
+            assert!(error.contains(advice), "{error}");
+        }
     }
 }

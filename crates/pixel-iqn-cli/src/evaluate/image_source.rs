@@ -6,7 +6,7 @@ use anyhow::bail;
 use pixel_iqn::DatasetKind;
 use pixel_iqn::data::folder::{self, Fit};
 use pixel_iqn::data::{DataError, ImageDataset, OpenOptions, array_names};
-use pixel_iqn_eval::GaussianStatistics;
+use pixel_iqn_eval::FeatureSet;
 
 /// Where a set of images comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl FromStr for ImageSource {
 
 impl ImageSource {
     /// Reads the statistics of an npz file that has them in the place of images, and not beside them.
-    pub fn statistics(&self) -> anyhow::Result<Option<GaussianStatistics>> {
+    pub fn statistics(&self) -> anyhow::Result<Option<FeatureSet>> {
         let path = match self {
             Self::Npz(path) => path,
             Self::Folder(path) if path.is_file() => path,
@@ -58,7 +58,7 @@ impl ImageSource {
         let names = array_names(path)?;
         let has = |name: &str| names.iter().any(|other| other == name);
         Ok(match has("mu") && !has("arr_0") {
-            true => Some(GaussianStatistics::load(path)?),
+            true => Some(FeatureSet::load_statistics(path)?),
             false => None,
         })
     }

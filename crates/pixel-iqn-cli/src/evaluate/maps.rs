@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use pixel_iqn::Model;
-use pixel_iqn::data::{ImageDataset, ImageGrid, levels_of};
+use pixel_iqn::data::{ImageDataset, ImageGrid, levels_of, say};
 use pixel_iqn::score::{ForecastOptions, value_maps};
 use pixel_iqn::terminal::Bar;
 
@@ -39,7 +39,7 @@ pub fn draw(
         .with_columns(indices.len())
         .with_scale(4)
         .save(path)?;
-    println!(
+    say!(
         "wrote {}: images, widths of 90% intervals (white is {widest:.2} of the range), PIT (black \
          is 0, white is 1), by channel",
         path.display()

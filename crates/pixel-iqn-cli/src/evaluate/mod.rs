@@ -1,4 +1,5 @@
 mod cas;
+mod found;
 mod image_sets;
 mod image_source;
 mod job;
@@ -8,13 +9,15 @@ mod table;
 
 use std::path::PathBuf;
 
-use pixel_iqn::data::write_atomically;
+use anyhow::Context;
+use clap::ArgGroup;
+use pixel_iqn::data::{print_result, say, write_atomically};
 use pixel_iqn::terminal::Terminal;
-use serde_json::Value;
 
 use crate::flags::{self, DeviceFlags};
 use crate::outcome::Outcome;
 use cas::CasFlags;
+use found::Found;
 use image_sets::ImageSetFlags;
 use job::Job;
 use models::ModelsFlags;
@@ -34,7 +37,10 @@ use models::ModelsFlags;
 /// precision and recall are over the Inception features too, where the default of torch-fidelity is
 /// VGG-16.)
 #[derive(clap::Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group(
+    // `multiple` leaves it to the flags to say that they exclude each other.
+    ArgGroup::new("what").args(["runs", "models", "generated"]).required(true).multiple(true)
+))]
 pub struct EvaluateCommand {
     #[command(flatten)]
     models: ModelsFlags,
@@ -43,10 +49,10 @@ pub struct EvaluateCommand {
     #[command(flatten)]
     cas: CasFlags,
     /// Images in a batch
-    #[arg(long, value_name = "IMAGES", default_value_t = 32)]
+    #[arg(long, value_name = "IMAGES", default_value_t = 32, value_parser = flags::number::count)]
     batch: usize,
     /// Seed of everything random but what torch-fidelity fixes
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = flags::number::seed)]
     seed: u64,
     /// Write the scores as JSON to this file
     #[arg(long, value_name = "FILE.json")]
@@ -65,22 +71,18 @@ Examples:
 
 impl EvaluateCommand {
     pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
-        Outcome::of(
-            self.evaluate(terminal),
-            "interrupted before the scores were complete",
-        )
+        let mut scored = false;
+        let work = self.evaluate(terminal, &mut scored);
+        let message = match scored {
+            false => "interrupted before the scores were complete",
+            true => "interrupted: the scores are complete, and the picture of --maps is not there",
+        };
+        Outcome::of(work, message)
     }
 
-    fn evaluate(&self, terminal: &Terminal) -> anyhow::Result<()> {
-        for file in [&self.out, &self.sets.save_statistics]
-            .into_iter()
-            .flatten()
-        {
-            flags::check_folder_of(file)?;
-        }
-        if let Some(maps) = &self.models.maps {
-            flags::check_picture(maps)?;
-        }
+    fn evaluate(&self, terminal: &Terminal, scored: &mut bool) -> anyhow::Result<()> {
+        let files = [self.out.as_ref(), self.sets.save_statistics.as_ref()];
+        let _claims = flags::claim([self.models.maps.as_ref()], files)?;
         let job = Job {
             terminal,
             device: &self.device.device,
@@ -88,23 +90,26 @@ impl EvaluateCommand {
             seed: self.seed,
         };
         if let Some(generated) = &self.sets.generated {
-            return self.write(&self.sets.evaluate(&job, generated)?);
+            return self.report(&self.sets.evaluate(&job, generated)?);
         }
         if self.cas.cas {
-            return self.write(&self.cas.evaluate(&job, &self.models)?);
+            return self.report(&self.cas.evaluate(&job, &self.models)?);
         }
-        let (scores, images) = self.models.evaluate(&job)?;
+        let (found, images) = self.models.evaluate(&job)?;
         // Before the maps, which can fail or be interrupted.
-        self.write(&scores)?;
+        self.report(&found)?;
+        *scored = true;
         self.models.draw_maps(&job, &images.held_out)
     }
 
-    /// Writes the scores to `--out`.
-    fn write(&self, scores: &Value) -> anyhow::Result<()> {
-        if let Some(out) = &self.out {
-            write_atomically(out, format!("{scores:#}\n").as_bytes())?;
-            println!("wrote {}", out.display());
-        }
+    /// Writes the scores to `--out`, and prints them.
+    fn report(&self, Found { json, text }: &Found) -> anyhow::Result<()> {
+        let Some(out) = &self.out else {
+            return print_result(&format!("{text}\n"))
+                .context("cannot print the scores: --out FILE.json keeps them");
+        };
+        write_atomically(out, format!("{json:#}\n").as_bytes())?;
+        say!("{text}\nwrote {}", out.display());
         Ok(())
     }
 }

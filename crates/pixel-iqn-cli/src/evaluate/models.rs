@@ -8,6 +8,7 @@ use pixel_iqn::score::{
 use pixel_iqn::{Order, Run, TrainingImages};
 use serde_json::Value;
 
+use super::found::Found;
 use super::job::Job;
 use super::{maps, table};
 use crate::{estimates, flags};
@@ -17,7 +18,7 @@ use crate::{estimates, flags};
 pub struct ModelsFlags {
     /// Folder of a run; may be given several times
     #[arg(long = "run", value_name = "DIR", conflicts_with_all = ["generated", "real", "weights"],
-          required_unless_present_any = ["generated", "models"], help_heading = "Models")]
+          help_heading = "Models")]
     runs: Vec<PathBuf>,
     /// Name of a trained model that comes with this program; may be given several times
     #[arg(long = "model", value_name = "NAME", conflicts_with_all = ["generated", "real", "weights"],
@@ -37,8 +38,7 @@ pub struct ModelsFlags {
         value_name = "COUNT",
         default_value_t = 256,
         help_heading = "Models",
-        conflicts_with = "generated"
-    )]
+        conflicts_with = "generated", value_parser = flags::number::count)]
     images: usize,
     /// Quantile levels that a PixelIQN is asked for
     #[arg(
@@ -46,8 +46,7 @@ pub struct ModelsFlags {
         value_name = "COUNT",
         default_value_t = 40,
         help_heading = "Models",
-        conflicts_with = "generated"
-    )]
+        conflicts_with = "generated", value_parser = flags::number::two_or_more)]
     taus: usize,
     /// Generation order, for models of several, from 0, raster order, to 7: the values that a
     /// distribution is given are those before it in this order
@@ -72,9 +71,8 @@ pub struct ModelsFlags {
 }
 
 impl ModelsFlags {
-    /// Evaluates all runs, prints the scores, and returns them by the folders of the runs, with the
-    /// images of the runs.
-    pub fn evaluate(&self, job: &Job<'_>) -> anyhow::Result<(Value, TrainingImages)> {
+    /// Evaluates all runs, and returns the scores by the folders of the runs, with the images of the runs.
+    pub fn evaluate(&self, job: &Job<'_>) -> anyhow::Result<(Found, TrainingImages)> {
         let mut evaluated: Vec<(String, ConditionalScores)> = Vec::new();
         // Opened for the first run; the others must have been trained on the same images.
         let mut opened: Option<(String, TrainingImages)> = None;
@@ -95,10 +93,11 @@ impl ModelsFlags {
             evaluated.push((name, scores));
         }
         let (_, images) = opened.context("give a run with --run")?;
-        table::write(&mut std::io::stdout().lock(), &evaluated, job.seed)?;
+        let text = table::table(&evaluated, job.seed);
         let json = |(name, scores)| Ok((name, estimates::to_json(&scores, job.seed)?));
         let scores: serde_json::Result<_> = evaluated.into_iter().map(json).collect();
-        Ok((Value::Object(scores?), images))
+        let json = Value::Object(scores?);
+        Ok((Found { json, text }, images))
     }
 
     /// The runs of `--run`, then those of `--model`, with what the user calls them.

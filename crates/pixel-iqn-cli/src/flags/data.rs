@@ -4,6 +4,8 @@ use anyhow::Context;
 use pixel_iqn::data::OpenOptions;
 use pixel_iqn::{DatasetKind, Run, TrainingImages};
 
+use super::number;
+
 /// Flags that say where images come from.
 #[derive(clap::Args, Debug)]
 pub struct DataFlags {
@@ -16,7 +18,7 @@ pub struct DataFlags {
     pub dataset: Option<DatasetKind>,
     /// Height and width of the images [default: those of the set; 32 for folder and builtin];
     /// images of a set of one size are reduced to it by the means of boxes
-    #[arg(long, value_name = "PIXELS", help_heading = "Images")]
+    #[arg(long, value_name = "PIXELS", help_heading = "Images", value_parser = number::count)]
     pub size: Option<usize>,
 }
 
@@ -51,6 +53,15 @@ pub fn open(
 pub fn images_of(run: &Run, folder: Option<&Path>) -> anyhow::Result<TrainingImages> {
     run.images(folder).with_context(|| {
         let dataset = &run.config().data.dataset;
-        format!("cannot open the data set `{dataset}` of the run: give its folder with --data")
+        let path = run.path().display();
+        match folder {
+            Some(folder) => format!(
+                "--data {} does not have the data set `{dataset}` of the run {path}",
+                folder.display()
+            ),
+            None => format!(
+                "cannot open the data set `{dataset}` of the run {path}: give its folder with --data"
+            ),
+        }
     })
 }

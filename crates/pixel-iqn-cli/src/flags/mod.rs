@@ -3,6 +3,7 @@
 mod data;
 mod device;
 mod model;
+pub mod number;
 mod order;
 mod out;
 mod shard;
@@ -14,7 +15,7 @@ pub use data::{DataFlags, images_of, open};
 pub use device::DeviceFlags;
 pub use model::ModelFlags;
 pub use order::parse_order;
-pub use out::{check_folder_of, check_picture};
+pub use out::claim;
 pub use shard::Shard;
 pub use show::show;
 pub use size::ImageSize;

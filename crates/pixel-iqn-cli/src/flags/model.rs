@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use pixel_iqn::data::tell;
 use pixel_iqn::{Error, Model, Run};
 
 use super::DeviceFlags;
@@ -32,7 +33,7 @@ impl ModelFlags {
             None => Model::open(&folder, device),
         }?;
         for notice in model.notices() {
-            eprintln!("NOTE: {notice}");
+            tell!("NOTE: {notice}");
         }
         Ok(model)
     }

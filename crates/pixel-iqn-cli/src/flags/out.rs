@@ -1,29 +1,37 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
+use pixel_iqn::data::Claim;
 
-/// Checks that a file can be put where it is asked for, before the work that fills it.
-pub fn check_folder_of(file: &Path) -> anyhow::Result<()> {
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    ensure!(
-        folder.is_none_or(Path::is_dir),
-        "cannot write {}: there is no such folder",
-        file.display()
-    );
-    Ok(())
+/// Claims the output files of a command before the work that fills them: pictures, which are PNG, and
+/// others. The files must stay claimed until they are written.
+pub fn claim<const P: usize, const N: usize>(
+    pictures: [Option<&PathBuf>; P],
+    others: [Option<&PathBuf>; N],
+) -> anyhow::Result<Vec<Claim>> {
+    for picture in pictures.into_iter().flatten() {
+        check_picture(picture)?;
+    }
+    let files: Vec<&PathBuf> = pictures.into_iter().chain(others).flatten().collect();
+    for (i, file) in files.iter().enumerate() {
+        ensure!(
+            !files[..i].contains(file),
+            "{} is named for two different outputs: give each its own file",
+            file.display()
+        );
+    }
+    let claims = files.into_iter().map(|file| Ok(Claim::file(file)?));
+    claims.collect()
 }
 
-/// Checks that a picture can be put where it is asked for, as PNG, before the work that it shows.
-pub fn check_picture(file: &Path) -> anyhow::Result<()> {
+fn check_picture(file: &Path) -> anyhow::Result<()> {
     let ending = file.extension().unwrap_or_default();
     ensure!(
         ending.eq_ignore_ascii_case("png"),
         "cannot write {}: pictures are PNG, give FILE.png",
         file.display()
     );
-    check_folder_of(file)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -31,12 +39,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_a_png_in_a_folder_that_exists() {
-        let check = |file: &str| check_picture(Path::new(file));
-        assert!(check("a.png").is_ok());
-        assert!(check("a.PNG").is_ok());
-        for wrong in ["a.jpg", "a", "no/such/folder/a.png"] {
-            assert!(check(wrong).is_err(), "{wrong}");
+    fn outputs_can_be_written_and_are_different_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let claim = |picture: &str, other: &str| {
+            claim([Some(&file(picture))], [Some(&file(other))]).map(|claims| claims.len())
+        };
+        assert_eq!(claim("a.png", "b.json").unwrap(), 2);
+        assert_eq!(claim("a.PNG", "b").unwrap(), 2);
+        for (picture, other) in [
+            ("a.jpg", "b.json"),
+            ("a", "b.json"),
+            ("a.png", "no/folder/b.json"),
+            ("a.png", "a.png"),
+        ] {
+            assert!(claim(picture, other).is_err(), "{picture} {other}");
         }
     }
 }

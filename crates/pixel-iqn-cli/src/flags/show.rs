@@ -1,3 +1,4 @@
+use pixel_iqn::data::tell;
 use pixel_iqn::terminal::{Show, Terminal};
 
 /// Prepares to draw images on the terminal. Where that cannot be it says why: the files are what was asked
@@ -6,7 +7,7 @@ pub fn show(terminal: &Terminal) -> Option<Show> {
     match terminal.show() {
         Ok(show) => Some(show),
         Err(error) => {
-            eprintln!("NOTE: --show draws nothing: {error}");
+            tell!("NOTE: --show draws nothing: {error}");
             None
         }
     }

@@ -1,5 +1,7 @@
 use std::str::FromStr;
 
+use super::number::tau;
+
 /// An interval of tau, as `0.1,0.9`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TauRange {
@@ -13,12 +15,10 @@ impl FromStr for TauRange {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let ends = text.split_once(',');
         let ends = ends.and_then(|(low, high)| {
-            Some(Self {
-                low: low.trim().parse().ok()?,
-                high: high.trim().parse().ok()?,
-            })
+            let (low, high) = (tau(low).ok()?, tau(high).ok()?);
+            (low < high).then_some(Self { low, high })
         });
-        ends.ok_or("give LOW,HIGH, as 0.1,0.9")
+        ends.ok_or("give LOW,HIGH with 0 < LOW < HIGH < 1, as 0.1,0.9")
     }
 }
 
@@ -34,7 +34,9 @@ mod tests {
         };
         assert_eq!("0.1,0.9".parse(), Ok(range));
         assert_eq!("0.1, 0.9".parse(), Ok(range));
-        for wrong in ["", "0.1", "0.1-0.9", "a,b", "0.1,"] {
+        for wrong in [
+            "", "0.1", "0.1-0.9", "a,b", "0.1,", "-0.1,0.9", "0.9,0.1", "0.1,nan",
+        ] {
             assert!(wrong.parse::<TauRange>().is_err(), "{wrong}");
         }
     }

@@ -37,15 +37,15 @@ pub struct TrainCommand {
     /// loss depends on: --data, --device, --set, --checkpoint-steps, --skip-bad-steps,
     /// --eval-images, --samples, --out and --plain
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = [
-        "dataset", "size", "config", "preset", "output", "class_conditional", "steps", "batch",
+        "dataset", "size", "config", "preset", "output", "class_conditional", "batch",
         "learning_rate", "seed", "run", "init", "all_orders",
     ])]
     resume: Option<PathBuf>,
     /// Resume from the checkpoint after this many steps, not from the last one
-    #[arg(long, value_name = "STEPS", help_heading = "Run", requires = "resume")]
+    #[arg(long, value_name = "STEPS", help_heading = "Run", requires = "resume", value_parser = flags::number::from_zero)]
     resume_step: Option<usize>,
     /// Write a checkpoint every so many steps, besides those by the clock (every 10 minutes)
-    #[arg(long, value_name = "STEPS", help_heading = "Run")]
+    #[arg(long, value_name = "STEPS", help_heading = "Run", value_parser = flags::number::from_zero)]
     checkpoint_steps: Option<usize>,
     /// TOML file with the keys that the config.toml of a run folder has, or some of them
     #[arg(long, value_name = "FILE", help_heading = "Run")]
@@ -76,26 +76,26 @@ pub struct TrainCommand {
     init: Option<PathBuf>,
 
     /// Training steps [default: what suits the device]
-    #[arg(long, help_heading = "Training")]
+    #[arg(long, help_heading = "Training", value_parser = flags::number::count)]
     steps: Option<usize>,
     /// Images in a step [default: what suits the device]
-    #[arg(long, value_name = "IMAGES", help_heading = "Training")]
+    #[arg(long, value_name = "IMAGES", help_heading = "Training", value_parser = flags::number::count)]
     batch: Option<usize>,
     /// Highest learning rate [default: 0.001]
-    #[arg(long, value_name = "RATE", help_heading = "Training")]
+    #[arg(long, value_name = "RATE", help_heading = "Training", value_parser = flags::number::rate, allow_hyphen_values = true)]
     learning_rate: Option<f64>,
     /// Seed of everything random, below 2^63 [default: 0]
-    #[arg(long, help_heading = "Training", value_parser = clap::value_parser!(u64).range(..1 << 63))]
+    #[arg(long, help_heading = "Training", value_parser = flags::number::whole(0, (1u64 << 63) - 1))]
     seed: Option<u64>,
     /// Leave out steps whose loss or gradient is infinite or not a number
     #[arg(long, help_heading = "Training")]
     skip_bad_steps: bool,
 
     /// Held-out images to evaluate on at the end [default: what suits the device]
-    #[arg(long, value_name = "IMAGES", help_heading = "Results")]
+    #[arg(long, value_name = "IMAGES", help_heading = "Results", value_parser = flags::number::count)]
     eval_images: Option<usize>,
     /// Samples to draw at the end [default: what suits the device]
-    #[arg(long, value_name = "COUNT", help_heading = "Results")]
+    #[arg(long, value_name = "COUNT", help_heading = "Results", value_parser = flags::number::count)]
     samples: Option<usize>,
     /// Copy the picture of the samples to this file
     #[arg(long, value_name = "FILE.png", help_heading = "Results")]
@@ -119,9 +119,8 @@ impl TrainCommand {
         for name in self.device.split(',') {
             pixel_iqn::device(name.trim())?;
         }
-        if let Some(out) = &self.out {
-            flags::check_picture(out)?;
-        }
+        let _claim = flags::claim([self.out.as_ref()], [])?;
+        self.check_numbers()?;
         let watcher = terminal.watcher().with_plain(self.plain);
         let run = self.training()?.watch(watcher).start()?;
         self.report(&run)
@@ -157,7 +156,7 @@ pub(super) mod tests {
             .is_ok()
         );
         for flags in [
-            &["--steps", "3"][..],
+            &["--batch", "3"][..],
             &["--output", "head"],
             &["--run", "other"],
             &["--size", "8"],

@@ -2,6 +2,7 @@ use std::fs;
 
 use anyhow::Context;
 use pixel_iqn::Run;
+use pixel_iqn::data::{say, write_atomically};
 use pixel_iqn::train::End;
 
 use super::TrainCommand;
@@ -20,12 +21,10 @@ impl TrainCommand {
                 "interrupted after {done} of {steps} steps; go on with `{resume}`"
             )));
         }
-        println!(
-            "wrote  weights.safetensors, averaged.safetensors and curve.png after {done} steps"
-        );
+        say!("wrote  weights.safetensors, averaged.safetensors and curve.png after {done} steps");
         if let Some(scores) = run.scores() {
-            println!("wrote  scores.json");
-            println!(
+            say!("wrote  scores.json");
+            say!(
                 "scores of {} held-out images: mean pinball {:.5}, skill {}, crossing rate {:.1}%",
                 scores.images,
                 scores.mean.pinball,
@@ -38,15 +37,22 @@ impl TrainCommand {
                 "interrupted: the rest of its scores and pictures come with `{resume}`"
             )));
         }
-        println!("wrote  samples.png and inpainting.png");
-        println!(
-            "draw more with `pixel-iqn sample --run {folder}`, or from a shipped model with `pixel-iqn sample \
-             --model shapes`; train for longer with --steps {}",
-            10 * steps
-        );
         if let Some(out) = &self.out {
-            fs::copy(run.dir().file("samples.png"), out)
-                .with_context(|| format!("cannot write {}", out.display()))?;
+            let samples = run.dir().file("samples.png");
+            let picture =
+                fs::read(&samples).with_context(|| format!("cannot read {}", samples.display()))?;
+            write_atomically(out, &picture)?;
+        }
+        say!("wrote  samples.png and inpainting.png");
+        say!(
+            "draw more with `pixel-iqn sample --run {folder}`, or from a shipped model with `pixel-iqn sample \
+             --model shapes`"
+        );
+        match self.resume {
+            Some(_) => say!(
+                "the run is complete: `pixel-iqn train --init {folder} --steps STEPS` begins a longer one"
+            ),
+            None => say!("train for longer with --steps {}", 10 * steps),
         }
         Ok(Outcome::Complete)
     }

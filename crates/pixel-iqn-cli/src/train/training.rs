@@ -1,8 +1,11 @@
 use std::path::Path;
 
 use anyhow::ensure;
+use pixel_iqn::data::tell;
 use pixel_iqn::train::{ConfigFile, ResumeFrom};
-use pixel_iqn::{DatasetKind, Order, Run, RunOverrides, Training, TrainingImages, train_on};
+use pixel_iqn::{
+    DatasetKind, Order, Run, RunConfig, RunOverrides, Training, TrainingImages, train_on,
+};
 
 use super::TrainCommand;
 use crate::flags;
@@ -30,18 +33,34 @@ impl TrainCommand {
         Ok(training.overrides(self.overrides()))
     }
 
+    /// Checks the numbers of all flags, before images are looked for.
+    pub(super) fn check_numbers(&self) -> anyhow::Result<()> {
+        if self.resume.is_some() {
+            return Ok(());
+        }
+        Ok(RunConfig::check_changes(
+            &self.config_file()?,
+            &self.overrides(),
+            &self.settings,
+        )?)
+    }
+
     fn resumed(&self, folder: &Path) -> anyhow::Result<Training> {
         let run = Run::open(folder)?;
+        let steps = run.config().train.steps;
+        ensure!(
+            self.steps.is_none(),
+            "a run that is resumed keeps its config, which has {steps} steps: for more of them begin a new \
+             run from its weights, with `pixel-iqn train --init {} --steps STEPS`",
+            folder.display()
+        );
         let images = flags::images_of(&run, self.data.data.as_deref())?;
         let from = self.resume_step.map_or(ResumeFrom::Last, ResumeFrom::Step);
         Ok(run.resume(images).from_checkpoint(from))
     }
 
     fn begun(&self) -> anyhow::Result<Training> {
-        let file = match &self.config {
-            Some(path) => ConfigFile::open(path)?,
-            None => ConfigFile::default(),
-        };
+        let file = self.config_file()?;
         let training = train_on(self.images(&file)?)
             .config_file(file)
             .class_conditional(self.class_conditional);
@@ -52,6 +71,13 @@ impl TrainCommand {
         Ok(match &self.run {
             Some(folder) => training.run_dir(folder),
             None => training,
+        })
+    }
+
+    fn config_file(&self) -> anyhow::Result<ConfigFile> {
+        Ok(match &self.config {
+            Some(path) => ConfigFile::open(path)?,
+            None => ConfigFile::default(),
         })
     }
 
@@ -72,7 +98,7 @@ impl TrainCommand {
         match kind {
             Some(kind) => flags::open(kind, folder, &options),
             None => {
-                let notice = |line: &str| eprintln!("{line}");
+                let notice = |line: &str| tell!("{line}");
                 Ok(TrainingImages::open_default(folder, &options, notice)?)
             }
         }

@@ -17,6 +17,7 @@ use self::resize::SIDE;
 use self::tensors::TensorEngine;
 pub use self::weights::InceptionWeights;
 use crate::error::EvalError;
+use crate::feature_origin::FeatureOrigin;
 use crate::features::Features;
 
 /// Features of the last pool.
@@ -37,6 +38,16 @@ pub enum Preprocessing {
     PytorchFid,
 }
 
+impl Preprocessing {
+    /// The program that does so.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TorchFidelity => "torch-fidelity",
+            Self::PytorchFid => "pytorch-fid",
+        }
+    }
+}
+
 /// The network that FID, Inception score and KID are computed with.
 ///
 /// ```no_run
@@ -55,6 +66,8 @@ pub struct InceptionV3 {
     /// The classifier without its bias, from features to classes.
     classifier: Panels,
     preprocessing: Preprocessing,
+    /// The checksum of the weights.
+    digest: String,
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +107,7 @@ impl InceptionV3 {
             engine,
             classifier: Panels::new([1, DIMS, CLASSES], |k, n| classifier[n * DIMS + k]),
             preprocessing: Preprocessing::default(),
+            digest: weights.digest(),
         }
     }
 
@@ -101,6 +115,11 @@ impl InceptionV3 {
     pub fn with_preprocessing(mut self, preprocessing: Preprocessing) -> Self {
         self.preprocessing = preprocessing;
         self
+    }
+
+    /// How this network computes features.
+    pub fn origin(&self) -> FeatureOrigin {
+        FeatureOrigin::new(self.preprocessing, &*self.digest)
     }
 
     /// The features of one or more images.
@@ -276,6 +295,20 @@ mod tests {
         let network = network.with_preprocessing(Preprocessing::PytorchFid);
         let found = network.features(&images, [3, 32, 32]).unwrap();
         check(&found.pool, &pytorch_fid);
+    }
+
+    #[test]
+    fn other_weights_and_another_resizing_are_another_origin() {
+        let weights = formula();
+        let origin = InceptionV3::on_cpu(&weights).origin();
+        let burn = InceptionV3::on_device(&weights, &Device::flex());
+        assert_eq!(burn.origin(), origin);
+        let resized = burn.with_preprocessing(Preprocessing::PytorchFid).origin();
+        assert_eq!(resized.network, origin.network);
+        assert_ne!(resized, origin);
+        let mut other = weights;
+        other.classifier[7] += 1.0;
+        assert_ne!(InceptionV3::on_cpu(&other).origin(), origin);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use pixel_iqn_data::known_content;
+use pixel_iqn_data::{known_content, md5};
 use pixel_iqn_kernels::Window;
 use pytorch_reader::PytorchReader;
 use safetensors::SafeTensors;
@@ -82,6 +82,25 @@ impl InceptionWeights {
     pub fn download(file: impl AsRef<Path>) -> Result<(), EvalError> {
         let checksum = pixel_iqn_data::Checksum::Sha256(SHA256);
         Ok(pixel_iqn_data::fetch(URL, checksum, file.as_ref())?)
+    }
+
+    /// A checksum of all weights, in whichever form their file has them.
+    pub(super) fn digest(&self) -> String {
+        let of = |values: &[f32]| {
+            let bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            md5(&bytes)
+        };
+        let mut names: Vec<&String> = self.convs.keys().collect();
+        names.sort();
+        let mut sums = of(&self.classifier);
+        for name in names {
+            let FoldedConv { weight, bias, .. } = &self.convs[name];
+            sums += &format!("{name} {} {}\n", of(weight), of(bias));
+        }
+        md5(sums.as_bytes())
     }
 
     fn from_tensors(mut tensors: BTreeMap<String, Raw>) -> Result<Self, Vec<String>> {

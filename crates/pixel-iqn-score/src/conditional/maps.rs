@@ -53,6 +53,8 @@ pub fn value_maps(
             return Err(ScoreError::Option { name, range });
         }
     }
+    let values = held_out.shape().iter().product();
+    forecast.check_memory(model.passes(forecast), indices.len(), values)?;
     let batch = held_out.batch(indices, None, device);
     let forecasts = model.forecast(&batch, forecast, progress)?;
     let evaluated = evaluate_batch(&forecasts, &batch, held_out, forecast)?;

@@ -30,7 +30,7 @@ pub const NO_SKILL: &str = "each channel of the training images has one level al
 /// # Errors
 ///
 /// [`ScoreError::Option`] for no images or more than there are, an empty batch or fewer than two
-/// quantile levels, [`ScoreError::NotFinite`] where a prediction is infinite or not a number,
+/// quantile levels, [`ScoreError::Memory`] for more of them than fit, [`ScoreError::NotFinite`] where a prediction is infinite or not a number,
 /// [`ScoreError::Device`], and [`ScoreError::Cancelled`].
 ///
 /// # Panics
@@ -53,6 +53,8 @@ pub fn conditional_scores(
     } = options;
     let forecast = options.forecast();
     let passes_of_batch = model.passes(&forecast);
+    let values = held_out.shape().iter().product();
+    forecast.check_memory(passes_of_batch, batch.min(images), values)?;
     let passes = images.div_ceil(batch) * passes_of_batch;
     let mut by_image = Vec::with_capacity(images);
     let mut pit_counts = [0u64; PIT_BINS];

@@ -1,6 +1,8 @@
 use burn::config::Config;
 use pixel_iqn_core::Order;
 
+use crate::error::ScoreError;
+
 /// How a [`Forecaster`](crate::Forecaster) is asked for distributions.
 #[derive(Config, Debug, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,6 +21,32 @@ pub struct ForecastOptions {
 }
 
 impl ForecastOptions {
+    /// Checks that the predictions of `passes` passes over a batch of images of `values` values, and the
+    /// losses at each quantile level, fit into memory.
+    pub(crate) fn check_memory(
+        &self,
+        passes: usize,
+        images: usize,
+        values: usize,
+    ) -> Result<(), ScoreError> {
+        let product = |factors: [usize; 4]| {
+            let factors = factors.into_iter().map(|factor| factor as u64);
+            factors.fold(1, u64::saturating_mul)
+        };
+        // One pass predicts no more than a few numbers of each value, whatever is asked for.
+        let quantiles = match passes {
+            0 | 1 => 0,
+            _ => product([images, values, self.quantile_levels, size_of::<f32>()]),
+        };
+        let losses = product([images, self.quantile_levels, size_of::<f64>(), 2]);
+        let needed = quantiles.saturating_add(losses);
+        pixel_iqn_data::check_memory(needed).map_err(|source| ScoreError::Memory {
+            quantile_levels: self.quantile_levels,
+            images,
+            source,
+        })
+    }
+
     /// The generation order.
     ///
     /// # Panics

@@ -12,7 +12,7 @@ use super::{SettingsError, Source, TrainError};
 #[non_exhaustive]
 pub enum RunError {
     /// The folder of a new run has files in it.
-    #[error("{} is not empty: choose another folder, or empty it first", .0.display())]
+    #[error("{} is not empty: choose another folder, or empty it first{}", .0.display(), advice_on_run(.0))]
     NotEmpty(PathBuf),
     /// A file that every run has is not there.
     #[error("{} is missing: is {} the folder of a run, and did it save this?", path.display(), path.parent().unwrap_or(path).display())]
@@ -107,7 +107,12 @@ pub enum RunError {
     #[error("no checkpoint can be used: {}; start again in another folder", .0.join("; "))]
     NoGoodCheckpoint(Vec<String>),
     /// The config of a run is not that of its checkpoint.
-    #[error("the config disagrees with the checkpoint {}: {}", path.display(), conflicts.join("; "))]
+    #[error(
+        "the config disagrees with the checkpoint {}: {}; a run keeps its config, and a new run with \
+         another one, such as more steps, can begin from its weights (`train --init`)",
+        path.display(),
+        conflicts.join("; ")
+    )]
     Conflict {
         /// The folder of the checkpoint.
         path: PathBuf,
@@ -119,7 +124,7 @@ pub enum RunError {
     Locked(PathBuf),
     /// The images are not those of the run.
     #[error(
-        "the images in the data set are not those that the run began with (their digest is {found}, not {expected}): give the right folder with `data.path`"
+        "the images in the data set are not those that the run began with (their digest is {found}, not {expected}): take the images of the run"
     )]
     OtherImages {
         /// The digest of the images.
@@ -168,6 +173,17 @@ impl From<pixel_iqn_data::DataError> for RunError {
             pixel_iqn_data::DataError::Write { path, source, .. } => Self::Write { path, source },
             error => Self::Data(error),
         }
+    }
+}
+
+/// What to do instead with a folder that has a run.
+fn advice_on_run(folder: &Path) -> &'static str {
+    match folder.join("config.toml").exists() {
+        true => {
+            ". It has a run: `train --resume` goes on with it, and `train --init` begins a new one, also a \
+             longer one, from its weights"
+        }
+        false => "",
     }
 }
 

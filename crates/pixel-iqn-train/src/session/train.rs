@@ -37,13 +37,18 @@ impl<M: TrainModel> Session<M> {
             device,
             context.steps_done() as u64,
         )?;
+        let is_done = context.steps_done() >= context.config.train.steps;
         let end = run(&mut context, batches, &measurement, &mut parts);
         // The dashboard gives the terminal back.
         drop(parts);
         context.notices.release();
         Ok(Finished {
             end: end?,
-            seconds: context.seconds(),
+            // Opening a run that is complete is no part of its training.
+            seconds: match is_done {
+                true => context.seconds_before,
+                false => context.seconds(),
+            },
             trainer: context.trainer,
             history: context.history,
         })

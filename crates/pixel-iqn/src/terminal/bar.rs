@@ -1,4 +1,3 @@
-use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ impl Bar {
 
     pub(super) fn new(task: String, interrupter: Option<Interrupter>) -> Self {
         // The first report tells the total.
-        let bar = match std::io::stderr().is_terminal() {
+        let bar = match pixel_iqn_data::can_redraw(&std::io::stderr()) {
             true => ProgressBar::new(1),
             false => ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::hidden()),
         };
@@ -55,14 +54,14 @@ impl Bar {
             *last = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
             let eta = self.bar.eta().as_secs();
-            eprintln!("{} {done}/{total} {note} eta {eta}s", self.task);
+            pixel_iqn_data::tell!("{} {done}/{total} {note} eta {eta}s", self.task);
         }
     }
 
     /// Prints a line above the bar.
     pub fn println(&self, line: &str) {
         if self.bar.is_hidden() {
-            eprintln!("{line}");
+            pixel_iqn_data::tell!("{line}");
         } else {
             self.bar.println(line);
         }

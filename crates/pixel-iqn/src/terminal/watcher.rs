@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use pixel_iqn_core::Progress;
+use pixel_iqn_data::say;
 use pixel_iqn_score::skill_text;
 use pixel_iqn_train::{Display, Interrupter, Metrics};
 
@@ -57,11 +58,11 @@ impl Watcher for TerminalWatcher {
     fn begin(&mut self, run: &Run, steps_done: usize, devices: &[Device]) {
         let config = run.config();
         if !self.quiet {
-            println!("{}", config.to_toml());
-            println!("data   {}", config.data.description);
-            println!("run    {}", run.path().display());
+            say!("{}", config.to_toml());
+            say!("data   {}", config.data.description);
+            say!("run    {}", run.path().display());
             if steps_done > 0 {
-                println!("resume after {steps_done} steps");
+                say!("resume after {steps_done} steps");
             }
         }
         if self.display == Display::Plain {
@@ -108,7 +109,7 @@ impl Watcher for TerminalWatcher {
         Box::new(
             move |line| match &*bar.lock().expect("no thread panics with the lock") {
                 Some(bar) => bar.println(line),
-                None => eprintln!("{line}"),
+                None => pixel_iqn_data::tell!("{line}"),
             },
         )
     }

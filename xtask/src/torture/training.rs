@@ -1,5 +1,4 @@
-//! Kills the real training program again and again, and compares what it made with a run that was left
-//! alone.
+//! A long training.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,43 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use pixel_iqn::core::Noise;
-use pixel_iqn::data::{ImageGrid, builtin};
+use pixel_iqn::data::{ImageGrid, builtin, say};
 
-/// Train, kill the program at random moments, resume, and compare with an undisturbed run
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// Times to kill the program: four of five by SIGKILL, one by SIGTERM
-    #[arg(long, default_value_t = 100)]
-    ends: usize,
-    /// Steps of the run
-    #[arg(long, default_value_t = 3000)]
-    steps: usize,
-    /// Seed of the moments
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Folder to work in, which is kept [default: a temporary one, which is not]
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
-}
+use super::Args;
 
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--package", "pixel-iqn-cli"])
-        .status()?;
-    ensure!(status.success(), "the program does not build");
-    let temporary = std::env::temp_dir().join(format!("pixel-iqn-torture-{}", std::process::id()));
-    let folder = args.folder.as_ref().unwrap_or(&temporary);
-    fs::create_dir_all(folder)?;
-    let program = Program {
-        // Beside this program, which is built for release too.
-        path: std::env::current_exe()?.with_file_name("pixel-iqn"),
-        steps: args.steps,
-    };
-    let result = kills(args, &program, folder).and_then(|()| vanishing(&program, folder));
-    if args.folder.is_none() {
-        fs::remove_dir_all(folder).ok();
-    }
-    result
+/// Ends the training again and again, and takes its images away.
+pub fn disturb(args: &Args, path: PathBuf, folder: &Path) -> anyhow::Result<()> {
+    let steps = args.steps;
+    let program = Program { path, steps };
+    kills(args, &program, folder)?;
+    vanishing(&program, folder)
 }
 
 struct Program {
@@ -94,14 +66,14 @@ const BUILTIN: [&str; 2] = ["--dataset", "builtin"];
 
 fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
     let (alone, disturbed) = (folder.join("alone"), folder.join("disturbed"));
-    println!("a run of {} steps that is left alone", args.steps);
+    say!("a run of {} steps that is left alone", args.steps);
     let start = Instant::now();
     let mut child = quiet(&mut program.new_run(&alone, &BUILTIN)).spawn()?;
     wait_for_a_step(&alone, &mut child)?;
     let startup = start.elapsed().as_secs_f32();
     finish(child)?;
     let seconds = start.elapsed().as_secs_f32() - startup;
-    println!(
+    say!(
         "took {startup:.1} s to its first step and {seconds:.0} s from there; now one that ends {} \
          times",
         args.ends
@@ -126,7 +98,7 @@ fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
             // then it has no exit code.
             let code = output.status.code();
             ensure!(
-                [None, Some(0), Some(130)].contains(&code),
+                [None, Some(0), Some(143)].contains(&code),
                 "after SIGTERM: {}",
                 text(&output)
             );
@@ -136,10 +108,10 @@ fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
             damaged += 1;
         }
         if (end + 1) % 10 == 0 {
-            println!("{} ends, {} steps", end + 1, lines(&disturbed));
+            say!("{} ends, {} steps", end + 1, lines(&disturbed));
         }
     }
-    println!("{killed} by SIGKILL, {asked} by SIGTERM, {damaged} checkpoints damaged besides");
+    say!("{killed} by SIGKILL, {asked} by SIGTERM, {damaged} checkpoints damaged besides");
     let before = lines(&disturbed);
     ensure!(
         before > args.steps / 10,
@@ -148,7 +120,7 @@ fn kills(args: &Args, program: &Program, folder: &Path) -> anyhow::Result<()> {
     );
     complete(&mut program.any(&disturbed, &BUILTIN))?;
     compare(&alone, &disturbed, args.steps)?;
-    println!("after the last end at {before} steps it ended as the run that was left alone");
+    say!("after the last end at {before} steps it ended as the run that was left alone");
     Ok(())
 }
 
@@ -171,14 +143,14 @@ fn vanishing(program: &Program, folder: &Path) -> anyhow::Result<()> {
     fs::remove_dir_all(&images)?;
     finish(child)?;
     compare(&alone, &vanished, program.steps)?;
-    println!("a run whose images vanish ends as the run whose images stay");
+    say!("a run whose images vanish ends as the run whose images stay");
     let output = quiet(&mut program.resume(&vanished)).output()?;
     let text = text(&output);
     ensure!(
         !output.status.success() && text.contains(&path) && text.contains("--data"),
         "a resume without the images does not say so: {text}"
     );
-    println!("a resume without them names the folder");
+    say!("a resume without them names the folder");
     Ok(())
 }
 

@@ -1,0 +1,427 @@
+//! What happens around the program: readers that go away, full disks, signals, other processes, and what
+//! lies in its folders already.
+
+#![cfg(unix)]
+
+mod folder;
+
+use std::fs::{self, File, OpenOptions};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use folder::{Folder, TRAIN, errors};
+
+/// A folder with a trained run.
+fn trained() -> Folder {
+    let folder = Folder::new();
+    folder.run(&format!("{TRAIN} --class-conditional --steps 2 --run run"));
+    folder
+}
+
+/// A pipe that nobody reads.
+fn closed_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// A device that is always full.
+fn full_disk() -> Stdio {
+    OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap()
+        .into()
+}
+
+fn wait_until(child: &mut Child, is_ready: impl Fn() -> bool) {
+    while !is_ready() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([name, &id]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_lies_in_a_folder_is_not_taken_for_samples() {
+    let folder = trained();
+    folder.run("sample --run run --count 3 --out right");
+    let sample = "sample --run run --count 3 --out samples";
+    // A picture of another size, without a job.
+    fs::create_dir(folder.file("samples")).unwrap();
+    fs::copy(
+        folder.file("run/samples.png"),
+        folder.file("samples/000000.png"),
+    )
+    .unwrap();
+    let error = folder.fail(sample);
+    assert!(error.contains("no job.txt"), "{error}");
+    fs::remove_dir_all(folder.file("samples")).unwrap();
+    // In a folder of the job: one of another size, an empty one, and one of another seed.
+    folder.run(sample);
+    folder.run("sample --run run --count 1 --seed 1 --out other");
+    let put = |from: &str, name: &str| {
+        fs::copy(folder.file(from), folder.file("samples").join(name)).unwrap();
+    };
+    put("run/samples.png", "000000.png");
+    fs::write(folder.file("samples/000001.png"), "").unwrap();
+    put("other/000000.png", "000002.png");
+    let output = folder.command(sample).output().unwrap();
+    assert!(errors(&output).contains("3 files were not the images"));
+    for name in ["000000.png", "000001.png", "000002.png"] {
+        let [right, samples] = ["right", "samples"].map(|f| folder.read(&format!("{f}/{name}")));
+        assert!(right == samples, "{name}");
+    }
+    let output = folder
+        .command("sample --run run --count 2 --out samples")
+        .output()
+        .unwrap();
+    let notes = errors(&output);
+    assert!(notes.contains("1 images more than the 2"), "{notes}");
+    let error = folder.fail("sample --run run --count 3 --seed 1 --out samples");
+    assert!(error.contains("another job"), "{error}");
+
+    folder.run("sample --run run --count 2 --out x.npz");
+    let archive = folder.read("x.npz");
+    folder.run("sample --run run --count 2 --out x.npz");
+    let error = folder.fail("sample --run run --count 2 --seed 1 --out x.npz");
+    assert!(error.contains("another job"), "{error}");
+    assert!(folder.read("x.npz") == archive);
+}
+
+#[test]
+fn a_reader_that_goes_away_costs_nothing() {
+    let folder = trained();
+    folder.run("sample --run run --count 2 --out samples.npz");
+    let works = [
+        (
+            "evaluate --run run --images 2 --taus 2 --out e.json",
+            "e.json",
+        ),
+        (
+            "evaluate --generated samples.npz --real samples.npz --out s.json",
+            "s.json",
+        ),
+        ("sample --run run --count 2 --out x.png", "x.png"),
+        (
+            "inpaint --run run --count 1 --completions 2 --out i.png --scores i.json",
+            "i.json",
+        ),
+        (
+            "evaluate --run run --images 2 --taus 2 --maps maps.png",
+            "maps.png",
+        ),
+        (
+            "compare --dataset builtin --size 16 --preset tiny --steps 2 --batch 4 --images 2 \
+             --taus 2 --samples 2 --models gates --out compare",
+            "compare/samples.png",
+        ),
+        ("man pages", "pages/pixel-iqn.1"),
+    ];
+    let train = format!("{TRAIN} --steps 2 --run again --out again.png");
+    for (arguments, result) in works.into_iter().chain([(&*train, "again.png")]) {
+        for stdio in [closed_pipe, full_disk] {
+            let output = folder
+                .command(arguments)
+                .stdout(stdio())
+                .stderr(stdio())
+                .output()
+                .unwrap();
+            let to_screen_alone = arguments.contains("--maps") && result == "maps.png";
+            let allowed: &[i32] = if to_screen_alone { &[0, 1] } else { &[0] };
+            let code = output.status.code().unwrap();
+            assert!(allowed.contains(&code), "{arguments}: {code}");
+            if code == 0 {
+                fs::remove_file(folder.file(result)).unwrap();
+            }
+            fs::remove_dir_all(folder.file("again")).ok();
+        }
+    }
+}
+
+#[test]
+fn what_is_only_printed_is_missed_on_a_full_disk() {
+    let folder = trained();
+    for arguments in [
+        "evaluate --run run --images 2 --taus 2",
+        "sample --run run --classes",
+        "completions bash",
+        "man",
+    ] {
+        let run = |stdout: Stdio| {
+            let mut command = folder.command(arguments);
+            command.stdout(stdout).output().unwrap()
+        };
+        let output = run(full_disk());
+        assert_eq!(output.status.code(), Some(1), "{arguments}");
+        assert!(errors(&output).contains("cannot print"), "{arguments}");
+        let output = run(closed_pipe());
+        assert_eq!(output.status.code(), Some(0), "{arguments}");
+        assert_eq!(errors(&output), "", "{arguments}");
+    }
+}
+
+/// Runs the program with so small a limit on the size of a file that its results do not fit, as on a full
+/// disk.
+fn on_a_small_disk(folder: &Folder, arguments: &str) -> Output {
+    let program = env!("CARGO_BIN_EXE_pixel-iqn");
+    let command = format!("trap '' XFSZ; ulimit -f 0; exec {program} {arguments}");
+    Command::new("sh")
+        .current_dir(folder.file(""))
+        .args(["-c", &command])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn an_older_result_survives_a_failure() {
+    let folder = trained();
+    folder.run("sample --run run --count 2 --out samples.npz");
+    for (arguments, result) in [
+        ("evaluate --run run --images 2 --taus 2 --out r", "r"),
+        (
+            "evaluate --generated samples.npz --real samples.npz --out r",
+            "r",
+        ),
+        ("sample --run run --count 2 --out r.png", "r.png"),
+        ("sample --run run --count 2 --out new.npz", "new.npz"),
+        (
+            "inpaint --run run --count 1 --completions 2 --out r.png",
+            "r.png",
+        ),
+        (
+            "inpaint --run run --count 1 --completions 2 --out /dev/null.png --scores r",
+            "r",
+        ),
+        (
+            "evaluate --run run --images 2 --taus 2 --maps r.png",
+            "r.png",
+        ),
+        ("man .", "pixel-iqn-train.1"),
+    ] {
+        let arguments = arguments.replace("/dev/null.png", "other.png");
+        let older = b"the result of yesterday";
+        if result != "new.npz" {
+            fs::write(folder.file(result), older).unwrap();
+        }
+        let output = on_a_small_disk(&folder, &arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments}");
+        assert!(!errors(&output).contains("panicked"), "{arguments}");
+        match result {
+            "new.npz" => assert!(!folder.file(result).exists()),
+            _ => assert_eq!(folder.read(result), older, "{arguments}"),
+        }
+    }
+    let left = names(&folder.file(""));
+    assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
+}
+
+#[test]
+fn the_exit_code_tells_that_the_result_is_not_there() {
+    let folder = trained();
+    let works = [
+        (
+            "sample --run run --count 100000 --size 32 --out x.png",
+            "x.png",
+        ),
+        (
+            "sample --run run --count 100000 --size 32 --out x.npz",
+            "x.npz",
+        ),
+        (
+            "sample --run run --count 100000 --size 32 --out x",
+            "x/099999.png",
+        ),
+        (
+            "inpaint --run run --count 1 --completions 100000 --out i.png",
+            "i.png",
+        ),
+        (
+            "evaluate --run run --images 2 --taus 100000 --out e.json",
+            "e.json",
+        ),
+        (
+            "compare --dataset builtin --size 16 --preset tiny --steps 100000 --batch 4 --images 2 \
+             --taus 2 --samples 2 --models gates --out c",
+            "c/comparison.json",
+        ),
+    ];
+    let train = format!("{TRAIN} --steps 100000 --run t");
+    for (arguments, result) in works.into_iter().chain([(&*train, "t/scores.json")]) {
+        for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+            let mut child = folder
+                .command(arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // It listens from its first moments; before, a signal ends it as it ends any program.
+            let listens = format!("/proc/{}/status", child.id());
+            wait_until(&mut child, || catches_signals(Path::new(&listens)));
+            signal(&child, name);
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{arguments}: {}",
+                errors(&output)
+            );
+            assert!(!folder.file(result).exists(), "{arguments}");
+            fs::remove_dir_all(folder.file("t")).ok();
+        }
+    }
+}
+
+/// Whether a process has a handler of SIGINT and SIGTERM.
+#[cfg(target_os = "linux")]
+fn catches_signals(status: &Path) -> bool {
+    let text = fs::read_to_string(status).unwrap_or_default();
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let both = 1 << (2 - 1) | 1 << (15 - 1);
+    mask.is_some_and(|mask| mask & both == both)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn catches_signals(_: &Path) -> bool {
+    std::thread::sleep(Duration::from_millis(500));
+    true
+}
+
+#[test]
+fn the_second_of_two_jobs_is_told_before_it_works() {
+    let folder = trained();
+    let _lock = |name: &str| {
+        let lock = File::create(folder.file(&format!(".{name}.lock"))).unwrap();
+        lock.try_lock().unwrap();
+        lock
+    };
+    for (arguments, name) in [
+        ("sample --run run --count 2 --out x.png", "x.png"),
+        ("sample --run run --count 2 --out x.npz", "x.npz"),
+        ("inpaint --run run --out x.png", "x.png"),
+        ("evaluate --run run --out x.json", "x.json"),
+        ("train --dataset builtin --run new --out x.png", "x.png"),
+    ] {
+        let lock = _lock(name);
+        let error = folder.fail(arguments);
+        assert!(error.contains("another process is writing"), "{error}");
+        assert!(!folder.file(name).exists() && !folder.file("new").exists());
+        drop(lock);
+    }
+}
+
+#[test]
+fn other_images_are_refused_everywhere_by_the_name_of_the_flag() {
+    let folder = trained();
+    for (seed, images) in [(1, "photos"), (2, "others")] {
+        folder.run(&format!(
+            "sample --run run --count 24 --seed {seed} --labels #0 --out {images}"
+        ));
+    }
+    let train = TRAIN.replace("--dataset builtin", "--dataset folder --data photos");
+    folder.run(&format!("{train} --steps 2 --run own"));
+    for command in [
+        "inpaint --run own --data others",
+        "evaluate --run own --data others --images 2 --taus 2",
+        "train --resume own --data others",
+    ] {
+        let error = folder.fail(command);
+        assert!(error.contains("--data others"), "{error}");
+        assert!(error.contains("not the images of the run"), "{error}");
+        assert!(!error.contains("data.path"), "{error}");
+    }
+    folder.run("inpaint --run own --data photos --count 1 --completions 1");
+
+    let compare = "compare --dataset folder --data photos --size 16 --preset tiny --steps 2 --batch 4 \
+                   --images 2 --taus 2 --samples 2 --models gates --out c";
+    folder.run(compare);
+    let error = folder.fail(&compare.replace("photos", "others"));
+    assert!(error.contains("other images"), "{error}");
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_the_work() {
+    let folder = trained();
+    for learning_rate in ["--learning-rate nan", "--set train.learning_rate=nan"] {
+        let command = format!("train {learning_rate} --dataset mnist --data missing");
+        let output = folder.command(&command).output().unwrap();
+        assert!(!output.status.success());
+        let error = errors(&output);
+        assert!(!error.contains("missing"), "{error}");
+    }
+    for command in [
+        "evaluate --run run --taus 1000000000",
+        "sample --run run --count 10000000000000 --out x.png",
+        "inpaint --run run --completions 10000000000000",
+    ] {
+        let error = folder.fail(command);
+        assert!(error.contains("of memory are needed"), "{error}");
+    }
+    for command in [
+        "train --resume run --steps 9",
+        "train --resume run --set train.steps=9",
+        "train --dataset builtin --run run",
+    ] {
+        let error = folder.fail(command);
+        assert!(error.contains("--init"), "{error}");
+    }
+    assert!(
+        folder
+            .run("train --plain --resume run")
+            .contains("--init run")
+    );
+    for command in [
+        "sample --run run --out no/folder/x.png",
+        "inpaint --run run --scores no/folder/x.json",
+        "evaluate --run run --out run",
+        "train --dataset builtin --out no/folder/x.png --run new",
+    ] {
+        let error = folder.fail(command);
+        assert!(error.contains("cannot write"), "{error}");
+    }
+    assert!(!folder.file("new").exists());
+}
+
+#[test]
+fn too_few_files_and_threads_are_errors() {
+    let folder = trained();
+    let program = env!("CARGO_BIN_EXE_pixel-iqn");
+    let run = |limit: &str, arguments: &str| {
+        Command::new("sh")
+            .current_dir(folder.file(""))
+            .args(["-c", &format!("{limit}; exec {program} {arguments}")])
+            .output()
+            .unwrap()
+    };
+    for files in 4..10 {
+        let train = format!("{TRAIN} --steps 2 --run of-{files}");
+        for arguments in [&*train, "sample --run run --count 2 --out x.npz"] {
+            let output = run(&format!("ulimit -n {files}"), arguments);
+            let error = errors(&output);
+            assert!(!error.contains("panicked"), "{error}");
+            assert!([Some(0), Some(1)].contains(&output.status.code()));
+        }
+    }
+    // Each has a stack of 2 MiB.
+    let limit = "ulimit -v 1000000; export RAYON_NUM_THREADS=2000";
+    let output = run(limit, "sample --run run --count 2 --out x.png");
+    let error = errors(&output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("cannot start the threads"), "{error}");
+}
