@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example evaluate -- --run runs/cifar10-1 --data data
+//! cargo run --release --example evaluate -- --model shapes
 //! ```
 //!
 //! The program `pixel-iqn evaluate` (crates/pixel-iqn-cli) compares runs, and has FID and the other
@@ -20,8 +21,11 @@ use pixel_iqn::{DEFAULT_DEVICE, Run};
 #[derive(Parser)]
 struct Args {
     /// Folder of a run
-    #[arg(long)]
-    run: PathBuf,
+    #[arg(long, required_unless_present = "model")]
+    run: Option<PathBuf>,
+    /// Name of a trained model that comes with the library, such as shapes
+    #[arg(long, conflicts_with = "run")]
+    model: Option<String>,
     /// Folder of the data set of the run, where it is not where the run found it
     #[arg(long)]
     data: Option<PathBuf>,
@@ -42,7 +46,10 @@ fn main() -> ExitCode {
 }
 
 fn evaluate(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
-    let run = Run::open(&args.run)?;
+    let run = match (&args.run, &args.model) {
+        (Some(run), _) => Run::open(run)?,
+        (None, name) => Run::pretrained(name.as_deref().unwrap_or_default())?,
+    };
     let model = run.model(&args.device)?;
     let images = run.images(args.data.as_deref())?;
     let options = ConditionalOptions::new(args.images.min(images.held_out.len()))

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo run --release --example inpaint -- --run runs/cifar10-1 --data data
+//! cargo run --release --example inpaint -- --model shapes
 //! cargo run --release --example inpaint -- --run runs/photos --images a.png,b.png --labels cat
 //! ```
 
@@ -18,8 +19,11 @@ use pixel_iqn::{DEFAULT_DEVICE, Run};
 #[derive(Parser)]
 struct Args {
     /// Folder of a run
-    #[arg(long)]
-    run: PathBuf,
+    #[arg(long, required_unless_present = "model")]
+    run: Option<PathBuf>,
+    /// Name of a trained model that comes with the library, such as shapes
+    #[arg(long, conflicts_with = "run")]
+    model: Option<String>,
     /// Folder of the data set of the run, where it is not where the run found it
     #[arg(long)]
     data: Option<PathBuf>,
@@ -52,7 +56,10 @@ fn main() -> ExitCode {
 }
 
 fn inpaint(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
-    let run = Run::open(&args.run)?;
+    let run = match (&args.run, &args.model) {
+        (Some(run), _) => Run::open(run)?,
+        (None, name) => Run::pretrained(name.as_deref().unwrap_or_default())?,
+    };
     let model = run.model(&args.device)?;
     let size @ [height, _] = run.config().data.size;
     let images = match &args.images[..] {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example sample -- --run runs/cifar10-1 --count 64 --out samples.png
+//! cargo run --release --example sample -- --model shapes
 //! ```
 //!
 //! The program `pixel-iqn sample` (crates/pixel-iqn-cli) also writes npz files and folders of images.
@@ -18,8 +19,11 @@ use pixel_iqn::{DEFAULT_DEVICE, Model};
 #[derive(Parser)]
 struct Args {
     /// Folder of a run, or of trained weights
-    #[arg(long)]
-    run: PathBuf,
+    #[arg(long, required_unless_present = "model")]
+    run: Option<PathBuf>,
+    /// Name of a trained model that comes with the library, such as shapes
+    #[arg(long, conflicts_with = "run")]
+    model: Option<String>,
     /// Images to draw
     #[arg(long, default_value_t = 64)]
     count: usize,
@@ -43,7 +47,10 @@ fn main() -> ExitCode {
 }
 
 fn sample(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
-    let model = Model::open(&args.run, &args.device)?;
+    let model = match (&args.run, &args.model) {
+        (Some(run), _) => Model::open(run, &args.device)?,
+        (None, name) => Model::pretrained_on(name.as_deref().unwrap_or_default(), &args.device)?,
+    };
     let bar = terminal.bar("sampling");
     let mut samples = model.sample(args.count).seed(args.seed).progress(&bar);
     if let Some(labels) = &args.labels {

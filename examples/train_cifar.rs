@@ -20,7 +20,8 @@ use pixel_iqn::{DEFAULT_DEVICE, DatasetKind, Run, Training, TrainingImages, trai
 
 /// Train a PixelIQN on images and draw from it
 ///
-/// Without flags it takes CIFAR-10 if it can be had, else the built-in pictures, for a few minutes.
+/// Without flags it takes CIFAR-10 if it can be had, else the built-in pictures at 16 x 16 pixels, for a few
+/// minutes.
 /// Ctrl-C finishes the step and writes a checkpoint; --resume goes on from there.
 #[derive(Parser)]
 struct Args {
@@ -57,7 +58,14 @@ fn train(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     let folder = run.path().display();
     match run.end() {
         Some(End::Interrupted) => bail!("go on with --resume {folder}"),
-        _ => say!("wrote  {folder}/samples.png, inpainting.png and scores.json"),
+        _ => {
+            let steps = 10 * run.config().train.steps;
+            say!("wrote  {folder}/samples.png, inpainting.png and scores.json");
+            say!(
+                "draw more with `cargo run --release --example sample -- --run {folder}`, or from a shipped \
+                 model with `--model shapes`; train for longer with --steps {steps}"
+            );
+        }
     }
     Ok(())
 }

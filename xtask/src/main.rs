@@ -1,8 +1,9 @@
-//! Tasks of this repository: `cargo xtask ci | bench | parity | parity-eval | torture`.
+//! Tasks of this repository: `cargo xtask ci | bench | model | parity | parity-eval | torture`.
 
 mod bench;
 mod ci;
 mod lowering;
+mod model;
 mod parity;
 mod parity_eval;
 mod python;
@@ -28,6 +29,8 @@ enum Task {
     /// Measure speed and memory
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Make the folder of a shipped model from a run
+    Model(model::Args),
     /// Verify the models against vectors of another implementation
     Parity(parity::Args),
     /// Verify features and scores of image sets against torch-fidelity and pytorch-fid
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Ci(args) => ci::run(&args),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Model(args) => model::run(&args),
         Task::Parity(args) => parity::run(&args),
         Task::ParityEval(args) => parity_eval::run(&args),
         Task::Torture(args) => torture::run(&args),

@@ -95,10 +95,14 @@ pub struct InpaintCommand {
         help_heading = "Results"
     )]
     out: PathBuf,
+    /// Also draw the completions on the terminal, row by row while they are sampled
+    #[arg(long, help_heading = "Results")]
+    show: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  pixel-iqn inpaint --model shapes --show
   pixel-iqn inpaint --run runs/first --count 8 --out filled.png
   pixel-iqn inpaint --run runs/first --region left --sweeps 2
   pixel-iqn inpaint --run runs/first --images a.png,b.png --region mask.png --no-originals";
@@ -130,24 +134,32 @@ impl InpaintCommand {
         let images = self.chosen(self.all_images(&model)?)?;
         let [_, height, width] = images.shape();
         let mask = self.mask([height, width])?;
-        let bar = terminal.bar("inpainting");
         let mut request = model
             .inpaint(&images, &mask)
             .completions(self.completions)
             .seed(self.seed)
             .sweeps(self.sweeps)
-            .originals(!self.no_originals)
-            .progress(&bar);
+            .originals(!self.no_originals);
         if let Some(labels) = &self.labels {
             request = request.labels(labels);
         }
         if let Some(order) = self.order {
             request = request.order(order);
         }
-        let completions = request.run()?;
-        drop(bar);
+        let show = self.show.then(|| flags::show(terminal)).flatten();
+        let view = show.map(|show| request.view(terminal, show));
+        let completions = match &view {
+            Some(view) => request.progress(view).run()?,
+            None => {
+                let bar = terminal.bar("inpainting");
+                request.progress(&bar).run()?
+            }
+        };
         completions.save_grid(&self.out)?;
         *drawn = true;
+        if let Some(view) = view {
+            view.finish(&completions.figure, true)?;
+        }
         say!(
             "wrote {}, completed in order {}",
             self.out.display(),
@@ -190,13 +202,14 @@ impl InpaintCommand {
                     "held-out images of the run have the size of the model: --size goes with --images \
                      and --dataset"
                 );
+                let folder = self.model.folder()?;
                 ensure!(
-                    self.model.run.join("config.toml").exists(),
+                    folder.join("config.toml").exists(),
                     "{} is no run, and without a run there are no held-out images: give --images, or \
                      --dataset",
-                    self.model.run.display()
+                    folder.display()
                 );
-                let run = Run::open(&self.model.run)?;
+                let run = Run::open(&folder)?;
                 let images = flags::images_of(&run, self.data.data.as_deref())?;
                 images.held_out.as_ref().clone()
             }

@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use pixel_iqn::data::{Claim, print_result, say, tell};
-use pixel_iqn::terminal::Terminal;
-use pixel_iqn::{Order, Run, Sampling, Saved};
+use pixel_iqn::terminal::{Show, Terminal};
+use pixel_iqn::{Model, Order, Run, Sampling, Saved};
 
 use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
 use crate::outcome::Outcome;
@@ -62,10 +62,14 @@ pub struct SampleCommand {
     /// stopped
     #[arg(long, value_name = "PATH", default_value = "samples.png")]
     out: PathBuf,
+    /// Also draw the images on the terminal, row by row while they are sampled; with --out FILE.png
+    #[arg(long)]
+    show: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  pixel-iqn sample --model shapes --show
   pixel-iqn sample --run runs/first --count 64 --out samples.png
   pixel-iqn sample --run runs/first --labels cat --count 9
   pixel-iqn sample --run runs/first --count 50000 --out samples.npz
@@ -97,6 +101,15 @@ impl SampleCommand {
             let classes = format!("{}\n", model.classes());
             return print_result(&classes).context("cannot print the classes");
         }
+        ensure!(
+            !self.show || format == Format::Grid,
+            "--show goes with --out FILE.png: other images are not kept in memory"
+        );
+        if let (true, Some(show)) = (self.show, flags::show(terminal)) {
+            let _claim = Claim::file(&self.out)?;
+            self.warn_without_label_dropout();
+            return self.sample_in_view(terminal, &model, show);
+        }
         let bar = terminal.bar("sampling");
         let request = self.request(model.sample(self.count).progress(&bar));
         // Before anything is sampled or written.
@@ -121,6 +134,17 @@ impl SampleCommand {
         for note in saved.notes(&self.out, self.count) {
             tell!("NOTE: {note}");
         }
+        say!("wrote {}", self.out.display());
+        Ok(())
+    }
+
+    /// Samples the images while the terminal shows them.
+    fn sample_in_view(&self, terminal: &Terminal, model: &Model, show: Show) -> anyhow::Result<()> {
+        let request = self.request(model.sample(self.count));
+        let view = request.view(terminal, show)?;
+        let images = request.progress(&view).run()?;
+        images.save_grid(&self.out)?;
+        view.finish(&images, false)?;
         say!("wrote {}", self.out.display());
         Ok(())
     }
@@ -166,7 +190,8 @@ impl SampleCommand {
             let is_class = config.data.class_names.as_ref().is_some_and(named_none);
             config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class
         };
-        if self.labels.as_deref() == Some("none") && Run::open(&self.model.run).is_ok_and(without) {
+        let run = || self.model.folder().and_then(Run::open);
+        if self.labels.as_deref() == Some("none") && run().is_ok_and(without) {
             tell!("WARNING: the model was trained without label dropout: it never saw an image");
             tell!("WARNING: without a class, and what it draws for none means little");
         }

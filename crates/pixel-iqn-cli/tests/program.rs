@@ -179,3 +179,60 @@ fn ctrl_c_ends_with_a_checkpoint_and_exit_code_130() {
     assert!(folder.file("run/checkpoints").exists());
     assert!(folder.file("run/averaged.safetensors").exists());
 }
+
+#[test]
+fn a_shipped_model_draws_completes_and_is_evaluated_without_a_network() {
+    let folder = Folder::new();
+    folder.run("sample --model shapes --count 3 --labels star --out samples.png");
+    folder.run("inpaint --model shapes --count 1 --completions 2 --out filled.png");
+    let scores = folder.run("evaluate --model shapes --images 2 --taus 4");
+    assert!(scores.contains("shapes"), "{scores}");
+    let message = folder.fail("sample --model digits");
+    assert!(
+        message.contains("`digits`") && message.contains("shapes"),
+        "{message}"
+    );
+
+    // A folder beside the program comes first, and one that was changed is told.
+    fs::create_dir_all(folder.file("models/shapes")).unwrap();
+    for file in ["config.toml", "weights.safetensors"] {
+        fs::write(folder.file("models/shapes").join(file), "changed").unwrap();
+    }
+    let message = folder.fail("sample --model shapes");
+    assert!(message.contains("SHA-256"), "{message}");
+}
+
+#[test]
+fn without_a_terminal_nothing_is_drawn_and_the_files_are_the_same() {
+    let folder = Folder::new();
+    for command in ["sample --count 2", "inpaint --count 1 --completions 2"] {
+        folder.run(&format!("{command} --model shapes --out plain.png"));
+        let shown = format!("{command} --model shapes --out shown.png --show");
+        let output = folder.command(&shown).output().unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        assert!(errors(&output).contains("--show draws nothing"));
+        assert!(!String::from_utf8_lossy(&output.stdout).contains('\x1b'));
+        assert_eq!(folder.read("shown.png"), folder.read("plain.png"));
+    }
+    let message = folder.fail("sample --model shapes --count 2 --out many.npz --show");
+    assert!(message.contains("--show goes with"), "{message}");
+}
+
+#[test]
+fn classifiers_learn_from_samples_and_from_real_images() {
+    let folder = Folder::new();
+    let cas = "evaluate --cas --cas-images 20 --cas-steps 2 --out cas.json";
+    let printed = folder.run(&format!("{cas} --model shapes"));
+    for line in ["shapes: ", "real images: ", "after training on 20"] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&folder.read("cas.json")).unwrap();
+    let accuracy = &json["models"]["shapes"];
+    assert_eq!(accuracy["images"], 1000);
+    assert!(accuracy["low"].as_f64() <= accuracy["mean"].as_f64());
+    assert_eq!(json["real_images"], 20);
+
+    folder.run(&format!("{TRAIN} --steps 1 --run plain"));
+    let message = folder.fail(&format!("{cas} --run plain"));
+    assert!(message.contains("--class-conditional"), "{message}");
+}

@@ -4,7 +4,8 @@
 //! [KID](kernel_inception_distance), [precision and recall](precision_recall()) are computed over
 //! features of [Inception v3](InceptionV3), by the conventions of torch-fidelity and pytorch-fid. The
 //! [sliced Wasserstein distance](sliced_wasserstein()) needs no network, and the [Fréchet
-//! distance](frechet_distance) takes any features. The scores of predicted distributions, which need
+//! distance](frechet_distance) takes any features. The [classification accuracy
+//! score](classification_accuracy()) trains a network of its own. The scores of predicted distributions, which need
 //! no samples, are in `pixel-iqn-score`.
 //!
 //! # Example
@@ -29,6 +30,7 @@
 //! `generated` is torch-fidelity's `input1`, `real` its `input2`. Statistics are in double
 //! precision.
 
+mod classifier;
 mod error;
 mod feature_origin;
 mod feature_set;
@@ -42,6 +44,9 @@ mod precision_recall;
 mod shuffle;
 mod sliced_wasserstein;
 
+pub use classifier::{
+    Accuracy, ClassificationAccuracy, Classifier, ClassifierConfig, classification_accuracy,
+};
 pub use error::EvalError;
 pub use feature_origin::{FeatureOrigin, UnknownOrigin};
 pub use feature_set::{FeatureSet, KeptFeatures, extract};

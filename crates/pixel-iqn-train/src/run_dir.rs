@@ -30,6 +30,9 @@ use crate::sums::{SUMS, Sums};
 /// | `lock` | held by the process that trains |
 ///
 /// The metrics and the event files grow line by line; all other files are there whole or not at all.
+///
+/// A trained model that is passed on is such a folder with `config.toml`, the averaged weights as
+/// `weights.safetensors`, and `SHA256` alone: see [`best_weights`](Self::best_weights).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
@@ -183,6 +186,18 @@ impl RunDir {
         &self.path
     }
 
+    /// The weights to draw with and to begin from: the averaged ones. Where the checksums of the folder
+    /// know `weights.safetensors` and not the others, as in a model that was passed on without its run, those
+    /// are the averaged ones.
+    pub fn best_weights(&self) -> Weights {
+        let names = Sums::of(&self.path).names();
+        let has = |which: Weights| names.iter().any(|name| name == which.file_name());
+        match has(Weights::Raw) && !has(Weights::Averaged) {
+            true => Weights::Raw,
+            false => Weights::Averaged,
+        }
+    }
+
     /// The path of a file of weights.
     pub fn weights(&self, which: Weights) -> PathBuf {
         self.file(which.file_name())
@@ -311,6 +326,21 @@ mod tests {
     use super::*;
     use crate::run_config::tests::config;
     use pixel_iqn_core::PixelIqn;
+
+    #[test]
+    fn a_model_that_was_passed_on_has_its_averaged_weights_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::create(folder.path()).unwrap();
+        assert_eq!(run.best_weights(), Weights::Averaged);
+        let model = config().model.init_pixel_iqn(&Device::flex());
+        run.save_weights(Weights::Raw, &model).unwrap();
+        assert_eq!(run.best_weights(), Weights::Raw);
+        run.save_weights(Weights::Averaged, &model).unwrap();
+        assert_eq!(run.best_weights(), Weights::Averaged);
+        // A run whose averaged weights were lost says so, in place of drawing with others.
+        fs::remove_file(run.weights(Weights::Averaged)).unwrap();
+        assert_eq!(run.best_weights(), Weights::Averaged);
+    }
 
     #[test]
     fn a_run_that_was_ended_before_it_had_a_config_can_begin_again() {

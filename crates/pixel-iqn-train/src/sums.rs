@@ -63,6 +63,15 @@ impl Sums {
         })
     }
 
+    /// The names of the files that have checksums. Without a file that can be read there are none.
+    pub fn names(&self) -> Vec<String> {
+        let lines = self.read().unwrap_or_default();
+        let mut names: Vec<String> = lines.into_iter().map(|(_, name)| name).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     fn read(&self) -> Result<Vec<(String, String)>, RunError> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,

@@ -56,6 +56,17 @@ pub enum Error {
         .0.display()
     )]
     NoModel(PathBuf),
+    /// There is no shipped model of this name.
+    #[error(
+        "there is no shipped model `{name}`: those that there are have the names {known}, and a model of \
+         your own is opened by its folder, as a run"
+    )]
+    Pretrained {
+        /// The name.
+        name: String,
+        /// The names that there are, separated by commas.
+        known: String,
+    },
     /// A model cannot be asked for this; the text says why and what to do.
     #[error("{0}")]
     Request(String),

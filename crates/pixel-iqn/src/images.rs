@@ -39,6 +39,11 @@ impl Images {
         self.len() == 0
     }
 
+    /// How many images are beside each other in a picture.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// The levels of all images, from 0 to 255, `[images, channels, height, width]`.
     pub fn levels(&self) -> &[u8] {
         &self.levels

@@ -21,14 +21,14 @@ const BLOCK: usize = 8;
 #[must_use = "a request does nothing until `run` is called"]
 pub struct Inpainting<'a> {
     model: &'a Model,
-    images: &'a ImageDataset,
+    pub(crate) images: &'a ImageDataset,
     mask: &'a Mask,
-    completions: usize,
+    pub(crate) completions: usize,
     seed: u64,
     labels: Option<String>,
     order: Option<Order>,
     sweeps: usize,
-    batch: usize,
+    pub(crate) batch: usize,
     originals: bool,
     progress: &'a dyn Progress,
 }

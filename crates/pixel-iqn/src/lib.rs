@@ -97,9 +97,10 @@
 //! - `wgpu-tuned`, `cuda-tuned`: the same devices with fused operations, and with the fastest kernel of
 //!   each kind by measuring several.
 //! - `remote`: devices of other machines in a training, and serving those of this one.
-//! - `download` (on by default): downloads of the official data sets.
+//! - `download` (on by default): downloads of the official data sets and of shipped models.
 //! - `dashboard` (on by default): Burn's dashboard while a session trains on a terminal.
-//! - `terminal` (on by default): the module `terminal`, with progress bars and Ctrl-C for programs.
+//! - `terminal` (on by default): the module `terminal`, with progress bars, Ctrl-C and images on
+//!   terminals.
 
 pub use burn;
 pub use pixel_iqn_core as core;
@@ -129,6 +130,7 @@ mod error;
 mod images;
 mod inpainting;
 mod model;
+mod pretrained;
 mod remote;
 mod run;
 mod sample_files;

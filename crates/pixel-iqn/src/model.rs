@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use pixel_iqn_core::weights::{load_safetensors, to_safetensors};
 use pixel_iqn_core::{AnyModel, ModelConfig, PixelModel, Sampler};
-use pixel_iqn_train::Weights;
 
 use crate::{Classes, Error, Run, sampler};
 
@@ -182,7 +181,7 @@ impl TrainedWeights {
         if path.join("config.toml").exists() {
             let run = Run::open(path)?;
             // Refuses a file that was changed, before a run folder is made.
-            run.dir().read_weights(Weights::Averaged)?;
+            run.dir().read_weights(run.dir().best_weights())?;
             return Ok(Self {
                 weights: run.averaged_file(),
                 config: Some(run.config().model.clone()),

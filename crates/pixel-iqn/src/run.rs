@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use pixel_iqn_core::AnyModel;
 use pixel_iqn_score::ConditionalScores;
-use pixel_iqn_train::{End, History, RunConfig, RunDir, Weights};
+use pixel_iqn_train::{End, History, RunConfig, RunDir};
 
 use crate::{Classes, Error, Model, TrainingImages};
 
@@ -113,12 +113,12 @@ impl Run {
 
     /// The file of its averaged weights.
     pub(crate) fn averaged_file(&self) -> PathBuf {
-        self.dir.weights(Weights::Averaged)
+        self.dir.weights(self.dir.best_weights())
     }
 
     /// The model with its averaged weights on a device.
     pub(crate) fn averaged(&self, device: Device) -> Result<Model, Error> {
-        let weights = Weights::Averaged;
+        let weights = self.dir.best_weights();
         let network = self.dir.load_weights(weights, &self.config, &device)?;
         Ok(self.model_of(network, device))
     }

@@ -12,9 +12,11 @@
 //! ```
 
 mod bar;
+mod show;
 mod watcher;
 
 pub use bar::Bar;
+pub use show::{LiveView, Show};
 pub use watcher::TerminalWatcher;
 
 use std::fmt::Display;

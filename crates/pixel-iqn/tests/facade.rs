@@ -445,3 +445,30 @@ fn what_cannot_be_trained_is_told_before_a_folder_is_made() {
     let error = run.images(None).unwrap_err().to_string();
     assert!(error.contains("give them again"), "{error}");
 }
+
+#[test]
+fn pictures_that_stand_in_are_small_and_train_for_a_first_look() {
+    let options = pixel_iqn::data::OpenOptions::new().with_count(20);
+    let config = |options: &pixel_iqn::data::OpenOptions, steps: Option<usize>| {
+        let images = pixel_iqn::TrainingImages::stand_in(options).unwrap();
+        let training = pixel_iqn::train_on(images).device("cpu");
+        let training = match steps {
+            Some(steps) => training.steps(steps),
+            None => training,
+        };
+        training.config().unwrap()
+    };
+    let first_look = config(&options, None);
+    assert_eq!(first_look.data.size, [16, 16]);
+    assert_eq!(first_look.model.classes, 10);
+    let train = &first_look.train;
+    assert_eq!((train.steps, train.learning_rate), (2500, 3e-3));
+    // What a user says wins.
+    let other = config(&options.with_size(Some(8)), Some(7));
+    assert_eq!((other.data.size, other.train.steps), ([8, 8], 7));
+    // Pictures that were asked for are trained on as any other set.
+    let kind = pixel_iqn::DatasetKind::Builtin;
+    let images = pixel_iqn::TrainingImages::open(kind, None, &options).unwrap();
+    let plain = pixel_iqn::train_on(images).device("cpu").config().unwrap();
+    assert_eq!((plain.model.classes, plain.train.steps), (0, 400));
+}

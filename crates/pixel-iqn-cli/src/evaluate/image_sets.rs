@@ -36,7 +36,7 @@ pub struct ImageSetFlags {
         long,
         value_name = "PIXELS",
         help_heading = "Sets of images",
-        conflicts_with = "runs", value_parser = flags::number::count)]
+        conflicts_with_all = ["runs", "models"], value_parser = flags::number::count)]
     size: Option<usize>,
     /// Images of each set for the sliced Wasserstein distance, drawn at random; 0 leaves it out
     #[arg(
@@ -44,7 +44,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 1000,
         help_heading = "Sets of images",
-        conflicts_with = "runs", value_parser = flags::number::from_zero)]
+        conflicts_with_all = ["runs", "models"], value_parser = flags::number::from_zero)]
     swd_images: usize,
     /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, which is downloaded (96 MB) if it
     /// is not there, or safetensors
@@ -60,7 +60,7 @@ pub struct ImageSetFlags {
         long,
         help_heading = "Sets of images",
         requires = "weights",
-        conflicts_with = "runs"
+        conflicts_with_all = ["runs", "models"]
     )]
     pytorch_fid: bool,
     /// Splits of the generated images whose Inception scores are averaged
@@ -69,7 +69,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 10,
         help_heading = "Sets of images",
-        conflicts_with = "runs", value_parser = flags::number::count)]
+        conflicts_with_all = ["runs", "models"], value_parser = flags::number::count)]
     splits: usize,
     /// Images in a subset of KID
     #[arg(
@@ -77,7 +77,7 @@ pub struct ImageSetFlags {
         value_name = "COUNT",
         default_value_t = 1000,
         help_heading = "Sets of images",
-        conflicts_with = "runs", value_parser = flags::number::two_or_more)]
+        conflicts_with_all = ["runs", "models"], value_parser = flags::number::two_or_more)]
     kid_subset_size: usize,
     /// Write the statistics of the generated images, as pytorch-fid does
     #[arg(
@@ -85,7 +85,7 @@ pub struct ImageSetFlags {
         value_name = "FILE.npz",
         help_heading = "Sets of images",
         requires = "weights",
-        conflicts_with = "runs"
+        conflicts_with_all = ["runs", "models"]
     )]
     pub save_statistics: Option<PathBuf>,
 }

@@ -1,3 +1,4 @@
+mod cas;
 mod found;
 mod image_sets;
 mod image_source;
@@ -15,6 +16,7 @@ use pixel_iqn::terminal::Terminal;
 
 use crate::flags::{self, DeviceFlags};
 use crate::outcome::Outcome;
+use cas::CasFlags;
 use found::Found;
 use image_sets::ImageSetFlags;
 use job::Job;
@@ -26,6 +28,10 @@ use models::ModelsFlags;
 /// distributions, with 95% bootstrap intervals over images; several runs are compared with the first
 /// on the same images.
 ///
+/// With --run and --cas: the classification accuracy score in their place. A classifier learns from
+/// samples of the model alone and reads held-out images; its accuracy is beside that of one that learnt
+/// from as many real images.
+///
 /// With --generated and --real: the sliced Wasserstein distance, and with --weights FID, Inception
 /// score, KID, precision and recall, under the names and by the conventions of torch-fidelity. (But
 /// precision and recall are over the Inception features too, where the default of torch-fidelity is
@@ -33,13 +39,15 @@ use models::ModelsFlags;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES, group(
     // `multiple` leaves it to the flags to say that they exclude each other.
-    ArgGroup::new("what").args(["runs", "generated"]).required(true).multiple(true)
+    ArgGroup::new("what").args(["runs", "models", "generated"]).required(true).multiple(true)
 ))]
 pub struct EvaluateCommand {
     #[command(flatten)]
     models: ModelsFlags,
     #[command(flatten)]
     sets: ImageSetFlags,
+    #[command(flatten)]
+    cas: CasFlags,
     /// Images in a batch
     #[arg(long, value_name = "IMAGES", default_value_t = 32, value_parser = flags::number::count)]
     batch: usize,
@@ -56,6 +64,7 @@ pub struct EvaluateCommand {
 const EXAMPLES: &str = "\
 Examples:
   pixel-iqn evaluate --run runs/first --run runs/second --images 1000 --out scores.json
+  pixel-iqn evaluate --model shapes --cas --cas-images 2000
   pixel-iqn evaluate --generated samples.npz --real photos/ --size 32
   pixel-iqn evaluate --generated samples.npz --real cifar10:data \\
       --weights pt_inception-2015-12-05-6726825d.pth";
@@ -82,6 +91,9 @@ impl EvaluateCommand {
         };
         if let Some(generated) = &self.sets.generated {
             return self.report(&self.sets.evaluate(&job, generated)?);
+        }
+        if self.cas.cas {
+            return self.report(&self.cas.evaluate(&job, &self.models)?);
         }
         let (found, images) = self.models.evaluate(&job)?;
         // Before the maps, which can fail or be interrupted.
@@ -115,6 +127,10 @@ mod tests {
             Cli::try_parse_from(arguments).is_ok()
         };
         assert!(parses(&["--run", "a", "--run", "b", "--maps", "maps.png"]));
+        assert!(parses(&["--model", "shapes", "--maps", "maps.png"]));
+        assert!(parses(&["--run", "a", "--model", "shapes"]));
+        let cas = ["--run", "a", "--cas", "--classifier", "resnet56"];
+        assert!(parses(&cas));
         assert!(parses(&["--generated", "a", "--real", "b"]));
         assert!(parses(&[
             "--generated",
@@ -132,7 +148,12 @@ mod tests {
             &["--generated", "a", "--images", "8"],
             &["--generated", "a", "--taus", "8"],
             &["--run", "a", "--size", "8"],
+            &["--model", "a", "--size", "8"],
+            &["--model", "a", "--generated", "b"],
             &["--run", "a", "--swd-images", "8"],
+            &["--generated", "a", "--real", "b", "--cas"],
+            &["--run", "a", "--cas-images", "8"],
+            &["--run", "a", "--cas", "--classifier", "large"],
             &["--run", "a", "--kid-subset-size", "8"],
             &["--run", "a", "--pytorch-fid"],
             &["--run", "a", "--save-statistics", "statistics.npz"],

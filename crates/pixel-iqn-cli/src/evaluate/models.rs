@@ -20,15 +20,18 @@ pub struct ModelsFlags {
     #[arg(long = "run", value_name = "DIR", conflicts_with_all = ["generated", "real", "weights"],
           help_heading = "Models")]
     runs: Vec<PathBuf>,
+    /// Name of a trained model that comes with this program; may be given several times
+    #[arg(long = "model", value_name = "NAME", conflicts_with_all = ["generated", "real", "weights"],
+          help_heading = "Models")]
+    models: Vec<String>,
     /// Folder of the data set, where it is not where the runs found it
     #[arg(
         long,
         value_name = "DIR",
-        requires = "runs",
         conflicts_with = "generated",
         help_heading = "Models"
     )]
-    data: Option<PathBuf>,
+    pub data: Option<PathBuf>,
     /// Held-out images to evaluate on, the first ones
     #[arg(
         long,
@@ -61,7 +64,6 @@ pub struct ModelsFlags {
     #[arg(
         long,
         value_name = "FILE.png",
-        requires = "runs",
         conflicts_with = "generated",
         help_heading = "Models"
     )]
@@ -74,8 +76,7 @@ impl ModelsFlags {
         let mut evaluated: Vec<(String, ConditionalScores)> = Vec::new();
         // Opened for the first run; the others must have been trained on the same images.
         let mut opened: Option<(String, TrainingImages)> = None;
-        for path in &self.runs {
-            let run = Run::open(path)?;
+        for (name, run) in self.opened()? {
             let digest = &run.config().data.digest;
             let (first, images) = match &opened {
                 Some(opened) => opened,
@@ -86,11 +87,10 @@ impl ModelsFlags {
             };
             ensure!(
                 first == digest,
-                "{} was trained on other images than the first run: they cannot be compared",
-                path.display()
+                "{name} was trained on other images than the first run: they cannot be compared"
             );
             let scores = self.evaluate_run(job, &run, images)?;
-            evaluated.push((path.display().to_string(), scores));
+            evaluated.push((name, scores));
         }
         let (_, images) = opened.context("give a run with --run")?;
         let text = table::table(&evaluated, job.seed);
@@ -98,6 +98,14 @@ impl ModelsFlags {
         let scores: serde_json::Result<_> = evaluated.into_iter().map(json).collect();
         let json = Value::Object(scores?);
         Ok((Found { json, text }, images))
+    }
+
+    /// The runs of `--run`, then those of `--model`, with what the user calls them.
+    pub fn opened(&self) -> anyhow::Result<Vec<(String, Run)>> {
+        let of_folder = |path: &PathBuf| Ok((path.display().to_string(), Run::open(path)?));
+        let of_name = |name: &String| Ok((name.clone(), Run::pretrained(name)?));
+        let runs = self.runs.iter().map(of_folder);
+        runs.chain(self.models.iter().map(of_name)).collect()
     }
 
     fn evaluate_run(
@@ -130,10 +138,13 @@ impl ModelsFlags {
 
     /// Draws the picture of `--maps`, of the first run.
     pub fn draw_maps(&self, job: &Job<'_>, held_out: &ImageDataset) -> anyhow::Result<()> {
-        let (Some(path), Some(first)) = (&self.maps, self.runs.first()) else {
+        let Some(path) = &self.maps else {
             return Ok(());
         };
-        let model = Run::open(first)?.model(job.device)?;
+        let Some((_, first)) = self.opened()?.into_iter().next() else {
+            return Ok(());
+        };
+        let model = first.model(job.device)?;
         let forecast = ForecastOptions::new()
             .with_quantile_levels(self.taus)
             .with_order(self.order.index())

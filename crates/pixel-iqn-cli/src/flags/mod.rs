@@ -7,6 +7,7 @@ pub mod number;
 mod order;
 mod out;
 mod shard;
+mod show;
 mod size;
 mod tau_range;
 
@@ -16,5 +17,6 @@ pub use model::ModelFlags;
 pub use order::parse_order;
 pub use out::claim;
 pub use shard::Shard;
+pub use show::show;
 pub use size::ImageSize;
 pub use tau_range::TauRange;

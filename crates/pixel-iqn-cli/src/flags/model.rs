@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use pixel_iqn::data::tell;
-use pixel_iqn::{Error, Model};
+use pixel_iqn::{Error, Model, Run};
 
 use super::DeviceFlags;
 
@@ -9,11 +9,15 @@ use super::DeviceFlags;
 #[derive(clap::Args, Debug)]
 pub struct ModelFlags {
     /// Folder of a run, or of trained weights (config.json and weights.safetensors)
-    #[arg(long, value_name = "DIR")]
-    pub run: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "model")]
+    run: Option<PathBuf>,
+    /// Name of a trained model that comes with this program, such as shapes; one that is not on this
+    /// machine is downloaded
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    model: Option<String>,
     /// Safetensors file with other weights than the folder's own, which for a run are the averaged
     /// ones
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceFlags,
@@ -23,13 +27,45 @@ impl ModelFlags {
     /// Opens the model.
     pub fn open(&self) -> Result<Model, Error> {
         let device = &self.device.device;
+        let folder = self.folder()?;
         let model = match &self.weights {
-            Some(weights) => Model::open_weights(&self.run, weights, device),
-            None => Model::open(&self.run, device),
+            Some(weights) => Model::open_weights(&folder, weights, device),
+            None => Model::open(&folder, device),
         }?;
         for notice in model.notices() {
             tell!("NOTE: {notice}");
         }
         Ok(model)
+    }
+
+    /// The folder of the model.
+    pub fn folder(&self) -> Result<PathBuf, Error> {
+        match (&self.run, &self.model) {
+            (Some(run), _) => Ok(run.clone()),
+            (None, name) => {
+                let run = Run::pretrained(name.as_deref().unwrap_or_default())?;
+                Ok(run.path().to_owned())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_model_is_a_run_or_has_a_name() {
+        let parses = |flags: &[&str]| {
+            let arguments = ["pixel-iqn", "sample"].iter().chain(flags);
+            Cli::try_parse_from(arguments).is_ok()
+        };
+        assert!(parses(&["--run", "a", "--weights", "b"]));
+        assert!(parses(&["--model", "shapes"]));
+        assert!(!parses(&[]));
+        assert!(!parses(&["--run", "a", "--model", "shapes"]));
+        assert!(!parses(&["--model", "shapes", "--weights", "b"]));
     }
 }

@@ -44,10 +44,15 @@ impl TrainCommand {
             write_atomically(out, &picture)?;
         }
         say!("wrote  samples.png and inpainting.png");
-        if self.resume.is_some() {
-            say!(
+        say!(
+            "draw more with `pixel-iqn sample --run {folder}`, or from a shipped model with `pixel-iqn sample \
+             --model shapes`"
+        );
+        match self.resume {
+            Some(_) => say!(
                 "the run is complete: `pixel-iqn train --init {folder} --steps STEPS` begins a longer one"
-            );
+            ),
+            None => say!("train for longer with --steps {}", 10 * steps),
         }
         Ok(Outcome::Complete)
     }

@@ -1,0 +1,170 @@
+//! The classification accuracy score of models.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+use clap::builder::PossibleValuesParser;
+use pixel_iqn::data::ImageDataset;
+use pixel_iqn::{Labels, Run, TrainingImages};
+use pixel_iqn_eval::{Accuracy, Classifier, ClassifierConfig};
+use serde_json::json;
+
+use super::found::Found;
+use super::job::Job;
+use super::models::ModelsFlags;
+use crate::flags;
+
+/// Flags on the classification accuracy score.
+#[derive(clap::Args, Debug)]
+pub struct CasFlags {
+    /// Compute the classification accuracy score (Ravuri and Vinyals 2019) of class-conditional models,
+    /// and no other
+    #[arg(
+        long,
+        conflicts_with_all = ["generated", "maps"],
+        help_heading = "Classification accuracy score"
+    )]
+    pub cas: bool,
+    /// Samples that the classifier learns from, with all classes in turn
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 10_000,
+        requires = "cas",
+        help_heading = "Classification accuracy score"
+    )]
+    cas_images: usize,
+    /// The classifier: small has 8 layers, resnet56 is the one of the published scores and takes days on
+    /// a CPU
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "small",
+        value_parser = PossibleValuesParser::new(ClassifierConfig::NAMES),
+        requires = "cas",
+        help_heading = "Classification accuracy score"
+    )]
+    classifier: String,
+    /// Training steps of the classifier [default: 2000 for small, 64000 for resnet56]
+    #[arg(
+        long,
+        value_name = "STEPS",
+        requires = "cas",
+        help_heading = "Classification accuracy score"
+    )]
+    cas_steps: Option<usize>,
+}
+
+impl CasFlags {
+    /// Computes, prints and returns the scores of all models, with the accuracy after training on real
+    /// images.
+    pub fn evaluate(&self, job: &Job<'_>, models: &ModelsFlags) -> anyhow::Result<Found> {
+        let mut config = ClassifierConfig::named(&self.classifier)
+            .context("the names of --classifier are those of configs")?
+            .with_seed(job.seed);
+        if let Some(steps) = self.cas_steps {
+            config = config.with_steps(steps);
+        }
+        let runs = models.opened()?;
+        let (_, first) = runs.first().context("give a run with --run")?;
+        let images = flags::images_of(first, models.data.as_deref())?;
+        for (name, run) in &runs {
+            self.check(name, run, first, &images)?;
+        }
+        // What the models were trained with: digits do not survive mirroring.
+        config = config.with_flip(first.config().train.flip);
+        let device = pixel_iqn::device(job.device)?;
+        let accuracy_of = |task: &str, train: &ImageDataset| -> anyhow::Result<Accuracy> {
+            let bar = job.terminal.bar(format!("classifier of {task}"));
+            let classifier = Classifier::train(train, &config, &device, &bar)?;
+            drop(bar);
+            Ok(classifier.accuracy(&images.held_out)?)
+        };
+        let count = self.cas_images.min(images.train.len());
+        let mut scores = BTreeMap::new();
+        let mut lines = Vec::new();
+        for (name, run) in &runs {
+            let samples = self.samples(job, name, run)?;
+            let accuracy = accuracy_of(name, &samples)?;
+            lines.push(line(name, samples.len(), &accuracy));
+            scores.insert(name.clone(), accuracy);
+        }
+        let real = accuracy_of("real images", &images.train.draw_copy(count, job.seed)?)?;
+        lines.push(line("real images", count, &real));
+        let json = json!({
+            "classifier": self.classifier,
+            "steps": config.steps,
+            "batch": config.batch,
+            "seed": job.seed,
+            "samples": self.cas_images,
+            "real_images": count,
+            "real": real,
+            "models": scores,
+        });
+        let text = lines.join("\n");
+        Ok(Found { json, text })
+    }
+
+    fn check(
+        &self,
+        name: &str,
+        run: &Run,
+        first: &Run,
+        images: &TrainingImages,
+    ) -> anyhow::Result<()> {
+        let config = run.config();
+        ensure!(
+            config.model.classes > 0,
+            "--cas needs class-conditional models, and {name} has no classes: train it with \
+             --class-conditional"
+        );
+        ensure!(
+            config.data.digest == first.config().data.digest,
+            "{name} was trained on other images than the first run: they cannot be compared"
+        );
+        ensure!(
+            images.held_out.labels().is_some() && config.model.classes == images.train.classes(),
+            "--cas needs classes of the held-out images, and those of {name} have none"
+        );
+        ensure!(
+            self.cas_images >= config.model.classes,
+            "--cas-images {} leaves out some of the {} classes",
+            self.cas_images,
+            config.model.classes
+        );
+        Ok(())
+    }
+
+    /// Draws the images that the classifier learns from.
+    fn samples(&self, job: &Job<'_>, name: &str, run: &Run) -> anyhow::Result<ImageDataset> {
+        let model = run.model(job.device)?;
+        let classes = model.config().classes;
+        let bar = job.terminal.bar(format!("sampling from {name}"));
+        let request = model
+            .sample(self.cas_images)
+            .seed(job.seed)
+            .labels("spread");
+        let images = request.progress(&bar).run()?.to_dataset()?;
+        let labels = Labels::Spread.of_images(0..images.len(), classes);
+        let labels = labels.into_iter().flatten().flatten();
+        let labels = labels.map(|label| label as u32).collect();
+        Ok(images.with_labels(labels, classes)?)
+    }
+}
+
+fn line(name: &str, count: usize, accuracy: &Accuracy) -> String {
+    let Accuracy {
+        images,
+        mean,
+        low,
+        high,
+        ..
+    } = accuracy;
+    let percent = |fraction: &f64| format!("{:.2}%", 100.0 * fraction);
+    format!(
+        "{name}: {} of {images} held-out images are read right ({} to {}) after training on {count}",
+        percent(mean),
+        percent(low),
+        percent(high)
+    )
+}

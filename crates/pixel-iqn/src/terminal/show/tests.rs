@@ -1,0 +1,102 @@
+use std::sync::{Arc, Mutex};
+
+use pixel_iqn_core::Order;
+use pixel_iqn_data::{Mask, builtin};
+use pixel_iqn_train::Interrupter;
+
+use super::*;
+use crate::{Images, Model, ModelConfig};
+
+/// What was written to a terminal.
+#[derive(Clone, Default)]
+struct Screen(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Screen {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+const SHOW: Show = Show {
+    style: Style::TrueColour,
+    screen: [80, 24],
+};
+
+fn model() -> Model {
+    let device = crate::device("cpu").unwrap();
+    let network = ModelConfig::tiny().with_orders(8).init_pixel_iqn(&device);
+    Model::new(network, device).with_size([4, 6])
+}
+
+fn view(shape: [usize; 4], columns: usize, batch: usize, screen: &Screen) -> LiveView {
+    let out = Box::new(screen.clone());
+    LiveView::new(SHOW, shape, columns, batch, Interrupter::new(), out)
+}
+
+fn picture(images: &Images) -> String {
+    let canvas = Canvas::of(images.levels(), images.shape(), images.columns());
+    canvas.draw(Style::TrueColour, usize::MAX)
+}
+
+#[test]
+fn the_last_picture_of_a_sampling_is_that_of_its_images() {
+    let model = model();
+    for order in [Order::RASTER, Order::new(5).unwrap()] {
+        let screen = Screen::default();
+        // Of the last batch there is one image.
+        let view = view([5, 3, 4, 6], 2, 2, &screen);
+        let request = model.sample(5).order(order).batch(2);
+        let images = request.progress(&view).run().unwrap();
+        let text = screen.text();
+        let expected = picture(&images);
+        assert!(text.ends_with(&expected), "{order}");
+        // There were others before, which it was drawn over.
+        let lines = expected.lines().count();
+        assert!(text.contains(&format!("\x1b[{lines}A")), "{order}");
+
+        view.finish(&images, false).unwrap();
+        let text = screen.text();
+        let end = format!("\x1b[{lines}A\x1b[0J{expected}");
+        assert!(text.ends_with(&end), "{order}");
+    }
+}
+
+#[test]
+fn each_pass_over_the_completions_is_drawn() {
+    let model = model().with_size([8, 8]);
+    let images = builtin::generate(0, 0..2, 8, 3).unwrap();
+    let mask = Mask::lower_half([8, 8]);
+    let screen = Screen::default();
+    let view = view([4, 3, 8, 8], 2, 3, &screen);
+    let request = model
+        .inpaint(&images, &mask)
+        .completions(2)
+        .sweeps(1)
+        .batch(3);
+    let completions = request.progress(&view).run().unwrap();
+    assert!(screen.text().ends_with(&picture(&completions.images)));
+    view.finish(&completions.figure, true).unwrap();
+    assert!(screen.text().ends_with(&picture(&completions.figure)));
+}
+
+#[test]
+fn an_interrupt_ends_what_is_drawn() {
+    let screen = Screen::default();
+    let interrupter = Interrupter::new();
+    interrupter.stop(None);
+    let out = Box::new(screen.clone());
+    let view = LiveView::new(SHOW, [1, 3, 4, 6], 1, 1, interrupter, out);
+    let error = model().sample(1).progress(&view).run().unwrap_err();
+    assert!(matches!(error, Error::Cancelled(_)), "{error}");
+}
