@@ -3,17 +3,13 @@
 //! Source: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009,
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
-use std::{
-    fmt, fs,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::Path};
 
 use crate::{
     checksum::Checksum,
+    cifar10_files::{NAMES, RECORD, hint, read},
     dataset::ImageDataset,
-    error::{DataError, Result, at, format},
-    unpack,
+    error::{DataError, Result, format},
 };
 
 /// The names of the classes, in the order of the labels.
@@ -30,39 +26,6 @@ pub const CLASS_NAMES: [&str; 10] = [
     "truck",
 ];
 
-/// Name of the official archive.
-pub(crate) const ARCHIVE: &str = "cifar-10-binary.tar.gz";
-/// The names of the archive in a folder: browsers shorten the ending, or unpack the archive on the
-/// way.
-const ARCHIVES: [&str; 3] = [ARCHIVE, "cifar-10-binary.tgz", "cifar-10-binary.tar"];
-const FOLDER: &str = "cifar-10-batches-bin";
-
-/// What is often there in the place of [`FOLDER`] or [`ARCHIVE`], and what it is.
-const OTHER_VERSIONS: [(&str, &str); 10] = [
-    ("cifar-10-batches-py", PYTHON),
-    ("cifar-10-python.tar.gz", PYTHON),
-    ("cifar-10-python.tgz", PYTHON),
-    ("data_batch_1", PYTHON),
-    ("cifar-10-batches-mat", MATLAB),
-    ("cifar-10-matlab.tar.gz", MATLAB),
-    ("cifar-100-binary", CIFAR_100),
-    ("cifar-100-binary.tar.gz", CIFAR_100),
-    ("cifar-100-python", CIFAR_100),
-    ("cifar-100-python.tar.gz", CIFAR_100),
-];
-const PYTHON: &str = "the version for Python, which is not read";
-const MATLAB: &str = "the version for Matlab, which is not read";
-const CIFAR_100: &str = "CIFAR-100, which is not read";
-
-/// The files in the order of reading, the test batch last.
-const NAMES: [&str; 6] = [
-    "data_batch_1.bin",
-    "data_batch_2.bin",
-    "data_batch_3.bin",
-    "data_batch_4.bin",
-    "data_batch_5.bin",
-    "test_batch.bin",
-];
 const MD5: [&str; 6] = [
     "5dd7e06a14cb22eb9f671a540d1b7c25",
     "5ea93a67294ea407fff1d09f752e9692",
@@ -73,9 +36,6 @@ const MD5: [&str; 6] = [
 ];
 
 const SHAPE: [usize; 3] = [3, 32, 32];
-/// One label byte, then the three planes.
-const RECORD: usize = 1 + 3 * 32 * 32;
-const PER_BATCH: usize = 10_000;
 
 /// The images of CIFAR-10 that [`load`] found.
 #[derive(Clone, Debug)]
@@ -182,92 +142,6 @@ fn load_checked(path: &Path, md5: &[impl AsRef<str>; 6]) -> Result<Cifar10> {
     })
 }
 
-fn hint() -> String {
-    format!(
-        "CIFAR-10 in its binary version is the archive {ARCHIVE} of \
-         https://www.cs.toronto.edu/~kriz/cifar.html or the folder {FOLDER} in it"
-    )
-}
-
-type Batches = [Option<Vec<u8>>; 6];
-
-/// The bytes of the files that are there, and the path to name them by.
-fn read(path: &Path) -> Result<(PathBuf, Batches)> {
-    if path.is_file() {
-        return Ok((path.to_owned(), read_archive(path)?));
-    }
-    let mut incomplete = None;
-    for folder in [path.to_owned(), path.join(FOLDER)] {
-        let training = NAMES[..5].iter().map(|name| folder.join(name));
-        let (there, missing): (Vec<_>, Vec<_>) = training.partition(|file| file.is_file());
-        if missing.is_empty() {
-            let batches = read_folder(&folder)?;
-            return Ok((folder, batches));
-        }
-        if !there.is_empty() {
-            incomplete = Some(missing[0].clone());
-        }
-    }
-    let mut archives = ARCHIVES.iter().map(|name| path.join(name));
-    if let Some(archive) = archives.find(|archive| archive.is_file()) {
-        let batches = read_archive(&archive)?;
-        return Ok((archive, batches));
-    }
-    if let Some(file) = incomplete {
-        return Err(DataError::Inconsistent(format!(
-            "{} is missing beside the other batches: {}",
-            file.display(),
-            hint()
-        )));
-    }
-    for (name, what) in OTHER_VERSIONS {
-        let other = path.join(name);
-        if other.exists() {
-            return Err(DataError::Missing {
-                path: path.join(FOLDER),
-                hint: format!("{} is {what}; {}", other.display(), hint()),
-            });
-        }
-    }
-    Err(DataError::Missing {
-        path: path.join(FOLDER),
-        hint: hint(),
-    })
-}
-
-fn read_folder(folder: &Path) -> Result<Batches> {
-    let mut batches = Batches::default();
-    for (batch, name) in batches.iter_mut().zip(NAMES) {
-        let file = folder.join(name);
-        if file.exists() {
-            *batch = Some(fs::read(&file).map_err(at(&file))?);
-        }
-    }
-    Ok(batches)
-}
-
-fn read_archive(archive: &Path) -> Result<Batches> {
-    let mut tar = tar::Archive::new(unpack::open(archive)?);
-    let mut batches = Batches::default();
-    for entry in tar.entries().map_err(at(archive))? {
-        let entry = entry.map_err(at(archive))?;
-        let path = entry.path().map_err(at(archive))?.into_owned();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if let Some(index) = NAMES.iter().position(|&known| name == Some(known)) {
-            // One byte more than a batch has, so that a longer file fails its checksum while a
-            // header that claims terabytes costs nothing.
-            let mut bytes = Vec::new();
-            let limit = (PER_BATCH * RECORD + 1) as u64;
-            entry
-                .take(limit)
-                .read_to_end(&mut bytes)
-                .map_err(at(archive))?;
-            batches[index] = Some(bytes);
-        }
-    }
-    Ok(batches)
-}
-
 fn append(path: &Path, bytes: &[u8], images: &mut Vec<u8>, labels: &mut Vec<u32>) -> Result<()> {
     if bytes.is_empty() {
         return Err(DataError::Empty {
@@ -310,8 +184,10 @@ fn dataset(images: Vec<u8>, labels: Vec<u32>) -> Result<ImageDataset> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use std::fs;
 
     use super::*;
+    use crate::cifar10_files::{ARCHIVE, ARCHIVES, FOLDER, OTHER_VERSIONS};
     use crate::{
         testing::{byte_means, mutate, real_data, refuses_every_cut},
         unpack::tests::gzip,

@@ -13,7 +13,7 @@ use ureq::{Agent, Body, http::Response};
 use crate::{
     atomic::sync_folder_of,
     checksum::Checksum,
-    cifar10,
+    cifar10_files,
     error::{DataError, Result, at, at_write},
     kind::DatasetKind,
     mnist,
@@ -48,7 +48,7 @@ pub fn download(kind: DatasetKind, folder: &Path) -> Result<()> {
         DatasetKind::Cifar10 => fetch(
             CIFAR10_URL,
             Checksum::Md5(CIFAR10_MD5),
-            &folder.join(cifar10::ARCHIVE),
+            &folder.join(cifar10_files::ARCHIVE),
         ),
         DatasetKind::Mnist => mnist::official_gzip().try_for_each(|(name, md5)| {
             fetch(

@@ -72,10 +72,13 @@ struct Readme;
 
 pub mod builtin;
 pub mod cifar10;
+mod cifar10_files;
 mod claim;
 pub mod folder;
+mod folder_files;
 pub mod idx;
 pub mod imagenet32;
+mod imagenet32_batches;
 pub mod mnist;
 
 mod atomic;
