@@ -39,4 +39,4 @@ pub use elementwise::{cosines, gate, gate_gradient, gate_rows};
 pub use panels::Panels;
 pub use rows::{Rows, add_rows, column_sums};
 pub use tau::{ProjectionShape, embedding_gradient, project, projection_weight_gradient};
-pub use winograd::{GridPanels, TapGrid, convolve_grid, grid_weight_gradient};
+pub use winograd::{GridPanels, RowPanels, RowTaps, TapGrid, convolve_grid, grid_weight_gradient};

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::grid::TapGrid;
 use super::tiles::{Factors, Gather, Scatter, Tiling};
-use super::transform::{Inputs, PRODUCTS};
+use super::transform::{Inputs, Outputs, PRODUCTS};
 use super::weight::GridPanels;
 use crate::batch_reduce::{Init, LhsBatch, OutputMatrix, PANEL_WIDTH, batch_reduce_gemm};
 
@@ -69,8 +69,8 @@ pub fn convolve_grid(
                     let first = block * rows;
                     let origins = tiling.origins(first..(first + rows).min(height));
                     SCRATCH.with_borrow_mut(|(factors, products)| {
-                        factors.resize(TILES, inputs);
-                        products.resize(TILES, COLUMNS);
+                        factors.resize([PRODUCTS, TILES, inputs]);
+                        products.resize([PRODUCTS, TILES, COLUMNS]);
                         for tiles in origins.chunks(TILES) {
                             let places: Vec<_> = tiles.iter().map(|&t| tiling.inputs(t)).collect();
                             Arch::new().dispatch(Scatter {
@@ -79,7 +79,7 @@ pub fn convolve_grid(
                                 features: inputs,
                                 places: &places,
                                 stride: factors.stride,
-                                to: factors.products(),
+                                to: factors.products(0),
                             });
                             let places: Vec<_> = (tiles.iter())
                                 .map(|&t| tiling.outputs(t).map(|p| Some(p? - first * width)))
@@ -88,6 +88,7 @@ pub fn convolve_grid(
                                 let columns = column..(column + COLUMNS).min(outputs);
                                 multiply(factors, weight, &columns, tiles.len(), products);
                                 Arch::new().dispatch(Gather {
+                                    transform: PhantomData::<Outputs>,
                                     products,
                                     places: &places,
                                     bias,
@@ -117,7 +118,7 @@ fn multiply(
 ) {
     let row_stride = products.stride;
     let panel = columns.start / PANEL_WIDTH * weight.0.panel_stride();
-    for (k, product) in (0..PRODUCTS).zip(products.products()) {
+    for (k, product) in products.products::<PRODUCTS>(0).into_iter().enumerate() {
         batch_reduce_gemm(
             LhsBatch {
                 data: factors.product(k),

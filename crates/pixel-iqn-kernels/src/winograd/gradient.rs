@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::grid::TapGrid;
 use super::tiles::{Factors, Scatter, Tiling};
-use super::transform::{Inputs, OutputGradients, PRODUCTS, ToProducts, weight_gradients};
+use super::transform::{Inputs, OutputGradients, PRODUCTS, Transform, weight_gradients};
 use crate::batch_reduce::{
     Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
 };
@@ -60,8 +60,8 @@ pub fn grid_weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], grid: TapGr
     let room = (FACTORS / (PRODUCTS * (inputs + outputs))).clamp(TILES[0], TILES[1]);
     let room = room.min(tiles.len());
     let (mut left, mut right) = (Factors::default(), Factors::default());
-    left.resize(room, inputs);
-    right.resize(room, outputs);
+    left.resize([PRODUCTS, room, inputs]);
+    right.resize([PRODUCTS, room, outputs]);
     for tiles in tiles.chunks(room) {
         rayon::join(
             || scatter::<Inputs, _>(x, inputs, tiles, |tile| tiling.inputs(tile), &mut left),
@@ -113,7 +113,7 @@ pub fn grid_weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], grid: TapGr
 }
 
 /// Transforms the numbers of tiles, each with the position at which its image starts, on all threads.
-fn scatter<T: ToProducts<N>, const N: usize>(
+fn scatter<T: Transform<N, PRODUCTS>, const N: usize>(
     from: &[f32],
     features: usize,
     tiles: &[(usize, (usize, usize))],
@@ -122,7 +122,7 @@ fn scatter<T: ToProducts<N>, const N: usize>(
 ) {
     let stride = to.stride;
     let mut parts = to
-        .products()
+        .products::<PRODUCTS>(0)
         .map(|product| product.chunks_mut(PART * stride));
     let parts: Vec<_> = (tiles.chunks(PART))
         .map(|tiles| {

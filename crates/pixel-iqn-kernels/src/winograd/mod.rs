@@ -15,6 +15,7 @@
 mod convolve;
 mod gradient;
 mod grid;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -24,4 +25,5 @@ mod weight;
 pub use convolve::convolve_grid;
 pub use gradient::grid_weight_gradient;
 pub use grid::TapGrid;
+pub use rows::{RowPanels, RowTaps};
 pub use weight::GridPanels;

@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::{GridPanels, TapGrid, convolve_grid, grid_weight_gradient};
+use super::{GridPanels, RowPanels, RowTaps, TapGrid, convolve_grid, grid_weight_gradient};
+use crate::batch_reduce::{Init, OutputMatrix};
 use crate::conv::{Tap, convolve, weight_gradient};
 use crate::panels::Panels;
+use crate::rows::Rows;
 use crate::testing::{distance, values};
 
 #[test]
@@ -53,6 +55,39 @@ fn errors_are_those_of_single_precision() {
 }
 
 proptest! {
+    #[test]
+    fn rows_equal_their_taps(
+        (columns, images, dilation) in (1..14usize, 1..5usize, 1..4usize),
+        (inputs, outputs) in (1..40usize, 1..70usize),
+        gap in 0..3usize,
+        seed in any::<u32>(),
+    ) {
+        let row = (columns + 2 * dilation) * images;
+        let starts = [gap, gap + row];
+        let x = values(seed, (gap + 2 * row) * inputs);
+        let w = values(seed ^ 1, 6 * inputs * outputs);
+        let at = |tap: usize, i: usize, o: usize| w[(tap * inputs + i) * outputs + o];
+        let before = values(seed ^ 2, columns * images * outputs);
+        let direct = Panels::new([6, inputs, outputs], |k, o| at(k / inputs, k % inputs, o));
+        let taps: Vec<usize> = (starts.iter())
+            .flat_map(|start| (0..3).map(move |c| (start + c * dilation * images) * inputs))
+            .collect();
+        let mut expected = before.clone();
+        let output = OutputMatrix {
+            data: &mut expected,
+            row_stride: outputs,
+            rows: columns * images,
+            columns: outputs,
+        };
+        direct.multiply(Rows { data: &x, stride: inputs }, &taps, Init::Output, output);
+        let panels = RowPanels::new([inputs, outputs], |row, i, o| {
+            core::array::from_fn(|c| at(3 * row + c, i, o))
+        });
+        let mut found = before;
+        panels.accumulate(&x, RowTaps { starts, columns, images, dilation }, &mut found);
+        prop_assert!(distance(&found, &expected) < 1e-4);
+    }
+
     #[test]
     fn grids_equal_their_taps(
         dims in (1..3usize, 1..14usize, 1..14usize),

@@ -4,7 +4,7 @@ use core::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::grid::TapGrid;
-use super::transform::{COLUMNS, OUTPUTS, PRODUCTS, SIDES, ToProducts, outputs};
+use super::transform::{COLUMNS, OUTPUTS, PRODUCTS, SIDES, Transform};
 use crate::batch_reduce::PANEL_WIDTH;
 
 /// The tiles of an image: [`SIDES`] outputs each, which lie as far apart as the taps do, so that tiles of
@@ -58,38 +58,49 @@ impl Tiling {
     }
 }
 
-/// Factors of the products of some tiles: `[PRODUCTS, tiles, stride]`, the features of a tile padded to
-/// whole vectors.
+/// Factors of products of some tiles, or the products: `[products, tiles, stride]`, the features of a tile
+/// padded to whole vectors.
 #[derive(Debug, Default)]
 pub(super) struct Factors {
     data: Vec<f32>,
+    /// The numbers of each product.
+    length: usize,
     /// The distance from one tile to the next.
     pub stride: usize,
 }
 
 impl Factors {
-    /// Makes room for so many tiles. What is in it is of before, or zero.
-    pub fn resize(&mut self, tiles: usize, features: usize) {
+    /// Makes room for so many products of so many tiles. What is in it is of before, or zero.
+    pub fn resize(&mut self, [products, tiles, features]: [usize; 3]) {
         self.stride = features.next_multiple_of(PANEL_WIDTH);
-        self.data.resize(PRODUCTS * tiles * self.stride, 0.0);
+        self.length = tiles * self.stride;
+        self.data.resize(products * self.length, 0.0);
     }
 
-    /// The factors of each product.
-    pub fn products(&mut self) -> [&mut [f32]; PRODUCTS] {
-        let length = self.data.len() / PRODUCTS;
-        let mut products = self.data.chunks_exact_mut(length);
-        core::array::from_fn(|_| products.next().expect("the data divides into the products"))
+    /// The factors of `P` products from product `first` on.
+    pub fn products<const P: usize>(&mut self, first: usize) -> [&mut [f32]; P] {
+        let mut products = self.data[first * self.length..].chunks_exact_mut(self.length);
+        core::array::from_fn(|_| products.next().expect("there are so many products"))
     }
 
     /// The factors of one product.
     pub fn product(&self, product: usize) -> &[f32] {
-        let length = self.data.len() / PRODUCTS;
-        &self.data[product * length..][..length]
+        &self.data[self.offset(product)..][..self.length]
+    }
+
+    /// The factors of all products.
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// Where those of a product begin.
+    pub fn offset(&self, product: usize) -> usize {
+        product * self.length
     }
 }
 
 /// Transforms numbers at the places of tiles to factors of their products, one tile after the other.
-pub(super) struct Scatter<'a, T, const N: usize> {
+pub(super) struct Scatter<'a, T, const N: usize, const P: usize> {
     pub transform: PhantomData<T>,
     /// The numbers, `[positions, features]`.
     pub from: &'a [f32],
@@ -97,12 +108,12 @@ pub(super) struct Scatter<'a, T, const N: usize> {
     /// For each tile the positions of its places; a place without one has zeros.
     pub places: &'a [[Option<usize>; N]],
     /// The factors of each product, from those of the first tile on.
-    pub to: [&'a mut [f32]; PRODUCTS],
+    pub to: [&'a mut [f32]; P],
     /// The distance of the tiles in these.
     pub stride: usize,
 }
 
-impl<T: ToProducts<N>, const N: usize> WithSimd for Scatter<'_, T, N> {
+impl<T: Transform<N, P>, const N: usize, const P: usize> WithSimd for Scatter<'_, T, N, P> {
     type Output = ();
 
     #[inline(always)]
@@ -138,11 +149,11 @@ impl<T: ToProducts<N>, const N: usize> WithSimd for Scatter<'_, T, N> {
 }
 
 /// Transforms the products of tiles to their outputs and adds them to a bias, or to the outputs.
-pub(super) struct Gather<'a> {
-    /// The products, which are laid out as factors are.
+pub(super) struct Gather<'a, T, const P: usize, const N: usize> {
+    pub transform: PhantomData<T>,
     pub products: &'a Factors,
     /// For each tile the positions of its outputs; a place without one is left out.
-    pub places: &'a [[Option<usize>; OUTPUTS]],
+    pub places: &'a [[Option<usize>; N]],
     pub bias: Option<&'a [f32]>,
     /// The outputs, `[positions, features]`.
     pub to: &'a mut [f32],
@@ -151,16 +162,16 @@ pub(super) struct Gather<'a> {
     pub columns: Range<usize>,
 }
 
-impl WithSimd for Gather<'_> {
+impl<T: Transform<P, N>, const P: usize, const N: usize> WithSimd for Gather<'_, T, P, N> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let stride = self.products.stride;
         let (columns, width) = (self.columns, S::F32_LANES);
-        let mut numbers = [simd.splat_f32s(0.0); PRODUCTS];
+        let mut numbers = [simd.splat_f32s(0.0); P];
         for (tile, places) in self.places.iter().enumerate() {
-            let mut rows: [&[S::f32s]; PRODUCTS] = [&[]; PRODUCTS];
+            let mut rows: [&[S::f32s]; P] = [&[]; P];
             for (k, row) in rows.iter_mut().enumerate() {
                 let product = self.products.product(k);
                 *row = S::as_simd_f32s(&product[tile * stride..][..stride]).0;
@@ -169,7 +180,7 @@ impl WithSimd for Gather<'_> {
                 for (number, row) in numbers.iter_mut().zip(&rows) {
                     *number = row[v];
                 }
-                let sums = outputs(simd, numbers);
+                let sums = T::transform(simd, numbers);
                 let columns = first..(first + width).min(columns.end);
                 let mut bias = None;
                 if let Some(row) = self.bias {

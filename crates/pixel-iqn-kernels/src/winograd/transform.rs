@@ -38,10 +38,23 @@ pub(super) const COLUMNS: usize = 6;
 /// Vectors of numbers, one for each place in a tile, in row-major order.
 type Tile<S, const N: usize> = [<S as Simd>::f32s; N];
 
-/// A transform of the numbers of a tile to factors of its products.
-pub(super) trait ToProducts<const N: usize> {
-    fn transform<S: Simd>(simd: S, tile: Tile<S, N>) -> Tile<S, PRODUCTS>;
+/// A transform of `N` numbers of a tile to `M` others: to factors of its products, or of its products to
+/// its outputs.
+pub(super) trait Transform<const N: usize, const M: usize> {
+    fn transform<S: Simd>(simd: S, tile: Tile<S, N>) -> Tile<S, M>;
 }
+
+/// The transform of the inputs of a tile of one row, 6: `Bᵀ d` of F(4, 3).
+#[derive(Clone, Copy)]
+pub(super) struct RowInputs;
+
+/// The transform of the products of a tile of one row to its outputs, 4: `Aᵀ m` of F(4, 3).
+#[derive(Clone, Copy)]
+pub(super) struct RowOutputs;
+
+/// The transform of the products of a tile to its outputs, 2 x 4: `Aᵀ m A`.
+#[derive(Clone, Copy)]
+pub(super) struct Outputs;
 
 /// The transform of the inputs of a tile, 3 x 6: `Bᵀ d B`.
 pub(super) struct Inputs;
@@ -80,7 +93,41 @@ impl<S: Simd> Vectors<S> {
     }
 }
 
-impl ToProducts<PRODUCTS> for Inputs {
+impl Transform<COLUMNS, COLUMNS> for RowInputs {
+    #[inline(always)]
+    fn transform<S: Simd>(simd: S, d: Tile<S, COLUMNS>) -> Tile<S, COLUMNS> {
+        let v = Vectors(simd);
+        let [d0, d1, d2, d3, d4, d5] = d;
+        let (even, odd) = (v.mul_add(-2.0, d2, d4), v.mul(A, v.mul_add(-2.0, d1, d3)));
+        let (even2, odd2) = (v.mul_add(-0.5, d2, d4), v.mul(B, v.mul_add(-0.5, d1, d3)));
+        [
+            v.mul_add(-2.5, d2, v.add(d0, d4)),
+            v.add(even, odd),
+            v.sub(even, odd),
+            v.add(even2, odd2),
+            v.sub(even2, odd2),
+            v.mul_add(-2.5, d3, v.add(d1, d5)),
+        ]
+    }
+}
+
+impl Transform<COLUMNS, { SIDES[1] }> for RowOutputs {
+    #[inline(always)]
+    fn transform<S: Simd>(simd: S, m: Tile<S, COLUMNS>) -> Tile<S, { SIDES[1] }> {
+        let v = Vectors(simd);
+        let [m0, m1, m2, m3, m4, m5] = m;
+        let (even, odd) = (v.add(m1, m2), v.mul(A, v.sub(m1, m2)));
+        let (even2, odd2) = (v.add(m3, m4), v.mul(B, v.sub(m3, m4)));
+        [
+            v.add(m0, v.add(even, even2)),
+            v.add(odd, odd2),
+            v.mul_add(0.5, even, v.add(even2, even2)),
+            v.mul_add(0.5, odd, v.mul_add(2.0, odd2, m5)),
+        ]
+    }
+}
+
+impl Transform<PRODUCTS, PRODUCTS> for Inputs {
     #[inline(always)]
     fn transform<S: Simd>(simd: S, d: Tile<S, PRODUCTS>) -> Tile<S, PRODUCTS> {
         let v = Vectors(simd);
@@ -91,23 +138,13 @@ impl ToProducts<PRODUCTS> for Inputs {
             u[2 * COLUMNS + c] = v.sub(d1, d2);
         }
         for row in u.as_chunks_mut::<COLUMNS>().0 {
-            let [d0, d1, d2, d3, d4, d5] = *row;
-            let (even, odd) = (v.mul_add(-2.0, d2, d4), v.mul(A, v.mul_add(-2.0, d1, d3)));
-            let (even2, odd2) = (v.mul_add(-0.5, d2, d4), v.mul(B, v.mul_add(-0.5, d1, d3)));
-            *row = [
-                v.mul_add(-2.5, d2, v.add(d0, d4)),
-                v.add(even, odd),
-                v.sub(even, odd),
-                v.add(even2, odd2),
-                v.sub(even2, odd2),
-                v.mul_add(-2.5, d3, v.add(d1, d5)),
-            ];
+            *row = RowInputs::transform(simd, *row);
         }
         u
     }
 }
 
-impl ToProducts<OUTPUTS> for OutputGradients {
+impl Transform<OUTPUTS, PRODUCTS> for OutputGradients {
     #[inline(always)]
     fn transform<S: Simd>(simd: S, dy: Tile<S, OUTPUTS>) -> Tile<S, PRODUCTS> {
         let v = Vectors(simd);
@@ -135,53 +172,53 @@ impl ToProducts<OUTPUTS> for OutputGradients {
     }
 }
 
-/// Transforms the products of a tile to its outputs, 2 x 4: `Aᵀ m A`.
-#[inline(always)]
-pub(super) fn outputs<S: Simd>(simd: S, m: Tile<S, PRODUCTS>) -> Tile<S, OUTPUTS> {
-    let v = Vectors(simd);
-    let mut rows = [[m[0]; SIDES[1]]; 3];
-    for (row, m) in rows.iter_mut().zip(m.as_chunks::<COLUMNS>().0) {
-        let [m0, m1, m2, m3, m4, m5] = *m;
-        let (even, odd) = (v.add(m1, m2), v.mul(A, v.sub(m1, m2)));
-        let (even2, odd2) = (v.add(m3, m4), v.mul(B, v.sub(m3, m4)));
-        *row = [
-            v.add(m0, v.add(even, even2)),
-            v.add(odd, odd2),
-            v.mul_add(0.5, even, v.add(even2, even2)),
-            v.mul_add(0.5, odd, v.mul_add(2.0, odd2, m5)),
-        ];
+impl Transform<PRODUCTS, OUTPUTS> for Outputs {
+    #[inline(always)]
+    fn transform<S: Simd>(simd: S, m: Tile<S, PRODUCTS>) -> Tile<S, OUTPUTS> {
+        let v = Vectors(simd);
+        let mut rows = [[m[0]; SIDES[1]]; 3];
+        for (row, m) in rows.iter_mut().zip(m.as_chunks::<COLUMNS>().0) {
+            *row = RowOutputs::transform(simd, *m);
+        }
+        let [r0, r1, r2] = rows;
+        let mut y = [r0[0]; OUTPUTS];
+        for c in 0..SIDES[1] {
+            y[c] = v.add(r0[c], r1[c]);
+            y[SIDES[1] + c] = v.sub(r1[c], r2[c]);
+        }
+        y
     }
-    let [r0, r1, r2] = rows;
-    let mut y = [r0[0]; OUTPUTS];
-    for c in 0..SIDES[1] {
-        y[c] = v.add(r0[c], r1[c]);
-        y[SIDES[1] + c] = v.sub(r1[c], r2[c]);
-    }
-    y
 }
 
 /// Transforms the weights of the taps, 2 x 3, of some pairs of features: `G g Gᵀ`.
-#[inline]
 pub(super) fn weights<const PAIRS: usize>(g: &[[f32; PAIRS]; 6]) -> [[f32; PAIRS]; PRODUCTS] {
     let mut u = [[0.0; PAIRS]; PRODUCTS];
+    for (row, u) in u.as_chunks_mut::<COLUMNS>().0.iter_mut().enumerate() {
+        let tap = |c: usize, pair: usize| match row {
+            0 => g[c][pair],
+            1 => g[c][pair] + g[3 + c][pair],
+            _ => g[3 + c][pair],
+        };
+        let taps = core::array::from_fn(|c| core::array::from_fn(|pair| tap(c, pair)));
+        *u = row_weights(&taps);
+    }
+    u
+}
+
+/// Transforms the weights of the three taps of a row, of some pairs of features: `G g` of F(4, 3).
+#[inline]
+pub(super) fn row_weights<const PAIRS: usize>(g: &[[f32; PAIRS]; 3]) -> [[f32; PAIRS]; COLUMNS] {
+    let mut u = [[0.0; PAIRS]; COLUMNS];
     for pair in 0..PAIRS {
-        for row in 0..3 {
-            let tap = |c: usize| match row {
-                0 => g[c][pair],
-                1 => g[c][pair] + g[3 + c][pair],
-                _ => g[3 + c][pair],
-            };
-            let [g0, g1, g2] = [tap(0), tap(1), tap(2)];
-            let (even, odd) = (-2.0 / 3.0 * (g0 + 0.5 * g2), -2.0 / 3.0 * A * g1);
-            let (even2, odd2) = (1.0 / 6.0 * (g0 + 2.0 * g2), 1.0 / 6.0 * B * g1);
-            let at = row * COLUMNS;
-            u[at][pair] = g0;
-            u[at + 1][pair] = even + odd;
-            u[at + 2][pair] = even - odd;
-            u[at + 3][pair] = even2 + odd2;
-            u[at + 4][pair] = even2 - odd2;
-            u[at + 5][pair] = g2;
-        }
+        let [g0, g1, g2] = [g[0][pair], g[1][pair], g[2][pair]];
+        let (even, odd) = (-2.0 / 3.0 * (g0 + 0.5 * g2), -2.0 / 3.0 * A * g1);
+        let (even2, odd2) = (1.0 / 6.0 * (g0 + 2.0 * g2), 1.0 / 6.0 * B * g1);
+        u[0][pair] = g0;
+        u[1][pair] = even + odd;
+        u[2][pair] = even - odd;
+        u[3][pair] = even2 + odd2;
+        u[4][pair] = even2 - odd2;
+        u[5][pair] = g2;
     }
     u
 }
