@@ -3,6 +3,7 @@
 mod layer_state;
 mod plan;
 mod run;
+mod vertical;
 
 use pixel_iqn_core::{
     AnyModel, GatedPixelCnn, ModelConfig, PixelIqn, Progress, RowProgress, SampleBatch,

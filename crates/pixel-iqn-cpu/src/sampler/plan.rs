@@ -11,6 +11,7 @@ use pixel_iqn_core::{
 use pixel_iqn_kernels::Panels;
 
 use super::unknown;
+use super::vertical::VerticalWeights;
 
 /// A compiled model.
 #[derive(Debug)]
@@ -37,9 +38,7 @@ pub(super) struct Layer {
     pub dilation: usize,
     /// The distance of the farthest tap, `half * dilation`.
     pub reach: usize,
-    /// The weights of the vertical convolution, `[taps * input, 2 F]`, with taps of `half + 1` rows
-    /// and `2 * half + 1` columns.
-    pub vertical: Panels,
+    pub vertical: VerticalWeights,
     pub vertical_bias: Vec<f32>,
     pub vertical_to_horizontal: Panels,
     /// The biases of the horizontal convolution and of `vertical_to_horizontal`, added up.
@@ -217,8 +216,8 @@ impl Layer {
             half,
             dilation,
             reach: half * dilation,
-            vertical: Panels::new([taps, input, 2 * features], |k, n| {
-                vertical[order[n] * taps * input + k]
+            vertical: VerticalWeights::new([rows, columns], [input, 2 * features], |tap, k, n| {
+                vertical[(order[n] * taps + tap) * input + k]
             }),
             vertical_bias: bias(layer.vertical.bias.val()),
             vertical_to_horizontal: Panels::new([1, 2 * features, 2 * features], |k, n| {

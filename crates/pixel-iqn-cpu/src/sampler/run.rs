@@ -370,6 +370,7 @@ impl<'a> Run<'a> {
                 labels(),
                 images,
             );
+            let taps = layer.vertical_taps(row, width, images);
             let x = Rows {
                 data: &state.vertical,
                 stride: layer.input,
@@ -380,8 +381,9 @@ impl<'a> Run<'a> {
                 rows: positions,
                 columns: 2 * features,
             };
-            let taps = layer.vertical_taps(row, width, images);
-            layer.vertical.multiply(x, &taps, Init::Output, y);
+            layer
+                .vertical
+                .accumulate(x, &taps, [images, layer.dilation], y);
             fill(
                 &mut state.gates,
                 horizontal_bias,
