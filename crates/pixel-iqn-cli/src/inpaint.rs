@@ -27,7 +27,7 @@ pub struct InpaintCommand {
           conflicts_with_all = ["data", "dataset"])]
     images: Vec<PathBuf>,
     /// Classes of the images, for a class-conditional model: a name or a number such as #2 for all
-    /// of them, or one for each separated by commas [default: the labels of the data set, and the
+    /// of them, one for each separated by commas, or `none` after a training with label dropout [default: the labels of the data set, and the
     /// names of the subfolders of --images]
     #[arg(long, help_heading = "Images")]
     labels: Option<String>,
@@ -146,6 +146,8 @@ impl InpaintCommand {
         if let Some(order) = self.order {
             request = request.order(order);
         }
+        self.model
+            .warn_without_label_dropout(self.labels.as_deref());
         let show = self.show.then(|| flags::show(terminal)).flatten();
         let view = show.map(|show| request.view(terminal, show));
         let completions = match &view {

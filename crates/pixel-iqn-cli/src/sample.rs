@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use pixel_iqn::data::{Claim, print_result, say, tell};
 use pixel_iqn::terminal::{Show, Terminal};
-use pixel_iqn::{Model, Order, Run, Sampling, Saved};
+use pixel_iqn::{Model, Order, Sampling, Saved};
 
 use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
 use crate::outcome::Outcome;
@@ -105,9 +105,10 @@ impl SampleCommand {
             !self.show || format == Format::Grid,
             "--show goes with --out FILE.png: other images are not kept in memory"
         );
-        if let (true, Some(show)) = (self.show, flags::show(terminal)) {
+        if let Some(show) = self.show.then(|| flags::show(terminal)).flatten() {
             let _claim = Claim::file(&self.out)?;
-            self.warn_without_label_dropout();
+            self.model
+                .warn_without_label_dropout(self.labels.as_deref());
             return self.sample_in_view(terminal, &model, show);
         }
         let bar = terminal.bar("sampling");
@@ -120,7 +121,8 @@ impl SampleCommand {
             // Several processes may fill it.
             Format::Folder => None,
         };
-        self.warn_without_label_dropout();
+        self.model
+            .warn_without_label_dropout(self.labels.as_deref());
         let saved = match format {
             Format::Grid => request.run().and_then(|images| {
                 images.save_grid(&self.out)?;
@@ -180,20 +182,6 @@ impl SampleCommand {
                 "--out {}: give FILE.png, FILE.npz, or the name of a folder without an ending",
                 self.out.display()
             ),
-        }
-    }
-
-    fn warn_without_label_dropout(&self) {
-        let without = |run: Run| {
-            let config = run.config();
-            let named_none = |names: &Vec<String>| names.iter().any(|name| name == "none");
-            let is_class = config.data.class_names.as_ref().is_some_and(named_none);
-            config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class
-        };
-        let run = || self.model.folder().and_then(Run::open);
-        if self.labels.as_deref() == Some("none") && run().is_ok_and(without) {
-            tell!("WARNING: the model was trained without label dropout: it never saw an image");
-            tell!("WARNING: without a class, and what it draws for none means little");
         }
     }
 }

@@ -79,7 +79,7 @@ impl fmt::Display for Source {
 /// [`DataError::Missing`] if one of the ten training batches or the folder is not there,
 /// [`DataError::Format`] for a damaged batch, a pickled batch or an image of another size,
 /// [`DataError::Inconsistent`] for labels that count from 0 and from 1, and the errors of
-/// [`folder::load`].
+/// [`folder::load`](crate::folder::load).
 pub fn load(path: &Path) -> Result<Imagenet32> {
     let below = FOLDERS.map(|name| path.join(name));
     let root = below

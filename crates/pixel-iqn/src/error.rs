@@ -58,8 +58,8 @@ pub enum Error {
     NoModel(PathBuf),
     /// There is no shipped model of this name.
     #[error(
-        "there is no shipped model `{name}`: those that there are have the names {known}, and a model of \
-         your own is opened by its folder, as a run"
+        "there is no shipped model `{name}`: there is {known}; a model of your own is opened by its \
+         folder, as a run"
     )]
     Pretrained {
         /// The name.

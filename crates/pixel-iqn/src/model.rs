@@ -192,6 +192,18 @@ impl TrainedWeights {
             let config = Some(config);
             return Ok(Self { weights, config });
         }
+        if !path.exists() {
+            let shipped = Run::shipped();
+            return match path.to_str().filter(|name| shipped.contains(name)) {
+                Some(name) => Self::find(Run::pretrained(name)?.path()),
+                None => Err(Error::Request(format!(
+                    "{} is missing: give the folder of a run or of trained weights, a safetensors file, or \
+                     the name of a shipped model ({})",
+                    path.display(),
+                    shipped.join(", ")
+                ))),
+            };
+        }
         Ok(Self {
             weights: path.to_owned(),
             config: None,

@@ -81,8 +81,8 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// [`Error::Pretrained`] for a name that is none of [`shipped`](Self::shipped), and
-    /// [`Error::Data`] where a file is not the one of this version, or cannot be downloaded or written:
+    /// [`Error::Pretrained`] for a name that is none of [`shipped`](Self::shipped), [`Error::Request`] where
+    /// `models/NAME` is another model, and [`Error::Data`] where a file cannot be downloaded or written:
     /// the message then says which file belongs where.
     pub fn pretrained(name: &str) -> Result<Self, Error> {
         // Where this crate was compiled, which for a release is on another machine.
@@ -147,8 +147,15 @@ impl Places {
         for folder in &self.beside {
             let folder = folder.join(name);
             if folder.join(FILES[1]).exists() {
-                check(&folder, sums)?;
-                return Ok(folder);
+                return match check(&folder, sums) {
+                    Ok(()) => Ok(folder),
+                    Err(error) => Err(Error::Request(format!(
+                        "{} is not the shipped model {name} of this version: move it away to have that, or \
+                         open it as the run that it is ({})",
+                        folder.display(),
+                        pixel_iqn_train::with_causes(&error)
+                    ))),
+                };
             }
         }
         let folder = self.cache.join(name);

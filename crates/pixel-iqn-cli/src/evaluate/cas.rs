@@ -17,11 +17,11 @@ use crate::flags;
 /// Flags on the classification accuracy score.
 #[derive(clap::Args, Debug)]
 pub struct CasFlags {
-    /// Compute the classification accuracy score (Ravuri and Vinyals 2019) of class-conditional models,
-    /// and no other
+    /// Compute the classification accuracy score (Ravuri and Vinyals 2019) of class-conditional models on
+    /// all held-out images, and no other score
     #[arg(
         long,
-        conflicts_with_all = ["generated", "maps"],
+        conflicts_with_all = ["generated", "maps", "images", "taus"],
         help_heading = "Classification accuracy score"
     )]
     pub cas: bool,
@@ -162,7 +162,7 @@ fn line(name: &str, count: usize, accuracy: &Accuracy) -> String {
     } = accuracy;
     let percent = |fraction: &f64| format!("{:.2}%", 100.0 * fraction);
     format!(
-        "{name}: {} of {images} held-out images are read right ({} to {}) after training on {count}",
+        "{name}: {} of {images} held-out images are read right ({} to {}) after training on {count} images",
         percent(mean),
         percent(low),
         percent(high)

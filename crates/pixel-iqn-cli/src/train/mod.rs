@@ -74,8 +74,9 @@ pub struct TrainCommand {
     /// be completed from what is known around them
     #[arg(long, help_heading = "Model")]
     all_orders: bool,
-    /// Begin from the weights of a run, of a folder of trained weights, or of a safetensors file, in
-    /// place of random ones; of a folder the architecture is taken, too, without --preset
+    /// Begin from the weights of a run, of a folder of trained weights, of a safetensors file, or of a
+    /// shipped model by its name, in place of random ones; the architecture of all but a file is taken,
+    /// too, without --preset
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     init: Option<PathBuf>,
 

@@ -62,6 +62,19 @@ impl TrainCommand {
     }
 
     fn begun(&self) -> anyhow::Result<Training> {
+        // Before a data set is read or downloaded.
+        if let Some(init) = &self.init {
+            let is_shipped = init
+                .to_str()
+                .is_some_and(|name| Run::shipped().contains(&name));
+            ensure!(
+                init.exists() || is_shipped,
+                "--init {} is missing: give the folder of a run or of trained weights, a safetensors file, \
+                 or the name of a shipped model ({})",
+                init.display(),
+                Run::shipped().join(", ")
+            );
+        }
         let file = self.config_file()?;
         let training = train_on(self.images(&file)?)
             .config_file(file)

@@ -191,7 +191,7 @@ pub(super) fn check_order(order: Order, config: &ModelConfig) -> Result<(), Samp
         return Ok(());
     }
     Err(SampleError::Invalid(format!(
-        "the model has {} generation order(s), not one of index {order}",
+        "the model knows {} generation order(s), counted from 0 (raster order), and none of index {order}",
         config.orders
     )))
 }
@@ -272,7 +272,7 @@ mod tests {
                     order: Order::new(5).unwrap(),
                     ..good.clone()
                 },
-                "1 generation order(s), not one of index 5",
+                "1 generation order(s), counted from 0 (raster order), and none of index 5",
             ),
             (
                 SampleBatch {

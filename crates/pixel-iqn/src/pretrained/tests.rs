@@ -80,9 +80,18 @@ fn a_folder_beside_the_program_comes_first_and_its_damage_is_told() {
     }
     assert_eq!(places.find("shapes", &sums).unwrap(), beside);
     fs::write(beside.join(FILES[1]), "of another version").unwrap();
-    let error = places.find("shapes", &sums).unwrap_err();
+    let error = places.find("shapes", &sums).unwrap_err().to_string();
+    assert!(error.contains("move it away"), "{error}");
+    assert!(error.contains("but the official file has"), "{error}");
+}
+
+#[test]
+fn a_training_begins_from_a_shipped_model_by_its_name() {
+    let find = |name: &str| crate::model::TrainedWeights::find(Path::new(name));
+    assert!(find("shapes").unwrap().config.is_some());
+    let error = find("shape").err().unwrap().to_string();
     assert!(
-        matches!(error, Error::Data(DataError::Checksum { .. })),
+        error.contains("shape is missing") && error.contains("(shapes)"),
         "{error}"
     );
 }
