@@ -1,9 +1,10 @@
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use pixel_iqn::data::folder::{self, Fit};
-use pixel_iqn::data::{ImageDataset, Mask, OpenOptions, Region, say, write_atomically};
+use pixel_iqn::data::{
+    ImageDataset, Mask, OpenOptions, Region, print_result, say, write_atomically,
+};
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{DatasetKind, Model, Order, Run};
 
@@ -119,6 +120,10 @@ impl InpaintCommand {
     }
 
     fn inpaint(&self, terminal: &Terminal, drawn: &mut bool) -> anyhow::Result<()> {
+        if self.classes {
+            let classes = format!("{}\n", self.model.open()?.classes());
+            return print_result(&classes).context("cannot print the classes");
+        }
         let _claims = flags::claim([Some(&self.out)], [self.scores.as_ref()])?;
         if self.scores.is_some() {
             ensure!(
@@ -127,10 +132,6 @@ impl InpaintCommand {
             );
         }
         let model = self.model.open()?;
-        if self.classes {
-            writeln!(std::io::stdout(), "{}", model.classes())?;
-            return Ok(());
-        }
         let images = self.chosen(self.all_images(&model)?)?;
         let [_, height, width] = images.shape();
         let mask = self.mask([height, width])?;

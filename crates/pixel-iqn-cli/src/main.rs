@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use pixel_iqn::data::tell;
 use pixel_iqn::terminal::Terminal;
-use pixel_iqn::train::signal_exit_code;
+use pixel_iqn::train::{signal_exit_code, survive_file_size_limits};
 
 use cli::{Cli, Command};
 use outcome::Outcome;
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    survive_file_size_limits()?;
     match cli.command {
         Command::Train(command) => command.run(&Terminal::new()?),
         Command::Sample(command) => command.run(&Terminal::new()?),

@@ -180,7 +180,7 @@ fn what_is_only_printed_is_missed_on_a_full_disk() {
 /// disk.
 fn on_a_small_disk(folder: &Folder, arguments: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_pixel-iqn");
-    let command = format!("trap '' XFSZ; ulimit -f 0; exec {program} {arguments}");
+    let command = format!("ulimit -f 0; exec {program} {arguments}");
     Command::new("sh")
         .current_dir(folder.file(""))
         .args(["-c", &command])
@@ -353,6 +353,15 @@ fn other_images_are_refused_everywhere_by_the_name_of_the_flag() {
     folder.run(compare);
     let error = folder.fail(&compare.replace("photos", "others"));
     assert!(error.contains("other images"), "{error}");
+
+    // The runs are compared before the first of them is scored, which would take a while.
+    let error = folder.fail("evaluate --run run --run own --images 1000 --taus 1000");
+    assert!(error.contains("own was trained on other images"), "{error}");
+    // A folder in the place of a file of the report is told before the work.
+    fs::create_dir_all(folder.file("taken/comparison.md")).unwrap();
+    let error = folder.fail(&compare.replace("--out c", "--out taken"));
+    assert!(error.contains("comparison.md"), "{error}");
+    assert_eq!(names(&folder.file("taken")), ["comparison.md"]);
 }
 
 #[test]
@@ -372,6 +381,17 @@ fn what_cannot_work_is_refused_before_the_work() {
     ] {
         let error = folder.fail(command);
         assert!(error.contains("of memory are needed"), "{error}");
+    }
+    folder.run("sample --run run --count 2 --out samples.npz");
+    for (flags, reason) in [
+        ("--swd-images 0", "nothing to compute"),
+        // Before the distance, which the error would lose.
+        ("--weights run/config.toml", "holds no weights"),
+    ] {
+        let sets = "evaluate --generated samples.npz --real samples.npz --out sets.json";
+        let error = folder.fail(&format!("{sets} {flags}"));
+        assert!(error.contains(reason), "{error}");
+        assert!(!error.contains("sliced Wasserstein distance of"), "{error}");
     }
     for command in [
         "train --resume run --steps 9",

@@ -15,7 +15,8 @@ use crate::error::{DataError, Result, at, at_write, option, other_job};
 /// A writer of uint8 images `[N, H, W, C]`, the array `arr_0` of an `.npz` file, as the evaluation
 /// tools of this field read it.
 ///
-/// Until [`finish`](Self::finish), the images gather in a file beside it that ends in `.part`.
+/// Until [`finish`](Self::finish), the images gather in a file beside it that ends in `.part`, each with
+/// its checksum.
 #[derive(Debug)]
 pub struct NpzWriter {
     path: PathBuf,
@@ -107,13 +108,18 @@ impl NpzWriter {
             return Err(other_job(&part_path));
         }
         let start = header.len() as u64;
-        let image = image_bytes(shape) as u64;
-        let length = part.metadata().map_err(at(&part_path))?.len();
-        let done = (length.saturating_sub(start) / image).min(shape[0] as u64);
+        let record = image_bytes(shape) + CHECKSUM;
+        // An image counts only as it was written: a crash of the machine may leave zeros.
+        let mut records = io::BufReader::new(&part);
+        let mut found = vec![0; record];
+        let mut done = 0;
+        while done < shape[0] && records.read_exact(&mut found).is_ok() && is_whole(&found) {
+            done += 1;
+        }
         let mut begin = || {
             part.rewind()?;
             part.write_all(header.as_bytes())?;
-            part.set_len(start + done * image)?;
+            part.set_len(start + (done * record) as u64)?;
             part.seek(SeekFrom::End(0))
         };
         begin().map_err(at_write(&part_path))?;
@@ -123,7 +129,7 @@ impl NpzWriter {
             part,
             shape,
             start,
-            done: done as usize,
+            done,
             mark: mark(&header),
         })
     }
@@ -152,9 +158,12 @@ impl NpzWriter {
         }
         let [_, channels, height, width] = self.shape;
         let plane = height * width;
-        let mut bytes = Vec::with_capacity(levels.len());
+        let mut bytes = Vec::with_capacity(levels.len() + count * CHECKSUM);
         for image in levels.chunks_exact(image) {
+            let first = bytes.len();
             bytes.extend((0..plane * channels).map(|i| image[i % channels * plane + i / channels]));
+            let checksum = md5(&bytes[first..]);
+            bytes.extend_from_slice(checksum.as_bytes());
         }
         self.part
             .write_all(&bytes)
@@ -207,10 +216,29 @@ impl NpzWriter {
         zip.write_all(&(header.len() as u16).to_le_bytes())?;
         zip.write_all(header.as_bytes())?;
         self.part.seek(SeekFrom::Start(self.start))?;
-        io::copy(&mut self.part, &mut zip)?;
+        let image = image_bytes(self.shape);
+        let mut records = io::BufReader::new(&self.part);
+        let mut record = vec![0; image + CHECKSUM];
+        for _ in 0..count {
+            records.read_exact(&mut record)?;
+            if !is_whole(&record) {
+                let message = "an image in it is not what was written: delete it and begin again";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            zip.write_all(&record[..image])?;
+        }
         zip.finish()?;
         Ok(())
     }
+}
+
+/// The length of the checksum behind each image in the `.part` file, an MD5 in hexadecimal.
+const CHECKSUM: usize = 32;
+
+/// Returns whether the checksum behind an image is that of the image.
+fn is_whole(record: &[u8]) -> bool {
+    let (image, checksum) = record.split_at(record.len() - CHECKSUM);
+    md5(image).as_bytes() == checksum
 }
 
 /// The first line of the `.part` file.
@@ -261,6 +289,27 @@ mod tests {
         assert_eq!(shape, [2, 1, 3, 2]);
         assert_eq!(levels, [0, 10, 1, 11, 2, 12, 20, 30, 21, 31, 22, 32]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn images_that_a_crash_damaged_are_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let mut writer = NpzWriter::open(&path, SHAPE, "seed 1").unwrap();
+        writer.append(&LEVELS).unwrap();
+        let (part, first) = (writer.part_path.clone(), writer.start as usize);
+        drop(writer);
+        let whole = fs::read(&part).unwrap();
+        for (zeroed, done) in [(first + 1, 0), (first + 6 + CHECKSUM + 1, 1)] {
+            let mut damaged = whole.clone();
+            damaged[zeroed..zeroed + 3].fill(0);
+            fs::write(&part, damaged).unwrap();
+            let mut writer = NpzWriter::open(&path, SHAPE, "seed 1").unwrap();
+            assert_eq!(writer.done(), done);
+            writer.append(&LEVELS[6 * done..]).unwrap();
+            drop(writer);
+            assert_eq!(fs::read(&part).unwrap(), whole);
+        }
     }
 
     #[test]

@@ -125,6 +125,6 @@ pub use run_overrides::RunOverrides;
 pub use samples::{grid_columns, sample_batches, sample_levels, save_samples};
 pub use schedule::learning_rate;
 pub use session::{End, Finished, ResumeFrom, Session};
-pub use signals::{signal_exit_code, stop_on_signals};
+pub use signals::{signal_exit_code, stop_on_signals, survive_file_size_limits};
 pub use train_batch::TrainBatch;
 pub use trainer::Trainer;

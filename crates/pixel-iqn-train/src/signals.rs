@@ -1,9 +1,11 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use burn::train::Interrupter;
+#[cfg(unix)]
+use signal_hook::consts::SIGXFSZ;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -44,6 +46,18 @@ pub fn signal_exit_code() -> Option<u8> {
         0 => None,
         signal => Some(128 + signal),
     }
+}
+
+/// Makes of a file that reaches the limit of `ulimit -f` an error of writing, as on a full disk, where the
+/// signal SIGXFSZ would end the process.
+///
+/// # Errors
+///
+/// [`RunError::Signals`] where the operating system refuses.
+pub fn survive_file_size_limits() -> Result<(), RunError> {
+    #[cfg(unix)]
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map_err(RunError::Signals)?;
+    Ok(())
 }
 
 /// Returns a switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session)

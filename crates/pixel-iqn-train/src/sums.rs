@@ -2,7 +2,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use pixel_iqn_data::{sha256, write_atomically};
+use pixel_iqn_data::{known_content, sha256, write_atomically};
 
 use crate::error::{RunError, at};
 
@@ -60,6 +60,7 @@ impl Sums {
         Err(RunError::Changed {
             path: self.path.with_file_name(name),
             sums: self.path.clone(),
+            found: known_content(&bytes[..bytes.len().min(512)]),
         })
     }
 
@@ -118,6 +119,9 @@ mod tests {
             let error = sums.check("a", wrong).unwrap_err();
             assert!(error.to_string().contains("--weights"), "{error}");
         }
+        let pointer = b"version https://git-lfs.github.com/spec/v1\n";
+        let error = sums.check("a", pointer).unwrap_err().to_string();
+        assert!(error.contains("but a pointer of Git LFS"), "{error}");
         let text = fs::read_to_string(folder.path().join("SHA256")).unwrap();
         for other in [text.replace("  ", " *"), text.replace('\n', "\r\n")] {
             fs::write(folder.path().join("SHA256"), other).unwrap();

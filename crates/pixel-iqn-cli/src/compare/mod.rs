@@ -26,6 +26,7 @@ impl CompareCommand {
         // What would fail after the images are read.
         pixel_iqn::device(&self.device.device)?;
         self.check()?;
+        self.check_outputs()?;
         let kind = self.data.dataset.unwrap_or(DatasetKind::Cifar10);
         let images = flags::open(kind, self.data.folder(), &self.data.options())?;
         self.check_counts(images.held_out.len())?;
@@ -39,5 +40,20 @@ impl CompareCommand {
         let place = |kind| self.models.iter().position(|model| *model == kind);
         all.sort_by_key(|evaluated| (place(evaluated.kind), evaluated.seed));
         report::write(&comparison, &all)
+    }
+
+    /// Fails before the work where a file of the report cannot be written after it. Several processes
+    /// may share a folder, each with its own models, so that none is kept from the files.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        if self.out.is_dir() {
+            let [curves, samples] = ["curves.png", "samples.png"].map(|name| self.out.join(name));
+            let [table, scores] =
+                ["comparison.md", "comparison.json"].map(|name| self.out.join(name));
+            flags::claim(
+                [Some(&curves), Some(&samples)],
+                [Some(&table), Some(&scores)],
+            )?;
+        }
+        Ok(())
     }
 }

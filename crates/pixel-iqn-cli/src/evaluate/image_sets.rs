@@ -1,11 +1,11 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use pixel_iqn::data::{ImageDataset, say, tell};
 use pixel_iqn_eval::{
     FeatureOrigin, FeatureSet, ImageSetEvaluation, ImageSetOptions, InceptionScoreOptions,
-    KeptFeatures, KidOptions, LeftOut, Preprocessing, ScoreWarning, SlicedWassersteinOptions,
-    extract, image_set_scores, sliced_wasserstein,
+    InceptionV3, KeptFeatures, KidOptions, LeftOut, Preprocessing, ScoreWarning,
+    SlicedWassersteinOptions, extract, image_set_scores, sliced_wasserstein,
 };
 use serde_json::{Map, Value, json};
 
@@ -100,6 +100,16 @@ enum Real {
 impl ImageSetFlags {
     /// Compares the sets, and returns the scores by their names.
     pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Found> {
+        ensure!(
+            self.weights.is_some() || self.swd_images > 0,
+            "there is nothing to compute: --swd-images 0 leaves the sliced Wasserstein distance out, and \
+             the other scores need --weights"
+        );
+        // Before anything is computed that its failure would lose.
+        let weights = self.weights.as_deref();
+        let network = weights
+            .map(|path| inception::open(path, job.device))
+            .transpose()?;
         let real = self.open_real()?;
         let mut generated = generated.images(self.size)?;
         ensure!(
@@ -126,8 +136,8 @@ impl ImageSetFlags {
                 error.to_string(),
             ));
         }
-        if let Some(weights) = &self.weights {
-            let found = self.inception_scores(job, weights, &generated, real, &mut left_out)?;
+        if let Some(network) = network {
+            let found = self.inception_scores(job, network, &generated, real, &mut left_out)?;
             left_out.extend(found.left_out);
             if let Value::Object(found) = serde_json::to_value(found.scores)? {
                 scores.extend(found);
@@ -195,7 +205,7 @@ impl ImageSetFlags {
     fn inception_scores(
         &self,
         job: &Job<'_>,
-        weights: &Path,
+        network: InceptionV3,
         generated: &ImageDataset,
         real: Real,
         left_out: &mut Vec<LeftOut>,
@@ -204,7 +214,7 @@ impl ImageSetFlags {
             true => Preprocessing::PytorchFid,
             false => Preprocessing::TorchFidelity,
         };
-        let network = inception::open(weights, job.device)?.with_preprocessing(preprocessing);
+        let network = network.with_preprocessing(preprocessing);
         if let Real::Statistics(statistics) = &real
             && let Some(origin) = &statistics.origin
         {

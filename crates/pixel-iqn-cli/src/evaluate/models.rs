@@ -74,25 +74,20 @@ impl ModelsFlags {
     /// Evaluates all runs, and returns the scores by the folders of the runs, with the images of the runs.
     pub fn evaluate(&self, job: &Job<'_>) -> anyhow::Result<(Found, TrainingImages)> {
         let mut evaluated: Vec<(String, ConditionalScores)> = Vec::new();
-        // Opened for the first run; the others must have been trained on the same images.
-        let mut opened: Option<(String, TrainingImages)> = None;
-        for (name, run) in self.opened()? {
-            let digest = &run.config().data.digest;
-            let (first, images) = match &opened {
-                Some(opened) => opened,
-                None => opened.insert((
-                    digest.clone(),
-                    flags::images_of(&run, self.data.as_deref())?,
-                )),
-            };
+        let runs = self.opened()?;
+        let (_, first) = runs.first().context("give a run with --run")?;
+        // Before any run is scored, which takes a while.
+        for (name, run) in &runs {
             ensure!(
-                first == digest,
+                run.config().data.digest == first.config().data.digest,
                 "{name} was trained on other images than the first run: they cannot be compared"
             );
-            let scores = self.evaluate_run(job, &run, images)?;
-            evaluated.push((name, scores));
         }
-        let (_, images) = opened.context("give a run with --run")?;
+        let images = flags::images_of(first, self.data.as_deref())?;
+        for (name, run) in &runs {
+            let scores = self.evaluate_run(job, run, &images)?;
+            evaluated.push((name.clone(), scores));
+        }
         let text = table::table(&evaluated, job.seed);
         let json = |(name, scores)| Ok((name, estimates::to_json(&scores, job.seed)?));
         let scores: serde_json::Result<_> = evaluated.into_iter().map(json).collect();

@@ -22,17 +22,21 @@ pub enum RunError {
     },
     /// A file of weights is not the one that was written.
     #[error(
-        "{} is not what was written: its checksum is not the one in {}. Take a copy that is whole, or an \
+        "{} is not what was written{}: its checksum is not the one in {}. Take a copy that is whole, or an \
          earlier one from `checkpoints`; `sample` and `inpaint` read a file that was changed on purpose \
          by --weights FILE",
         path.display(),
+        found.as_ref().map_or_else(String::new, |found| format!(" but {found}")),
         sums.display()
     )]
+    #[non_exhaustive]
     Changed {
         /// The file.
         path: PathBuf,
         /// The file of checksums.
         sums: PathBuf,
+        /// What stands in the place of the weights, where that can be told.
+        found: Option<String>,
     },
     /// A file of weights is in a folder with a file of checksums, which does not have that of it.
     #[error(
