@@ -105,6 +105,16 @@ mod tests {
                 "--kid-subset-size",
                 "at least 2",
             ),
+            (
+                "evaluate --run r --cas --cas-images -1",
+                "--cas-images",
+                "at least 1",
+            ),
+            (
+                "evaluate --run r --cas --cas-steps -1",
+                "--cas-steps",
+                "at least 1",
+            ),
             ("compare --seeds 0", "--seeds", "from 1 to"),
             ("train --learning-rate nan", "--learning-rate", "above 0"),
             ("train --learning-rate -1e-3", "--learning-rate", "above 0"),

@@ -31,6 +31,7 @@ pub struct CasFlags {
         value_name = "COUNT",
         default_value_t = 10_000,
         requires = "cas",
+        value_parser = flags::number::count,
         help_heading = "Classification accuracy score"
     )]
     cas_images: usize,
@@ -50,6 +51,7 @@ pub struct CasFlags {
         long,
         value_name = "STEPS",
         requires = "cas",
+        value_parser = flags::number::count,
         help_heading = "Classification accuracy score"
     )]
     cas_steps: Option<usize>,
