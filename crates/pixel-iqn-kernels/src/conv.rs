@@ -68,15 +68,10 @@ pub fn convolve(
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let [batch, height, width] = dims;
+    let [_, height, width] = dims;
     let (inputs, outputs) = (weight.inputs(), weight.outputs());
-    assert_eq!(x.len(), batch * height * width * inputs, "x does not fit");
-    assert_eq!(y.len(), batch * height * width * outputs, "y does not fit");
+    expect_fit([x, y], dims, [inputs, outputs], bias);
     assert_eq!(taps.len(), weight.taps(), "the taps do not fit");
-    if let Some(bias) = bias {
-        let fits = bias.len() == outputs || bias.len() == batch * outputs;
-        assert!(fits, "the bias does not fit");
-    }
     if y.is_empty() {
         return;
     }
@@ -86,11 +81,8 @@ pub fn convolve(
         .zip(x.par_chunks(height * width * inputs))
         .enumerate()
         .for_each(|(image, (y, x))| {
-            let init = match bias {
-                None => Init::Output,
-                Some(bias) if bias.len() == outputs => Init::Bias(bias),
-                Some(bias) => Init::Bias(&bias[image * outputs..][..outputs]),
-            };
+            let bias = bias.map(|bias| of_image(bias, outputs, image));
+            let init = bias.map_or(Init::Output, Init::Bias);
             y.par_chunks_mut(BLOCK * width * outputs)
                 .enumerate()
                 .for_each(|(block, y)| {
@@ -112,6 +104,30 @@ pub fn convolve(
                     }
                 });
         });
+}
+
+/// Checks that the inputs, the outputs and the bias of a convolution have the sizes that they should.
+pub(crate) fn expect_fit(
+    [x, y]: [&[f32]; 2],
+    dims: [usize; 3],
+    [inputs, outputs]: [usize; 2],
+    bias: Option<&[f32]>,
+) {
+    let positions: usize = dims.iter().product();
+    assert_eq!(x.len(), positions * inputs, "x does not fit");
+    assert_eq!(y.len(), positions * outputs, "y does not fit");
+    if let Some(bias) = bias {
+        let fits = bias.len() == outputs || bias.len() == dims[0] * outputs;
+        assert!(fits, "the bias does not fit");
+    }
+}
+
+/// The bias of an image, of one for all images or of one for each.
+pub(crate) fn of_image(bias: &[f32], outputs: usize, image: usize) -> &[f32] {
+    match bias.len() == outputs {
+        true => bias,
+        false => &bias[image * outputs..][..outputs],
+    }
 }
 
 /// A rectangle of an image, at all positions of which the same taps lead out of the image.

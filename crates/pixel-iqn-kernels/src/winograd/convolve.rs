@@ -1,22 +1,14 @@
-use core::cell::RefCell;
-use core::marker::PhantomData;
-use core::ops::Range;
-
-use pulp::Arch;
 use rayon::prelude::*;
 
+use super::block::Block;
 use super::grid::TapGrid;
-use super::tiles::{Factors, Gather, Scatter, Tiling};
+use super::tiles::Tiling;
 use super::transform::{Inputs, Outputs, PRODUCTS};
 use super::weight::GridPanels;
-use crate::batch_reduce::{Init, LhsBatch, OutputMatrix, PANEL_WIDTH, batch_reduce_gemm};
+use crate::conv::{expect_fit, of_image};
 
 /// The tiles that a thread works on at a time: with 120 features in, their factors take 0.3 MB.
 const TILES: usize = 16;
-/// The outputs that a thread works on at a time, as wide as the widest microkernel: the products of
-/// the tiles then take 0.1 MB.
-const COLUMNS: usize = 3 * PANEL_WIDTH;
-
 /// Convolves a batch of images with a grid of taps, as [`convolve`](crate::convolve) does with any.
 ///
 /// # Shapes
@@ -38,14 +30,9 @@ pub fn convolve_grid(
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let [batch, height, width] = dims;
+    let [_, height, width] = dims;
     let (inputs, outputs) = (weight.inputs(), weight.outputs());
-    assert_eq!(x.len(), batch * height * width * inputs, "x does not fit");
-    assert_eq!(y.len(), batch * height * width * outputs, "y does not fit");
-    if let Some(bias) = bias {
-        let fits = bias.len() == outputs || bias.len() == batch * outputs;
-        assert!(fits, "the bias does not fit");
-    }
+    expect_fit([x, y], dims, [inputs, outputs], bias);
     if y.is_empty() {
         return;
     }
@@ -59,82 +46,23 @@ pub fn convolve_grid(
         .zip(x.par_chunks(height * width * inputs))
         .enumerate()
         .for_each(|(image, (y, x))| {
-            let bias = bias.map(|bias| match bias.len() == outputs {
-                true => bias,
-                false => &bias[image * outputs..][..outputs],
-            });
+            let bias = bias.map(|bias| of_image(bias, outputs, image));
             y.par_chunks_mut(rows * width * outputs)
                 .enumerate()
                 .for_each(|(block, y)| {
                     let first = block * rows;
                     let origins = tiling.origins(first..(first + rows).min(height));
-                    SCRATCH.with_borrow_mut(|(factors, products)| {
-                        factors.resize([PRODUCTS, TILES, inputs]);
-                        products.resize([PRODUCTS, TILES, COLUMNS]);
+                    Block::with(|block| {
+                        block.resize::<PRODUCTS>(1, TILES, inputs);
                         for tiles in origins.chunks(TILES) {
                             let places: Vec<_> = tiles.iter().map(|&t| tiling.inputs(t)).collect();
-                            Arch::new().dispatch(Scatter {
-                                transform: PhantomData::<Inputs>,
-                                from: x,
-                                features: inputs,
-                                places: &places,
-                                stride: factors.stride,
-                                to: factors.products(0),
-                            });
+                            block.scatter::<Inputs, _, PRODUCTS>(0, x, inputs, &places);
                             let places: Vec<_> = (tiles.iter())
                                 .map(|&t| tiling.outputs(t).map(|p| Some(p? - first * width)))
                                 .collect();
-                            for column in (0..outputs).step_by(COLUMNS) {
-                                let columns = column..(column + COLUMNS).min(outputs);
-                                multiply(factors, weight, &columns, tiles.len(), products);
-                                Arch::new().dispatch(Gather {
-                                    transform: PhantomData::<Outputs>,
-                                    products,
-                                    places: &places,
-                                    bias,
-                                    to: y,
-                                    features: outputs,
-                                    columns,
-                                });
-                            }
+                            block.gather::<Outputs, PRODUCTS, _, 1>(&weight.0, &places, bias, y);
                         }
                     });
                 });
         });
-}
-
-thread_local! {
-    /// The factors and the products that a thread works on, so that it makes room for them once.
-    static SCRATCH: RefCell<(Factors, Factors)> = RefCell::default();
-}
-
-/// Computes the products of some tiles for some of the outputs, which begin with a panel.
-fn multiply(
-    factors: &Factors,
-    weight: &GridPanels,
-    columns: &Range<usize>,
-    tiles: usize,
-    products: &mut Factors,
-) {
-    let row_stride = products.stride;
-    let panel = columns.start / PANEL_WIDTH * weight.0.panel_stride();
-    for (k, product) in products.products::<PRODUCTS>(0).into_iter().enumerate() {
-        batch_reduce_gemm(
-            LhsBatch {
-                data: factors.product(k),
-                offsets: &[0],
-                row_stride: factors.stride,
-                depth_stride: 1,
-            },
-            weight.0.rhs(&[panel + weight.0.offset(k)]),
-            weight.inputs(),
-            Init::Zero,
-            OutputMatrix {
-                data: product,
-                row_stride,
-                rows: tiles,
-                columns: columns.len(),
-            },
-        );
-    }
 }

@@ -6,12 +6,13 @@
 //! transformed, multiplied element by element, which over the features is 18 matrix products, and what
 //! comes is transformed back. The gradient of the inputs is a convolution of the same kind, and that of
 //! the weights has the same 18 products with sums over the tiles. The largest tiles are not the best ones:
-//! the factors of the transforms grow with them, and digits are lost; with these the error is a few times
-//! that of the definition.
+//! the factors of the transforms grow with them, and digits are lost; with these the error is about that of
+//! the definition.
 //!
 //! A thread works on some tiles at a time, and on some outputs of them, so that their factors and products
 //! stay in the caches of its core.
 
+mod block;
 mod convolve;
 mod gradient;
 mod grid;

@@ -1,13 +1,8 @@
 //! The convolution of one row, of which a sampler has no more at a time.
 
-use core::cell::RefCell;
-use core::marker::PhantomData;
-
-use pulp::Arch;
-
-use super::tiles::{Factors, Gather, Scatter};
+use super::block::Block;
 use super::transform::{COLUMNS, RowInputs, RowOutputs, SIDES, row_weights};
-use crate::batch_reduce::{Init, LhsBatch, OutputMatrix, PANEL_WIDTH, batch_reduce_gemm};
+use crate::batch_reduce::PANEL_WIDTH;
 use crate::panels::Panels;
 
 /// The rows of taps.
@@ -18,9 +13,6 @@ const TAPS: usize = 3;
 const OUTPUTS: usize = SIDES[1];
 /// The tiles that are worked on at a time.
 const TILES: usize = 32;
-/// The outputs that are worked on at a time, as wide as the widest microkernel.
-const WIDTH: usize = 3 * PANEL_WIDTH;
-
 /// The transformed weights of two rows of three taps, for a convolution that computes one row at a time
 /// with the products of F(4, 3): 6 of each row of taps for 4 outputs, where the definition has 12.
 #[derive(Debug, Clone)]
@@ -74,7 +66,7 @@ impl RowPanels {
     ///
     /// Panics if `x` or `y` is too short.
     pub fn accumulate(&self, x: &[f32], taps: RowTaps, y: &mut [f32]) {
-        let (inputs, outputs) = (self.0.inputs(), self.0.outputs());
+        let inputs = self.0.inputs();
         let RowTaps {
             columns,
             images,
@@ -88,9 +80,8 @@ impl RowPanels {
             .collect();
         // Beyond the right end there are no columns, and outputs that would read them are none.
         let end = columns + (TAPS - 1) * dilation;
-        SCRATCH.with_borrow_mut(|(factors, products)| {
-            factors.resize([ROWS * COLUMNS, TILES, inputs]);
-            products.resize([COLUMNS, TILES, WIDTH]);
+        Block::with(|block| {
+            block.resize::<COLUMNS>(ROWS, TILES, inputs);
             for tiles in tiles.chunks(TILES) {
                 for (row, start) in taps.starts.into_iter().enumerate() {
                     let place = |(column, image): (usize, usize), c: usize| {
@@ -100,14 +91,7 @@ impl RowPanels {
                     let places: Vec<[_; COLUMNS]> = (tiles.iter())
                         .map(|&tile| core::array::from_fn(|c| place(tile, c)))
                         .collect();
-                    Arch::new().dispatch(Scatter {
-                        transform: PhantomData::<RowInputs>,
-                        from: x,
-                        features: inputs,
-                        places: &places,
-                        stride: factors.stride,
-                        to: factors.products::<COLUMNS>(row * COLUMNS),
-                    });
+                    block.scatter::<RowInputs, _, COLUMNS>(row, x, inputs, &places);
                 }
                 let place = |(column, image): (usize, usize), c: usize| {
                     let column = column + c * dilation;
@@ -116,59 +100,8 @@ impl RowPanels {
                 let places: Vec<[_; OUTPUTS]> = (tiles.iter())
                     .map(|&tile| core::array::from_fn(|c| place(tile, c)))
                     .collect();
-                for first in (0..outputs).step_by(WIDTH) {
-                    let part = first..(first + WIDTH).min(outputs);
-                    self.multiply(factors, first, part.len(), tiles.len(), products);
-                    Arch::new().dispatch(Gather {
-                        transform: PhantomData::<RowOutputs>,
-                        products,
-                        places: &places,
-                        bias: None,
-                        to: y,
-                        features: outputs,
-                        columns: part,
-                    });
-                }
+                block.gather::<RowOutputs, COLUMNS, _, ROWS>(&self.0, &places, None, y);
             }
         });
     }
-
-    /// Computes the products of some tiles for some outputs, which begin with a panel: over both rows of
-    /// taps they add up.
-    fn multiply(
-        &self,
-        factors: &Factors,
-        first: usize,
-        columns: usize,
-        tiles: usize,
-        products: &mut Factors,
-    ) {
-        let row_stride = products.stride;
-        let panel = first / PANEL_WIDTH * self.0.panel_stride();
-        for (k, product) in products.products::<COLUMNS>(0).into_iter().enumerate() {
-            let of_rows = [k, COLUMNS + k];
-            batch_reduce_gemm(
-                LhsBatch {
-                    data: factors.data(),
-                    offsets: &of_rows.map(|k| factors.offset(k)),
-                    row_stride: factors.stride,
-                    depth_stride: 1,
-                },
-                self.0.rhs(&of_rows.map(|k| panel + self.0.offset(k))),
-                self.0.inputs(),
-                Init::Zero,
-                OutputMatrix {
-                    data: product,
-                    row_stride,
-                    rows: tiles,
-                    columns,
-                },
-            );
-        }
-    }
-}
-
-thread_local! {
-    /// The factors and the products that a thread works on, so that it makes room for them once.
-    static SCRATCH: RefCell<(Factors, Factors)> = RefCell::default();
 }

@@ -53,7 +53,7 @@ impl Convolution {
         (inputs.min(outputs) >= FEATURES).then_some(grid)
     }
 
-    /// Adds the convolution and the bias to the output, or the convolution alone without a bias.
+    /// Writes the convolution and the bias to the output; without a bias, adds the convolution to it.
     fn convolve(&self, bias: Option<&[f32]>, y: &mut [f32]) {
         let (x, positions) = (floats(&self.x), self.positions());
         match self.grid() {
