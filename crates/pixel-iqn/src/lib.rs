@@ -149,7 +149,7 @@ pub use device::{DEFAULT_DEVICE, DeviceDefaults, DeviceError, device, device_def
 pub use error::Error;
 pub use images::Images;
 pub use inpainting::{Completions, Inpainting, InpaintingScores};
-pub use model::Model;
+pub use model::{Model, expect_weights};
 pub use pixel_iqn_core::{
     AnyModel, GatedPixelCnn, Labels, ModelConfig, NaiveSampler, Order, Output, PixelIqn,
     PixelModel, SampleOptions, Sampler, TauSource,

@@ -169,6 +169,29 @@ impl std::fmt::Debug for Model {
     }
 }
 
+/// Fails unless a training can begin from what is at a path: a folder or a file, or a shipped model of
+/// that name. What is in a folder or a file is not looked at.
+///
+/// # Errors
+///
+/// [`Error::Request`], with what may be given.
+pub fn expect_weights(path: &Path) -> Result<(), Error> {
+    match path.exists() || shipped_name(path).is_some() {
+        true => Ok(()),
+        false => Err(Error::Request(format!(
+            "{} is missing: give the folder of a run or of trained weights, a safetensors file, or the \
+             name of a shipped model ({})",
+            path.display(),
+            Run::shipped().join(", ")
+        ))),
+    }
+}
+
+/// The shipped model that a path is the name of.
+fn shipped_name(path: &Path) -> Option<&str> {
+    path.to_str().filter(|name| Run::shipped().contains(name))
+}
+
 /// Trained weights, and their architecture where it stands beside them.
 pub(crate) struct TrainedWeights {
     pub weights: PathBuf,
@@ -193,16 +216,10 @@ impl TrainedWeights {
             return Ok(Self { weights, config });
         }
         if !path.exists() {
-            let shipped = Run::shipped();
-            return match path.to_str().filter(|name| shipped.contains(name)) {
-                Some(name) => Self::find(Run::pretrained(name)?.path()),
-                None => Err(Error::Request(format!(
-                    "{} is missing: give the folder of a run or of trained weights, a safetensors file, or \
-                     the name of a shipped model ({})",
-                    path.display(),
-                    shipped.join(", ")
-                ))),
-            };
+            expect_weights(path)?;
+            if let Some(name) = shipped_name(path) {
+                return Self::find(Run::pretrained(name)?.path());
+            }
         }
         Ok(Self {
             weights: path.to_owned(),

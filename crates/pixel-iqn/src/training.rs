@@ -246,10 +246,6 @@ impl Training {
             Ok(images) => images,
             Err(error) => return Err(Error::Request(with_causes(error))),
         };
-        self.config_of(images)
-    }
-
-    fn config_of(&self, images: &TrainingImages) -> Result<RunConfig, Error> {
         match &self.resumed {
             Some(run) => self.resumed_config(run, images),
             None => self.new_config(images, &self.device_defaults()?[0]),
@@ -274,7 +270,10 @@ impl Training {
         )?;
         let defaults = self.device_defaults()?;
         let devices: Vec<Device> = defaults.iter().map(|d| d.device.clone()).collect();
-        let config = self.config_of(&images)?;
+        let config = match &self.resumed {
+            Some(run) => self.resumed_config(run, &images)?,
+            None => self.new_config(&images, &defaults[0])?,
+        };
         training_checks::step_fits(&config, &devices)?;
         if !devices.iter().all(crate::device::is_cpu) {
             let notice = &mut *self.watcher.on_notice();
@@ -289,12 +288,9 @@ impl Training {
         let (mut run, session) = match self.resumed.take() {
             Some(run) => {
                 let from = self.from.unwrap_or(ResumeFrom::Last);
-                self.resumed_session(run, from, &images, &devices)?
+                self.resumed_session(run, config, from, &images, &devices)?
             }
-            None => {
-                let config = self.new_config(&images, &defaults[0])?;
-                self.new_session(config, &images, &devices)?
-            }
+            None => self.new_session(config, &images, &devices)?,
         };
         let limited = defaults.iter().any(DeviceDefaults::is_remote);
         let names = defaults.iter().map(|device| device.name.clone()).collect();
@@ -469,11 +465,11 @@ impl Training {
     fn resumed_session(
         &self,
         resumed: Run,
+        config: RunConfig,
         from: ResumeFrom,
         images: &TrainingImages,
         devices: &[Device],
     ) -> Result<(Run, Session<AnyModel>), Error> {
-        let config = self.resumed_config(&resumed, images)?;
         let dir = resumed.dir;
         let (train, held_out) = (images.train.clone(), images.held_out.clone());
         let session = Session::resume(dir.clone(), config.clone(), train, held_out, devices, from)?;

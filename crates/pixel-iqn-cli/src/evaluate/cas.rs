@@ -71,7 +71,7 @@ impl CasFlags {
         let (_, first) = runs.first().context("give a run with --run")?;
         let images = flags::images_of(first, models.data.as_deref())?;
         for (name, run) in &runs {
-            self.check(name, run, first, &images)?;
+            self.check(name, run, &images)?;
         }
         // What the models were trained with: digits do not survive mirroring.
         config = config.with_flip(first.config().train.flip);
@@ -107,22 +107,12 @@ impl CasFlags {
         Ok(Found { json, text })
     }
 
-    fn check(
-        &self,
-        name: &str,
-        run: &Run,
-        first: &Run,
-        images: &TrainingImages,
-    ) -> anyhow::Result<()> {
+    fn check(&self, name: &str, run: &Run, images: &TrainingImages) -> anyhow::Result<()> {
         let config = run.config();
         ensure!(
             config.model.classes > 0,
             "--cas needs class-conditional models, and {name} has no classes: train it with \
              --class-conditional"
-        );
-        ensure!(
-            config.data.digest == first.config().data.digest,
-            "{name} was trained on other images than the first run: they cannot be compared"
         );
         ensure!(
             images.held_out.labels().is_some() && config.model.classes == images.train.classes(),

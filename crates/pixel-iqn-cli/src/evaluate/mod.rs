@@ -95,11 +95,12 @@ impl EvaluateCommand {
         if self.cas.cas {
             return self.report(&self.cas.evaluate(&job, &self.models)?);
         }
-        let (found, images) = self.models.evaluate(&job)?;
+        let runs = self.models.opened()?;
+        let (found, images) = self.models.evaluate(&job, &runs)?;
         // Before the maps, which can fail or be interrupted.
         self.report(&found)?;
         *scored = true;
-        self.models.draw_maps(&job, &images.held_out)
+        self.models.draw_maps(&job, &runs, &images.held_out)
     }
 
     /// Writes the scores to `--out`, and prints them.

@@ -72,19 +72,15 @@ pub struct ModelsFlags {
 
 impl ModelsFlags {
     /// Evaluates all runs, and returns the scores by the folders of the runs, with the images of the runs.
-    pub fn evaluate(&self, job: &Job<'_>) -> anyhow::Result<(Found, TrainingImages)> {
+    pub fn evaluate(
+        &self,
+        job: &Job<'_>,
+        runs: &[(String, Run)],
+    ) -> anyhow::Result<(Found, TrainingImages)> {
         let mut evaluated: Vec<(String, ConditionalScores)> = Vec::new();
-        let runs = self.opened()?;
         let (_, first) = runs.first().context("give a run with --run")?;
-        // Before any run is scored, which takes a while.
-        for (name, run) in &runs {
-            ensure!(
-                run.config().data.digest == first.config().data.digest,
-                "{name} was trained on other images than the first run: they cannot be compared"
-            );
-        }
         let images = flags::images_of(first, self.data.as_deref())?;
-        for (name, run) in &runs {
+        for (name, run) in runs {
             let scores = self.evaluate_run(job, run, &images)?;
             evaluated.push((name.clone(), scores));
         }
@@ -95,12 +91,24 @@ impl ModelsFlags {
         Ok((Found { json, text }, images))
     }
 
-    /// The runs of `--run`, then those of `--model`, with what the user calls them.
+    /// The runs of `--run`, then those of `--model`, with what the user calls them. They must have been
+    /// trained on the same images, which is seen before any of them is scored.
     pub fn opened(&self) -> anyhow::Result<Vec<(String, Run)>> {
         let of_folder = |path: &PathBuf| Ok((path.display().to_string(), Run::open(path)?));
         let of_name = |name: &String| Ok((name.clone(), Run::pretrained(name)?));
         let runs = self.runs.iter().map(of_folder);
-        runs.chain(self.models.iter().map(of_name)).collect()
+        let runs: anyhow::Result<Vec<(String, Run)>> =
+            runs.chain(self.models.iter().map(of_name)).collect();
+        let runs = runs?;
+        let digest = |run: &Run| run.config().data.digest.clone();
+        let first = runs.first().map(|(_, run)| digest(run));
+        for (name, run) in &runs {
+            ensure!(
+                first.as_ref() == Some(&digest(run)),
+                "{name} was trained on other images than the first run: they cannot be compared"
+            );
+        }
+        Ok(runs)
     }
 
     fn evaluate_run(
@@ -132,11 +140,13 @@ impl ModelsFlags {
     }
 
     /// Draws the picture of `--maps`, of the first run.
-    pub fn draw_maps(&self, job: &Job<'_>, held_out: &ImageDataset) -> anyhow::Result<()> {
-        let Some(path) = &self.maps else {
-            return Ok(());
-        };
-        let Some((_, first)) = self.opened()?.into_iter().next() else {
+    pub fn draw_maps(
+        &self,
+        job: &Job<'_>,
+        runs: &[(String, Run)],
+        held_out: &ImageDataset,
+    ) -> anyhow::Result<()> {
+        let (Some(path), Some((_, first))) = (&self.maps, runs.first()) else {
             return Ok(());
         };
         let model = first.model(job.device)?;

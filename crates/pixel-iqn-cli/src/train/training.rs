@@ -1,11 +1,12 @@
 use core::time::Duration;
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use pixel_iqn::data::tell;
 use pixel_iqn::train::{ConfigFile, ResumeFrom};
 use pixel_iqn::{
-    DatasetKind, Order, Run, RunConfig, RunOverrides, Training, TrainingImages, train_on,
+    DatasetKind, Order, Run, RunConfig, RunOverrides, Training, TrainingImages, expect_weights,
+    train_on,
 };
 
 use super::TrainCommand;
@@ -64,16 +65,7 @@ impl TrainCommand {
     fn begun(&self) -> anyhow::Result<Training> {
         // Before a data set is read or downloaded.
         if let Some(init) = &self.init {
-            let is_shipped = init
-                .to_str()
-                .is_some_and(|name| Run::shipped().contains(&name));
-            ensure!(
-                init.exists() || is_shipped,
-                "--init {} is missing: give the folder of a run or of trained weights, a safetensors file, \
-                 or the name of a shipped model ({})",
-                init.display(),
-                Run::shipped().join(", ")
-            );
+            expect_weights(init).context("--init")?;
         }
         let file = self.config_file()?;
         let training = train_on(self.images(&file)?)
