@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::batch_reduce::{
     Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
 };
+use crate::filled::filled;
 use crate::panels::{Panels, pad_columns};
 
 /// A tap of a convolution: the offset from a position to one that it reads.
@@ -53,9 +54,8 @@ fn spans(length: usize, offsets: impl Iterator<Item = isize>) -> Vec<(usize, usi
 /// - `x`: `[batch, height, width, inputs]`
 /// - `dims`: batch, height and width
 /// - `weight`: `[taps, inputs, outputs]`
-/// - `bias`: `[outputs]`, or `[batch, outputs]` with one for each image; without a bias, the
-///   convolution is added to the values of `y`
-/// - `y`: `[batch, height, width, outputs]`
+/// - `bias`: `[outputs]`, or `[batch, outputs]` with one for each image
+/// - output: `[batch, height, width, outputs]`
 ///
 /// # Panics
 ///
@@ -66,59 +66,131 @@ pub fn convolve(
     weight: &Panels,
     taps: &[Tap],
     bias: Option<&[f32]>,
-    y: &mut [f32],
-) {
-    let [_, height, width] = dims;
-    let (inputs, outputs) = (weight.inputs(), weight.outputs());
-    expect_fit([x, y], dims, [inputs, outputs], bias);
-    assert_eq!(taps.len(), weight.taps(), "the taps do not fit");
-    if y.is_empty() {
-        return;
-    }
-    let rows = spans(height, taps.iter().map(|tap| tap.row));
-    let columns = spans(width, taps.iter().map(|tap| tap.column));
-    y.par_chunks_mut(height * width * outputs)
-        .zip(x.par_chunks(height * width * inputs))
-        .enumerate()
-        .for_each(|(image, (y, x))| {
-            let bias = bias.map(|bias| of_image(bias, outputs, image));
-            let init = bias.map_or(Init::Output, Init::Bias);
-            y.par_chunks_mut(BLOCK * width * outputs)
-                .enumerate()
-                .for_each(|(block, y)| {
-                    let block = block * BLOCK..((block + 1) * BLOCK).min(height);
-                    for &(top, bottom) in &rows {
-                        let (top, bottom) = (top.max(block.start), bottom.min(block.end));
-                        if top >= bottom {
-                            continue;
-                        }
-                        for &(left, right) in &columns {
-                            let area = Area {
-                                rows: (top, bottom),
-                                columns: (left, right),
-                                size: [height, width],
-                            };
-                            let y = &mut y[(top - block.start) * width * outputs..];
-                            area.convolve(x, weight, taps, init, y);
-                        }
-                    }
-                });
+) -> Vec<f32> {
+    let (outputs, images) = (weight.outputs(), Images::new(x, dims, weight.inputs()));
+    images.expect_bias(bias, outputs);
+    let convolution = Direct::new(images, weight, taps);
+    let [len, image, block] = images.lengths(BLOCK, outputs);
+    filled(len, [image, block], |image, block, y| {
+        let init = bias.map_or(Init::Zero, |bias| {
+            Init::Bias(of_image(bias, outputs, image))
         });
+        convolution.compute(image, block, init, y);
+    })
 }
 
-/// Checks that the inputs, the outputs and the bias of a convolution have the sizes that they should.
-pub(crate) fn expect_fit(
-    [x, y]: [&[f32]; 2],
+/// Adds a convolution, as [`convolve`] computes it, to the outputs `y`,
+/// `[batch, height, width, outputs]`.
+///
+/// # Panics
+///
+/// Panics if a slice or the number of taps does not fit, or if the weight has no inputs.
+pub fn convolve_onto(x: &[f32], dims: [usize; 3], weight: &Panels, taps: &[Tap], y: &mut [f32]) {
+    let (outputs, images) = (weight.outputs(), Images::new(x, dims, weight.inputs()));
+    let convolution = Direct::new(images, weight, taps);
+    images.add(BLOCK, outputs, y, |image, block, y| {
+        convolution.compute(image, block, Init::Output, y);
+    });
+}
+
+/// A batch of images, whose convolution is computed some rows at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Images<'a> {
+    x: &'a [f32],
     dims: [usize; 3],
-    [inputs, outputs]: [usize; 2],
-    bias: Option<&[f32]>,
-) {
-    let positions: usize = dims.iter().product();
-    assert_eq!(x.len(), positions * inputs, "x does not fit");
-    assert_eq!(y.len(), positions * outputs, "y does not fit");
-    if let Some(bias) = bias {
-        let fits = bias.len() == outputs || bias.len() == dims[0] * outputs;
-        assert!(fits, "the bias does not fit");
+    inputs: usize,
+}
+
+impl<'a> Images<'a> {
+    /// Checks that `x` is `[batch, height, width, inputs]`.
+    pub fn new(x: &'a [f32], dims: [usize; 3], inputs: usize) -> Self {
+        let positions: usize = dims.iter().product();
+        assert_eq!(x.len(), positions * inputs, "x does not fit");
+        Self { x, dims, inputs }
+    }
+
+    /// Checks that a bias has one value for each output, or for each image and output.
+    pub fn expect_bias(&self, bias: Option<&[f32]>, outputs: usize) {
+        let fits = |bias: &[f32]| bias.len() == outputs || bias.len() == self.dims[0] * outputs;
+        assert!(bias.is_none_or(fits), "the bias does not fit");
+    }
+
+    /// The inputs of an image.
+    pub fn image(&self, image: usize) -> &'a [f32] {
+        let length = self.dims[1] * self.dims[2] * self.inputs;
+        &self.x[image * length..][..length]
+    }
+
+    /// The numbers of all outputs, of those of an image, and of `rows` rows of it.
+    pub fn lengths(&self, rows: usize, outputs: usize) -> [usize; 3] {
+        let [batch, height, width] = self.dims;
+        let row = width * outputs;
+        [batch * height * row, height * row, rows * row]
+    }
+
+    /// Calls `add(image, block, y)` for each block of `rows` rows of the outputs, on all threads.
+    pub fn add(
+        &self,
+        rows: usize,
+        outputs: usize,
+        y: &mut [f32],
+        add: impl Fn(usize, usize, &mut [f32]) + Sync,
+    ) {
+        let [len, image, block] = self.lengths(rows, outputs);
+        assert_eq!(y.len(), len, "y does not fit");
+        if y.is_empty() {
+            return;
+        }
+        y.par_chunks_mut(image).enumerate().for_each(|(i, y)| {
+            let blocks = y.par_chunks_mut(block).enumerate();
+            blocks.for_each(|(block, y)| add(i, block, y));
+        });
+    }
+}
+
+/// A convolution by its definition.
+struct Direct<'a> {
+    images: Images<'a>,
+    weight: &'a Panels,
+    taps: &'a [Tap],
+    /// The spans of rows, and those of columns, in which all positions have the same taps in the image.
+    rows: Vec<(usize, usize)>,
+    columns: Vec<(usize, usize)>,
+}
+
+impl<'a> Direct<'a> {
+    fn new(images: Images<'a>, weight: &'a Panels, taps: &'a [Tap]) -> Self {
+        assert_eq!(taps.len(), weight.taps(), "the taps do not fit");
+        let [_, height, width] = images.dims;
+        Self {
+            images,
+            weight,
+            taps,
+            rows: spans(height, taps.iter().map(|tap| tap.row)),
+            columns: spans(width, taps.iter().map(|tap| tap.column)),
+        }
+    }
+
+    /// Computes a block of [`BLOCK`] rows of an image.
+    fn compute(&self, image: usize, block: usize, init: Init<'_>, y: &mut [f32]) {
+        let [_, height, width] = self.images.dims;
+        let x = self.images.image(image);
+        let block = block * BLOCK..((block + 1) * BLOCK).min(height);
+        for &(top, bottom) in &self.rows {
+            let (top, bottom) = (top.max(block.start), bottom.min(block.end));
+            if top >= bottom {
+                continue;
+            }
+            for &(left, right) in &self.columns {
+                let area = Area {
+                    rows: (top, bottom),
+                    columns: (left, right),
+                    size: [height, width],
+                };
+                let y = &mut y[(top - block.start) * width * self.weight.outputs()..];
+                area.convolve(x, self.weight, self.taps, init, y);
+            }
+        }
     }
 }
 
@@ -194,7 +266,7 @@ impl Area {
 /// - `x`: `[batch, height, width, inputs]`
 /// - `dy`: `[batch, height, width, outputs]`
 /// - `dims`: batch, height and width
-/// - output: `[taps * inputs, outputs]`
+/// - output: `[outputs, inputs, taps]`
 ///
 /// # Panics
 ///
@@ -274,7 +346,21 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], taps: &[Tap]) ->
                     }
                 });
         });
-    dw
+    // To the layout of PyTorch, some outputs at a time, whose numbers lie side by side.
+    let row = inputs * taps.len();
+    filled(
+        dw.len(),
+        [dw.len(), PANEL_WIDTH * row],
+        |_, part, by_output| {
+            for (o, row) in by_output.chunks_exact_mut(row).enumerate() {
+                for (i, of_input) in row.chunks_exact_mut(taps.len()).enumerate() {
+                    for (tap, value) in of_input.iter_mut().enumerate() {
+                        *value = dw[(tap * inputs + i) * outputs + part * PANEL_WIDTH + o];
+                    }
+                }
+            }
+        },
+    )
 }
 
 #[cfg(test)]
@@ -345,16 +431,16 @@ mod tests {
                         let weight = (tap * inputs + i) * outputs + o;
                         expected[position * outputs + o] += x[read * inputs + i] * w[weight];
                         dx[read * inputs + i] += dy[position * outputs + o] * w[weight];
-                        dw[weight] += dy[position * outputs + o] * x[read * inputs + i];
+                        dw[(o * inputs + i) * taps.len() + tap] +=
+                            dy[position * outputs + o] * x[read * inputs + i];
                     }
                 }
             }
 
             let packed = Panels::new([taps.len(), inputs, outputs], |k, n| w[k * outputs + n]);
-            let mut y = vec![f32::NAN; positions * outputs];
-            convolve(&x, dims, &packed, &taps, Some(&bias), &mut y);
+            let mut y = convolve(&x, dims, &packed, &taps, Some(&bias));
             prop_assert!(distance(&y, &expected) < 1e-4);
-            convolve(&x, dims, &packed, &taps, None, &mut y);
+            convolve_onto(&x, dims, &packed, &taps, &mut y);
             let twice: Vec<f32> = expected
                 .iter()
                 .enumerate()
@@ -369,9 +455,7 @@ mod tests {
             let transposed = Panels::new([taps.len(), outputs, inputs], |k, n| {
                 w[(k / outputs * inputs + n) * outputs + k % outputs]
             });
-            let mut result = vec![f32::NAN; x.len()];
-            let zero = vec![0.0; inputs];
-            convolve(&dy, dims, &transposed, &mirrored, Some(&zero), &mut result);
+            let result = convolve(&dy, dims, &transposed, &mirrored, None);
             prop_assert!(distance(&result, &dx) < 2e-4);
             prop_assert!(distance(&weight_gradient(&x, &dy, dims, &taps), &dw) < 2e-4);
         }

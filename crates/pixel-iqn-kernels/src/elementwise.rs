@@ -4,8 +4,8 @@
 use core::f32::consts::{LOG2_E, PI};
 
 use pulp::Arch;
-use rayon::prelude::*;
 
+use crate::filled::filled;
 use crate::rows::Rows;
 
 /// The constant 1.5 * 2^23: adding it to a number rounds that to the nearest integer, which then is
@@ -85,22 +85,17 @@ const ROWS: usize = 256;
 /// - `tau`: `[values]`, in [0, 1]
 /// - output: `[values, n]`
 pub fn cosines(tau: &[f32], n: usize) -> Vec<f32> {
-    let mut out = vec![0.0; tau.len() * n];
-    if n == 0 {
-        return out;
-    }
-    out.par_chunks_mut(ROWS * n)
-        .zip(tau.par_chunks(ROWS))
-        .for_each(|(out, tau)| {
-            Arch::new().dispatch(|| {
-                for (&tau, out) in tau.iter().zip(out.chunks_exact_mut(n)) {
-                    for (i, out) in out.iter_mut().enumerate() {
-                        *out = cos(PI * i as f32 * tau);
-                    }
+    let len = tau.len() * n;
+    filled(len, [len, ROWS * n], |_, part, out| {
+        let tau = &tau[part * ROWS..];
+        Arch::new().dispatch(|| {
+            for (&tau, out) in tau.iter().zip(out.chunks_exact_mut(n)) {
+                for (i, out) in out.iter_mut().enumerate() {
+                    *out = cos(PI * i as f32 * tau);
                 }
-            });
+            }
         });
-    out
+    })
 }
 
 /// Computes `tanh(a) * sigmoid(b)` elementwise.
@@ -150,21 +145,15 @@ pub fn gate(
 /// - `x`: `[rows, 2 * features]`
 /// - output: `[rows, features]`
 pub fn gate_rows(x: &[f32], features: usize) -> Vec<f32> {
-    let mut out = vec![0.0; x.len() / 2];
-    if features == 0 {
-        return out;
-    }
-    out.par_chunks_mut(ROWS * features)
-        .zip(x.par_chunks(ROWS * 2 * features))
-        .for_each(|(out, x)| {
-            let rows = out.len() / features;
-            let x = Rows {
-                data: x,
-                stride: 2 * features,
-            };
-            gate(x, out, features, rows, 1, features);
-        });
-    out
+    let len = x.len() / 2;
+    filled(len, [len, ROWS * features], |_, part, out| {
+        let rows = out.len() / features;
+        let x = Rows {
+            data: &x[part * ROWS * 2 * features..],
+            stride: 2 * features,
+        };
+        gate(x, out, features, rows, 1, features);
+    })
 }
 
 /// Computes the gradient of [`gate_rows`] with respect to `x` from the gradient of its output.
@@ -180,24 +169,20 @@ pub fn gate_rows(x: &[f32], features: usize) -> Vec<f32> {
 /// Panics if `dy` has not half the length of `x`.
 pub fn gate_gradient(x: &[f32], dy: &[f32], features: usize) -> Vec<f32> {
     assert_eq!(x.len(), 2 * dy.len(), "the gradient does not fit");
-    let mut dx = vec![0.0; x.len()];
-    if features == 0 {
-        return dx;
-    }
-    dx.par_chunks_mut(ROWS * 2 * features)
-        .zip(x.par_chunks(ROWS * 2 * features))
-        .zip(dy.par_chunks(ROWS * features))
-        .for_each(|((dx, x), dy)| {
-            Arch::new().dispatch(|| {
-                let rows = x.chunks_exact(2 * features).zip(dy.chunks_exact(features));
-                for (dx, (x, dy)) in dx.chunks_exact_mut(2 * features).zip(rows) {
-                    let (a, b) = x.split_at(features);
-                    let (da, db) = dx.split_at_mut(features);
-                    gate_gradient_slices(a, b, dy, da, db);
-                }
-            });
+    filled(x.len(), [x.len(), ROWS * 2 * features], |_, part, dx| {
+        let (x, dy) = (
+            &x[part * ROWS * 2 * features..],
+            &dy[part * ROWS * features..],
+        );
+        Arch::new().dispatch(|| {
+            let rows = x.chunks_exact(2 * features).zip(dy.chunks_exact(features));
+            for (dx, (x, dy)) in dx.chunks_exact_mut(2 * features).zip(rows) {
+                let (a, b) = x.split_at(features);
+                let (da, db) = dx.split_at_mut(features);
+                gate_gradient_slices(a, b, dy, da, db);
+            }
         });
-    dx
+    })
 }
 
 /// Computes the gradients of both operands of [`gate_slices`] from the gradient of its output.

@@ -19,12 +19,14 @@
 //! # `unsafe`
 //!
 //! The microkernel of the batch-reduce GEMM reads its operands through pointers, after their
-//! lengths are checked. There is no other `unsafe` code.
+//! lengths are checked, and outputs are allocated without being cleared by one thread beforehand
+//! (`filled.rs`). There is no other `unsafe` code.
 
 mod batch_reduce;
 mod conv;
 mod conv2d;
 mod elementwise;
+mod filled;
 mod panels;
 mod rows;
 mod tau;
@@ -33,10 +35,13 @@ mod testing;
 mod winograd;
 
 pub use batch_reduce::{Init, OutputMatrix};
-pub use conv::{Tap, convolve, weight_gradient};
+pub use conv::{Tap, convolve, convolve_onto, weight_gradient};
 pub use conv2d::{Conv2d, Window};
 pub use elementwise::{cosines, gate, gate_gradient, gate_rows};
 pub use panels::Panels;
 pub use rows::{Rows, add_rows, column_sums};
 pub use tau::{ProjectionShape, embedding_gradient, project, projection_weight_gradient};
-pub use winograd::{GridPanels, RowPanels, RowTaps, TapGrid, convolve_grid, grid_weight_gradient};
+pub use winograd::{
+    GridPanels, RowPanels, RowTaps, TapGrid, convolve_grid, convolve_grid_onto,
+    grid_weight_gradient,
+};

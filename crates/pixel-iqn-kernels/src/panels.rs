@@ -25,14 +25,21 @@ pub struct Panels {
 impl Panels {
     /// Packs the weights whose element `[k, n]` is `element(k, n)`, for `k < taps * inputs` and
     /// `n < outputs`.
-    pub fn new([taps, inputs, outputs]: [usize; 3], element: impl Fn(usize, usize) -> f32) -> Self {
-        let depth = taps * inputs;
-        let mut data = avec![[64]| 0.0; outputs.div_ceil(PANEL_WIDTH) * depth * PANEL_WIDTH];
-        for n in 0..outputs {
-            for k in 0..depth {
-                data[(n / PANEL_WIDTH * depth + k) * PANEL_WIDTH + n % PANEL_WIDTH] = element(k, n);
+    pub fn new(
+        [taps, inputs, outputs]: [usize; 3],
+        element: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let panel = taps * inputs * PANEL_WIDTH;
+        let mut data = avec![[64]| 0.0; outputs.div_ceil(PANEL_WIDTH) * panel];
+        let panels = data.par_chunks_mut(panel.max(1)).enumerate();
+        panels.for_each(|(p, panel)| {
+            let first = p * PANEL_WIDTH;
+            for (k, row) in panel.chunks_exact_mut(PANEL_WIDTH).enumerate() {
+                for (n, value) in (first..outputs).zip(row) {
+                    *value = element(k, n);
+                }
             }
-        }
+        });
         Self {
             data,
             offsets: (0..taps).map(|tap| tap * inputs * PANEL_WIDTH).collect(),

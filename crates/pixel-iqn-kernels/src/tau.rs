@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use crate::batch_reduce::{
     Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
 };
+use crate::filled::filled;
 use crate::panels::{Panels, pad_columns};
 use crate::rows::Rows;
 
@@ -43,7 +44,7 @@ impl ProjectionShape {
     }
 
     /// Asserts that the slices have the sizes of the projection.
-    fn check(&self, phi: &[f32], weight: &[f32], gates: &[f32]) {
+    fn check(&self, phi: usize, weight: usize, gates: usize) {
         let Self {
             positions,
             groups,
@@ -54,21 +55,9 @@ impl ProjectionShape {
             features.is_multiple_of(groups),
             "the features do not divide"
         );
-        assert_eq!(
-            phi.len(),
-            groups * positions * embedding,
-            "phi does not fit"
-        );
-        assert_eq!(
-            weight.len(),
-            2 * features * embedding,
-            "the weight does not fit"
-        );
-        assert_eq!(
-            gates.len(),
-            positions * 2 * features,
-            "the gates do not fit"
-        );
+        assert_eq!(phi, groups * positions * embedding, "phi does not fit");
+        assert_eq!(weight, 2 * features * embedding, "the weight does not fit");
+        assert_eq!(gates, positions * 2 * features, "the gates do not fit");
     }
 }
 
@@ -84,7 +73,7 @@ impl ProjectionShape {
 ///
 /// Panics if a slice does not fit.
 pub fn project(sizes: ProjectionShape, phi: &[f32], weight: &[f32], gates: &mut [f32]) {
-    sizes.check(phi, weight, gates);
+    sizes.check(phi.len(), weight.len(), gates.len());
     let (group, embedding) = (sizes.group(), sizes.embedding);
     let parts: Vec<(usize, usize, Panels)> = sizes
         .parts()
@@ -125,34 +114,34 @@ pub fn project(sizes: ProjectionShape, phi: &[f32], weight: &[f32], gates: &mut 
 /// Panics if a slice does not fit.
 pub fn embedding_gradient(sizes: ProjectionShape, weight: &[f32], dy: &[f32]) -> Vec<f32> {
     let (group, embedding) = (sizes.group(), sizes.embedding);
-    let mut dphi = vec![0.0; sizes.groups * sizes.positions * embedding];
-    sizes.check(&dphi, weight, dy);
-    dphi.par_chunks_mut(sizes.positions * embedding)
-        .enumerate()
-        .for_each(|(g, dphi)| {
-            let halves = [g * group, sizes.features + g * group];
-            let weights = Panels::new([2, group, embedding], |k, n| {
-                weight[(halves[k / group] + k % group) * embedding + n]
-            });
-            let row = 2 * sizes.features;
-            dphi.par_chunks_mut(CHUNK * embedding)
-                .zip(dy.par_chunks(CHUNK * row))
-                .for_each(|(dphi, dy)| {
-                    let rows = dphi.len() / embedding;
-                    let y = OutputMatrix {
-                        data: dphi,
-                        row_stride: embedding,
-                        rows,
-                        columns: embedding,
-                    };
-                    let x = Rows {
-                        data: dy,
-                        stride: row,
-                    };
-                    weights.multiply(x, &halves, Init::Zero, y);
-                });
-        });
-    dphi
+    let (len, row) = (
+        sizes.groups * sizes.positions * embedding,
+        2 * sizes.features,
+    );
+    sizes.check(len, weight.len(), dy.len());
+    let halves = |g: usize| [g * group, sizes.features + g * group];
+    let weights: Vec<Panels> = (0..sizes.groups)
+        .map(|g| {
+            Panels::new([2, group, embedding], |k, n| {
+                weight[(halves(g)[k / group] + k % group) * embedding + n]
+            })
+        })
+        .collect();
+    let parts = [sizes.positions * embedding, CHUNK * embedding];
+    filled(len, parts, |g, part, dphi| {
+        let rows = dphi.len() / embedding;
+        let y = OutputMatrix {
+            data: dphi,
+            row_stride: embedding,
+            rows,
+            columns: embedding,
+        };
+        let x = Rows {
+            data: &dy[part * CHUNK * row..],
+            stride: row,
+        };
+        weights[g].multiply(x, &halves(g), Init::Zero, y);
+    })
 }
 
 /// Computes the gradient of [`project`] with respect to `weight` from the gradient of the gates.
@@ -169,7 +158,7 @@ pub fn embedding_gradient(sizes: ProjectionShape, weight: &[f32], dy: &[f32]) ->
 pub fn projection_weight_gradient(sizes: ProjectionShape, phi: &[f32], dy: &[f32]) -> Vec<f32> {
     let (group, embedding) = (sizes.group(), sizes.embedding);
     let mut dw = vec![0.0; 2 * sizes.features * embedding];
-    sizes.check(phi, &dw, dy);
+    sizes.check(phi.len(), dw.len(), dy.len());
     let padded = pad_columns(phi, embedding);
     let phi = padded.as_deref().unwrap_or(phi);
     let phi_row = embedding.next_multiple_of(PANEL_WIDTH);

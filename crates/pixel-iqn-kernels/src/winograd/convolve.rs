@@ -1,23 +1,22 @@
-use rayon::prelude::*;
-
 use super::block::Block;
 use super::grid::TapGrid;
 use super::tiles::Tiling;
 use super::transform::{Inputs, Outputs, PRODUCTS};
 use super::weight::GridPanels;
-use crate::conv::{expect_fit, of_image};
+use crate::conv::{Images, of_image};
+use crate::filled::filled;
 
 /// The tiles that a thread works on at a time: with 120 features in, their factors take 0.3 MB.
 const TILES: usize = 16;
+
 /// Convolves a batch of images with a grid of taps, as [`convolve`](crate::convolve) does with any.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, height, width, inputs]`
 /// - `dims`: batch, height and width
-/// - `bias`: `[outputs]`, or `[batch, outputs]` with one for each image; without a bias, the
-///   convolution is added to the values of `y`
-/// - `y`: `[batch, height, width, outputs]`
+/// - `bias`: `[outputs]`, or `[batch, outputs]` with one for each image
+/// - output: `[batch, height, width, outputs]`
 ///
 /// # Panics
 ///
@@ -28,41 +27,80 @@ pub fn convolve_grid(
     weight: &GridPanels,
     grid: TapGrid,
     bias: Option<&[f32]>,
+) -> Vec<f32> {
+    let (outputs, images) = (weight.outputs(), Images::new(x, dims, weight.inputs()));
+    images.expect_bias(bias, outputs);
+    let convolution = Minimal::new(images, dims, weight, grid);
+    let [len, image, block] = images.lengths(convolution.rows, outputs);
+    filled(len, [image, block], |image, block, y| {
+        let bias = bias.map(|bias| of_image(bias, outputs, image));
+        convolution.compute(image, block, bias, y);
+    })
+}
+
+/// Adds a convolution, as [`convolve_grid`] computes it, to the outputs `y`,
+/// `[batch, height, width, outputs]`.
+///
+/// # Panics
+///
+/// Panics if a slice does not fit, or if the weight has no inputs.
+pub fn convolve_grid_onto(
+    x: &[f32],
+    dims: [usize; 3],
+    weight: &GridPanels,
+    grid: TapGrid,
     y: &mut [f32],
 ) {
-    let [_, height, width] = dims;
-    let (inputs, outputs) = (weight.inputs(), weight.outputs());
-    expect_fit([x, y], dims, [inputs, outputs], bias);
-    if y.is_empty() {
-        return;
+    let (outputs, images) = (weight.outputs(), Images::new(x, dims, weight.inputs()));
+    let convolution = Minimal::new(images, dims, weight, grid);
+    images.add(convolution.rows, outputs, y, |image, block, y| {
+        convolution.compute(image, block, None, y);
+    });
+}
+
+/// A convolution by minimal filtering.
+struct Minimal<'a> {
+    images: Images<'a>,
+    weight: &'a GridPanels,
+    tiling: Tiling,
+    /// The rows of an image that a thread computes at a time: whole tiles.
+    rows: usize,
+}
+
+impl<'a> Minimal<'a> {
+    fn new(images: Images<'a>, dims: [usize; 3], weight: &'a GridPanels, grid: TapGrid) -> Self {
+        let [_, height, width] = dims;
+        let tiling = Tiling {
+            grid,
+            height,
+            width,
+        };
+        let of_period = tiling.origins(0..tiling.period()).len();
+        let rows = tiling.period() * (TILES / of_period.max(1)).max(1);
+        Self {
+            images,
+            weight,
+            tiling,
+            rows,
+        }
     }
-    let tiling = Tiling {
-        grid,
-        height,
-        width,
-    };
-    let rows = tiling.period() * (TILES / tiling.origins(0..tiling.period()).len()).max(1);
-    y.par_chunks_mut(height * width * outputs)
-        .zip(x.par_chunks(height * width * inputs))
-        .enumerate()
-        .for_each(|(image, (y, x))| {
-            let bias = bias.map(|bias| of_image(bias, outputs, image));
-            y.par_chunks_mut(rows * width * outputs)
-                .enumerate()
-                .for_each(|(block, y)| {
-                    let first = block * rows;
-                    let origins = tiling.origins(first..(first + rows).min(height));
-                    Block::with(|block| {
-                        block.resize::<PRODUCTS>(1, TILES, inputs);
-                        for tiles in origins.chunks(TILES) {
-                            let places: Vec<_> = tiles.iter().map(|&t| tiling.inputs(t)).collect();
-                            block.scatter::<Inputs, _, PRODUCTS>(0, x, inputs, &places);
-                            let places: Vec<_> = (tiles.iter())
-                                .map(|&t| tiling.outputs(t).map(|p| Some(p? - first * width)))
-                                .collect();
-                            block.gather::<Outputs, PRODUCTS, _, 1>(&weight.0, &places, bias, y);
-                        }
-                    });
-                });
+
+    /// Computes a block of rows of an image with the bias, or adds it to the outputs.
+    fn compute(&self, image: usize, block: usize, bias: Option<&[f32]>, y: &mut [f32]) {
+        let (tiling, x) = (&self.tiling, self.images.image(image));
+        let inputs = self.weight.inputs();
+        let first = block * self.rows;
+        let origins = tiling.origins(first..(first + self.rows).min(tiling.height));
+        Block::with(|block| {
+            block.resize::<PRODUCTS>(1, TILES, inputs);
+            for tiles in origins.chunks(TILES) {
+                let places: Vec<_> = tiles.iter().map(|&t| tiling.inputs(t)).collect();
+                block.scatter::<Inputs, _, PRODUCTS>(0, x, inputs, &places);
+                let places: Vec<_> = (tiles.iter())
+                    .map(|&t| tiling.outputs(t).map(|p| Some(p? - first * tiling.width)))
+                    .collect();
+                block.gather::<Outputs, PRODUCTS, _, 1>(&self.weight.0, &places, bias, y);
+            }
         });
+    }
 }

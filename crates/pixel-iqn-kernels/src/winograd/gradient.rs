@@ -9,6 +9,7 @@ use super::transform::{Inputs, OutputGradients, PRODUCTS, Transform, weight_grad
 use crate::batch_reduce::{
     Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
 };
+use crate::filled::filled;
 
 /// The numbers in memory at a time that are factors of products, 1.6 MB: more leave the caches.
 const FACTORS: usize = 400 << 10;
@@ -28,7 +29,7 @@ const ROWS: usize = 64;
 /// - `x`: `[batch, height, width, inputs]`
 /// - `dy`: `[batch, height, width, outputs]`
 /// - `dims`: batch, height and width
-/// - output: `[taps * inputs, outputs]`
+/// - output: `[outputs, inputs, taps]`
 ///
 /// # Panics
 ///
@@ -39,9 +40,9 @@ pub fn grid_weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], grid: TapGr
     let (inputs, outputs) = (x.len() / positions, dy.len() / positions);
     assert_eq!(x.len(), positions * inputs, "x does not fit");
     assert_eq!(dy.len(), positions * outputs, "dy does not fit");
-    let mut dw = vec![0.0; TapGrid::TAPS * inputs * outputs];
-    if dw.is_empty() {
-        return dw;
+    let pairs = inputs * outputs;
+    if pairs == 0 {
+        return Vec::new();
     }
     let tiling = Tiling {
         grid,
@@ -56,7 +57,7 @@ pub fn grid_weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], grid: TapGr
                 .map(move |&tile| (image * height * width, tile))
         })
         .collect();
-    let mut du = vec![0.0; PRODUCTS * inputs * outputs];
+    let mut du = vec![0.0; PRODUCTS * pairs];
     let room = (FACTORS / (PRODUCTS * (inputs + outputs))).clamp(TILES[0], TILES[1]);
     let room = room.min(tiles.len());
     let (mut left, mut right) = (Factors::default(), Factors::default());
@@ -70,46 +71,57 @@ pub fn grid_weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], grid: TapGr
                 scatter::<OutputGradients, _>(dy, outputs, tiles, places, &mut right);
             },
         );
-        du.par_chunks_mut(inputs * outputs)
-            .enumerate()
-            .for_each(|(k, du)| {
-                du.par_chunks_mut(ROWS * outputs)
-                    .enumerate()
-                    .for_each(|(block, du)| {
-                        let rows = du.len() / outputs;
-                        batch_reduce_gemm(
-                            LhsBatch {
-                                data: left.product(k),
-                                offsets: &[block * ROWS],
-                                row_stride: 1,
-                                depth_stride: left.stride,
-                            },
-                            RhsPanels {
-                                data: right.product(k),
-                                offsets: &[0],
-                                depth_stride: right.stride,
-                                panel_stride: PANEL_WIDTH,
-                            },
-                            tiles.len(),
-                            Init::Output,
-                            OutputMatrix {
-                                data: du,
-                                row_stride: outputs,
-                                rows,
-                                columns: outputs,
-                            },
-                        );
-                    });
-            });
+        du.par_chunks_mut(pairs).enumerate().for_each(|(k, du)| {
+            du.par_chunks_mut(ROWS * outputs)
+                .enumerate()
+                .for_each(|(block, du)| {
+                    let rows = du.len() / outputs;
+                    batch_reduce_gemm(
+                        LhsBatch {
+                            data: left.product(k),
+                            offsets: &[block * ROWS],
+                            row_stride: 1,
+                            depth_stride: left.stride,
+                        },
+                        RhsPanels {
+                            data: right.product(k),
+                            offsets: &[0],
+                            depth_stride: right.stride,
+                            panel_stride: PANEL_WIDTH,
+                        },
+                        tiles.len(),
+                        Init::Output,
+                        OutputMatrix {
+                            data: du,
+                            row_stride: outputs,
+                            rows,
+                            columns: outputs,
+                        },
+                    );
+                });
+        });
     }
-    let pairs = inputs * outputs;
-    for pair in 0..pairs {
-        let taps = weight_gradients(core::array::from_fn(|k| du[k * pairs + pair]));
-        for (tap, value) in taps.into_iter().enumerate() {
-            dw[tap * pairs + pair] = value;
+    // To the layout of PyTorch, some outputs at a time, whose numbers lie side by side.
+    let row = TapGrid::TAPS * inputs;
+    let len = row * outputs;
+    filled(len, [len, PANEL_WIDTH * row], |_, part, dw| {
+        let first = part * PANEL_WIDTH;
+        let outputs_here = dw.len() / row;
+        for input in 0..inputs {
+            let mut lanes = [[0.0; PANEL_WIDTH]; PRODUCTS];
+            for (k, lanes) in lanes.iter_mut().enumerate() {
+                let at = k * pairs + input * outputs + first;
+                lanes[..outputs_here].copy_from_slice(&du[at..][..outputs_here]);
+            }
+            let taps = weight_gradients(&lanes);
+            for (o, dw) in dw.chunks_exact_mut(row).enumerate() {
+                let dw = &mut dw[input * TapGrid::TAPS..][..TapGrid::TAPS];
+                for (dw, of_tap) in dw.iter_mut().zip(&taps) {
+                    *dw = of_tap[o];
+                }
+            }
         }
-    }
-    dw
+    })
 }
 
 /// Transforms the numbers of tiles, each with the position at which its image starts, on all threads.

@@ -23,7 +23,7 @@ mod tiles;
 mod transform;
 mod weight;
 
-pub use convolve::convolve_grid;
+pub use convolve::{convolve_grid, convolve_grid_onto};
 pub use gradient::grid_weight_gradient;
 pub use grid::TapGrid;
 pub use rows::{RowPanels, RowTaps};

@@ -223,21 +223,29 @@ pub(super) fn row_weights<const PAIRS: usize>(g: &[[f32; PAIRS]; 3]) -> [[f32; P
     u
 }
 
-/// Transforms the gradient of the transformed weights to that of the weights: `Gᵀ du G`.
-pub(super) fn weight_gradients(du: [f32; PRODUCTS]) -> [f32; 6] {
-    let row = |r: usize| {
-        let [u0, u1, u2, u3, u4, u5] = core::array::from_fn(|c| du[r * COLUMNS + c]);
-        let (even, odd) = (-2.0 / 3.0 * (u1 + u2), -2.0 / 3.0 * (u1 - u2));
-        let (even2, odd2) = (1.0 / 6.0 * (u3 + u4), 1.0 / 6.0 * (u3 - u4));
-        [
-            u0 + even + even2,
-            A * odd + B * odd2,
-            u5 + 0.5 * even + 2.0 * even2,
-        ]
-    };
-    let [r0, r1, r2] = [row(0), row(1), row(2)];
-    core::array::from_fn(|tap| match tap {
-        0..3 => r0[tap] + r1[tap],
-        _ => r1[tap - 3] + r2[tap - 3],
-    })
+/// Transforms the gradient of the transformed weights of some pairs of features to that of the weights:
+/// `Gᵀ du G`.
+pub(super) fn weight_gradients<const PAIRS: usize>(
+    du: &[[f32; PAIRS]; PRODUCTS],
+) -> [[f32; PAIRS]; 6] {
+    let mut dw = [[0.0; PAIRS]; 6];
+    for pair in 0..PAIRS {
+        let mut rows = [[0.0; 3]; 3];
+        for (row, du) in rows.iter_mut().zip(du.as_chunks::<COLUMNS>().0) {
+            let [u0, u1, u2, u3, u4, u5] = [0, 1, 2, 3, 4, 5].map(|c| du[c][pair]);
+            let (even, odd) = (-2.0 / 3.0 * (u1 + u2), -2.0 / 3.0 * (u1 - u2));
+            let (even2, odd2) = (1.0 / 6.0 * (u3 + u4), 1.0 / 6.0 * (u3 - u4));
+            *row = [
+                u0 + even + even2,
+                A * odd + B * odd2,
+                u5 + 0.5 * even + 2.0 * even2,
+            ];
+        }
+        let [r0, r1, r2] = rows;
+        for tap in 0..3 {
+            dw[tap][pair] = r0[tap] + r1[tap];
+            dw[3 + tap][pair] = r1[tap] + r2[tap];
+        }
+    }
+    dw
 }

@@ -53,44 +53,45 @@ impl Convolution {
         (inputs.min(outputs) >= FEATURES).then_some(grid)
     }
 
-    /// Writes the convolution and the bias to the output; without a bias, adds the convolution to it.
-    fn convolve(&self, bias: Option<&[f32]>, y: &mut [f32]) {
-        let (x, positions) = (floats(&self.x), self.positions());
+    /// Computes the convolution plus the bias.
+    fn convolve(&self, bias: Option<&[f32]>) -> Vec<f32> {
+        let (x, dims) = (floats(&self.x), self.positions());
         match self.grid() {
-            Some(grid) => {
-                kernels::convolve_grid(x, positions, &self.packed_grid(), grid, bias, y);
-            }
-            None => kernels::convolve(x, positions, &self.packed(), &self.taps(), bias, y),
+            Some(grid) => kernels::convolve_grid(x, dims, &self.packed_grid(), grid, bias),
+            None => kernels::convolve(x, dims, &self.packed(), &self.taps(), bias),
+        }
+    }
+
+    /// Adds the convolution to the output.
+    fn convolve_onto(&self, y: &mut [f32]) {
+        let (x, dims) = (floats(&self.x), self.positions());
+        match self.grid() {
+            Some(grid) => kernels::convolve_grid_onto(x, dims, &self.packed_grid(), grid, y),
+            None => kernels::convolve_onto(x, dims, &self.packed(), &self.taps(), y),
         }
     }
 
     /// Computes the gradient of the inputs from that of the output.
     fn input_gradient(&self, dy: &[f32]) -> Vec<f32> {
-        let (positions, taps) = (self.positions(), self.taps());
-        let [_, inputs, _, _] = dims(&self.weight);
-        let zero = vec![0.0; inputs];
-        let mut dx = vec![0.0; positions.iter().product::<usize>() * inputs];
+        let dims = self.positions();
         match self.grid() {
             Some(grid) => {
                 let weight = self.packed_grid_transposed();
-                let (grid, bias) = (grid.mirrored(), Some(&zero[..]));
-                kernels::convolve_grid(dy, positions, &weight, grid, bias, &mut dx);
+                kernels::convolve_grid(dy, dims, &weight, grid.mirrored(), None)
             }
             None => {
-                let mirrored: Vec<Tap> = taps.iter().map(|tap| tap.mirrored()).collect();
-                let (weight, bias) = (self.packed_transposed(), Some(&zero[..]));
-                kernels::convolve(dy, positions, &weight, &mirrored, bias, &mut dx);
+                let mirrored: Vec<Tap> = self.taps().iter().map(|tap| tap.mirrored()).collect();
+                kernels::convolve(dy, dims, &self.packed_transposed(), &mirrored, None)
             }
         }
-        dx
     }
 
-    /// Computes the gradient of the weights, `[taps * inputs, outputs]`.
+    /// Computes the gradient of the weights, `[outputs, inputs, taps]`.
     fn weight_gradient(&self, dy: &[f32]) -> Vec<f32> {
-        let (x, positions) = (floats(&self.x), self.positions());
+        let (x, dims) = (floats(&self.x), self.positions());
         match self.grid() {
-            Some(grid) => kernels::grid_weight_gradient(x, dy, positions, grid),
-            None => kernels::weight_gradient(x, dy, positions, &self.taps()),
+            Some(grid) => kernels::grid_weight_gradient(x, dy, dims, grid),
+            None => kernels::weight_gradient(x, dy, dims, &self.taps()),
         }
     }
 
@@ -145,9 +146,7 @@ impl Convolution {
         let shape = [batch, height, width, outputs];
         let bias = (bias.shape().num_elements() > 0).then(|| floats(bias));
         if base.shape().num_elements() == 0 {
-            let mut y = vec![0.0; batch * height * width * outputs];
-            self.convolve(bias, &mut y);
-            return tensor(y, shape);
+            return tensor(self.convolve(bias), shape);
         }
         // The base is overwritten in place where nothing else holds it.
         let mut base = contiguous(base);
@@ -156,7 +155,7 @@ impl Convolution {
         if let Some(bias) = bias {
             kernels::add_rows(y, bias, outputs);
         }
-        self.convolve(None, y);
+        self.convolve_onto(y);
         base
     }
 }
@@ -199,21 +198,13 @@ impl Backward<Flex, 4> for Convolve {
         let [x, weight, bias, base] = ops.parents;
         let [batch, height, width] = state.positions();
         let [outputs, inputs, rows, columns] = dims(&state.weight);
-        let taps = state.field.taps();
         if let Some(x) = x {
             let dx = state.input_gradient(floats(&dy));
             grads.register::<Flex>(x.id, tensor(dx, [batch, height, width, inputs]));
         }
         if let Some(weight) = weight {
             let dw = state.weight_gradient(floats(&dy));
-            let mut by_output = vec![0.0; dw.len()];
-            for (k, row) in dw.chunks_exact(outputs.max(1)).enumerate() {
-                let at = k % inputs * taps + k / inputs;
-                for (output, &value) in row.iter().enumerate() {
-                    by_output[output * inputs * taps + at] = value;
-                }
-            }
-            let dw = tensor(by_output, [outputs, inputs, rows, columns]);
+            let dw = tensor(dw, [outputs, inputs, rows, columns]);
             grads.register::<Flex>(weight.id, dw);
         }
         if let Some(bias) = bias {
