@@ -74,20 +74,45 @@ pub struct OutputMatrix<'a> {
     pub columns: usize,
 }
 
-/// Computes a batch-reduce GEMM whose blocks are `depth` deep: the left ones have `depth` columns,
-/// the right ones `depth` rows.
+/// The depth of the blocks: the number of columns of the left ones and of rows of the right ones.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Depth<'a> {
+    /// All blocks have the same.
+    All(usize),
+    /// Each block has its own.
+    Each(&'a [usize]),
+}
+
+impl From<usize> for Depth<'_> {
+    fn from(depth: usize) -> Self {
+        Self::All(depth)
+    }
+}
+
+impl Depth<'_> {
+    #[inline(always)]
+    fn of(self, block: usize) -> usize {
+        match self {
+            Self::All(depth) => depth,
+            Self::Each(depths) => depths[block],
+        }
+    }
+}
+
+/// Computes a batch-reduce GEMM whose blocks are `depth` deep.
 ///
 /// # Panics
 ///
-/// Panics if the operands have different numbers of blocks, or if an operand, the bias or the
-/// output is too short.
-pub(crate) fn batch_reduce_gemm(
-    a: LhsBatch<'_>,
-    b: RhsPanels<'_>,
-    depth: usize,
-    init: Init<'_>,
-    y: OutputMatrix<'_>,
+/// Panics if the operands and depths have different numbers of blocks, or if an operand, the bias
+/// or the output is too short.
+pub(crate) fn batch_reduce_gemm<'a>(
+    a: LhsBatch<'a>,
+    b: RhsPanels<'a>,
+    depth: impl Into<Depth<'a>>,
+    init: Init<'a>,
+    y: OutputMatrix<'a>,
 ) {
+    let depth = depth.into();
     let (rows, columns) = (y.rows, y.columns);
     if rows == 0 || columns == 0 {
         return;
@@ -98,8 +123,12 @@ pub(crate) fn batch_reduce_gemm(
         b.offsets.len(),
         "the operands have different numbers of blocks"
     );
-    if depth > 0 {
-        for (&a_offset, &b_offset) in a.offsets.iter().zip(b.offsets) {
+    if let Depth::Each(depths) = depth {
+        assert_eq!(depths.len(), a.offsets.len(), "each block has a depth");
+    }
+    for (block, (&a_offset, &b_offset)) in a.offsets.iter().zip(b.offsets).enumerate() {
+        let depth = depth.of(block);
+        if depth > 0 {
             let last = last_index(a_offset, [(rows, a.row_stride), (depth, a.depth_stride)]);
             assert!(last < a.data.len(), "the left operand is too short");
             let last = last_index(
@@ -137,7 +166,7 @@ fn last_index(offset: usize, axes: [(usize, usize); 2]) -> usize {
 struct Gemm<'a> {
     a: LhsBatch<'a>,
     b: RhsPanels<'a>,
-    depth: usize,
+    depth: Depth<'a>,
     init: Init<'a>,
     y: OutputMatrix<'a>,
 }
@@ -230,16 +259,19 @@ impl Gemm<'_> {
                 }
             }
         }
-        // Without depth, nothing says that a block starts inside of its operand.
-        let blocks = if self.depth == 0 { 0 } else { a.offsets.len() };
-        for (&a_offset, &b_offset) in a.offsets.iter().zip(b.offsets).take(blocks) {
+        for (block, (&a_offset, &b_offset)) in a.offsets.iter().zip(b.offsets).enumerate() {
+            let depth = self.depth.of(block);
+            if depth == 0 {
+                // Nothing says that such a block starts inside of its operand.
+                continue;
+            }
             // SAFETY: `batch_reduce_gemm` asserted that the last elements of this block, those of
             // the last row or panel at the full depth, lie inside of the operands; all strides are
             // positive.
             unsafe {
                 let mut a_k = a.data.as_ptr().add(a_offset + row * a.row_stride);
                 let mut b_k = b.data.as_ptr().add(b_offset + panel * b.panel_stride);
-                for _ in 0..self.depth {
+                for _ in 0..depth {
                     let mut right = [[simd.splat_f32s(0.0); V]; W];
                     for (w, right) in right.iter_mut().enumerate() {
                         for (v, right) in right.iter_mut().enumerate() {
@@ -319,11 +351,15 @@ mod tests {
         #[test]
         fn equals_the_sum_of_products(
             (rows, columns, depth, blocks) in (1..20usize, 1..100usize, 0..12usize, 1..4usize),
-            (init, pad) in (0..3u8, 0..3usize),
+            (init, pad, each) in (0..3u8, 0..3usize, any::<bool>()),
             seed in any::<u32>(),
         ) {
             let panels = columns.div_ceil(PANEL_WIDTH);
             let row_stride = depth + pad;
+            // Each block is as deep as there is room, or less by its number.
+            let depths: Vec<usize> =
+                (0..blocks).map(|p| depth.saturating_sub(if each { p } else { 0 })).collect();
+            let depth_of = if each { Depth::Each(&depths) } else { Depth::All(depth) };
             let a = values(seed, blocks + rows * row_stride + 1);
             let a_offsets: Vec<usize> = (0..blocks).collect();
             let b = values(seed ^ 1, (blocks * depth * panels).max(1) * PANEL_WIDTH);
@@ -341,7 +377,7 @@ mod tests {
                     depth_stride: PANEL_WIDTH,
                     panel_stride,
                 },
-                depth,
+                depth_of,
                 [Init::Zero, Init::Bias(&bias), Init::Output][usize::from(init)],
                 OutputMatrix { data: &mut y, row_stride: y_row, rows, columns },
             );
@@ -353,7 +389,7 @@ mod tests {
                 }
                 let mut expected = [0.0, bias[n], before][usize::from(init)] as f64;
                 for p in 0..blocks {
-                    for k in 0..depth {
+                    for k in 0..depths[p] {
                         let a = a[p + m * row_stride + k];
                         let panel = p * depth * PANEL_WIDTH + n / PANEL_WIDTH * panel_stride;
                         let b = b[panel + k * PANEL_WIDTH + n % PANEL_WIDTH];

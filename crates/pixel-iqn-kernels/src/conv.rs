@@ -2,11 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::batch_reduce::{
-    Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
-};
+use crate::batch_reduce::{Depth, Init, LhsBatch, OutputMatrix, PANEL_WIDTH, batch_reduce_gemm};
 use crate::filled::filled;
-use crate::panels::{Panels, pad_columns};
+use crate::nonzero::Nonzero;
+use crate::panels::Panels;
 
 /// A tap of a convolution: the offset from a position to one that it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +28,6 @@ impl Tap {
 
 /// The number of rows of an image that one thread computes at a time.
 const BLOCK: usize = 8;
-
-/// The number of positions whose inputs and gradients fit into the cache of a core together.
-const CHUNK: usize = 256;
 
 /// Cuts `[0, length)` into spans, on each of which every offset leads either always or never out of
 /// the range.
@@ -156,6 +152,7 @@ struct Direct<'a> {
     /// The spans of rows, and those of columns, in which all positions have the same taps in the image.
     rows: Vec<(usize, usize)>,
     columns: Vec<(usize, usize)>,
+    nonzero: Vec<Nonzero>,
 }
 
 impl<'a> Direct<'a> {
@@ -168,6 +165,7 @@ impl<'a> Direct<'a> {
             taps,
             rows: spans(height, taps.iter().map(|tap| tap.row)),
             columns: spans(width, taps.iter().map(|tap| tap.column)),
+            nonzero: weight.nonzero(),
         }
     }
 
@@ -188,7 +186,7 @@ impl<'a> Direct<'a> {
                     size: [height, width],
                 };
                 let y = &mut y[(top - block.start) * width * self.weight.outputs()..];
-                area.convolve(x, self.weight, self.taps, init, y);
+                area.convolve(x, self, init, y);
             }
         }
     }
@@ -211,22 +209,19 @@ struct Area {
 
 impl Area {
     /// Convolves the rectangle of one image. `y` starts at the first of its rows.
-    fn convolve(&self, x: &[f32], weight: &Panels, taps: &[Tap], init: Init<'_>, y: &mut [f32]) {
+    fn convolve(&self, x: &[f32], convolution: &Direct<'_>, init: Init<'_>, y: &mut [f32]) {
         let ((top, bottom), (left, right)) = (self.rows, self.columns);
         let [height, width] = self.size;
+        let weight = convolution.weight;
         let (inputs, outputs) = (weight.inputs(), weight.outputs());
-        let (mut reads, mut weights) = (Vec::new(), Vec::new());
-        for (index, tap) in taps.iter().enumerate() {
-            let row = top.checked_add_signed(tap.row);
-            let column = left.checked_add_signed(tap.column);
-            if let (Some(row), Some(column)) = (row, column)
-                && row < height
-                && column < width
-            {
-                reads.push((row * width + column) * inputs);
-                weights.push(weight.offset(index));
-            }
-        }
+        // Where each tap reads, unless it leads out of the image.
+        let reads: Vec<Option<usize>> = (convolution.taps.iter())
+            .map(|tap| {
+                let row = top.checked_add_signed(tap.row).filter(|&r| r < height)?;
+                let column = left.checked_add_signed(tap.column).filter(|&c| c < width)?;
+                Some((row * width + column) * inputs)
+            })
+            .collect();
         // A product runs along the rows, or down the columns where the area is narrow.
         let (lines, line, length, step) = if right - left == width {
             (1, 0, (bottom - top) * width, 1)
@@ -235,132 +230,49 @@ impl Area {
         } else {
             (right - left, 1, bottom - top, width)
         };
-        for i in 0..lines {
-            let shift = i * line;
-            batch_reduce_gemm(
-                LhsBatch {
-                    data: &x[shift * inputs..],
-                    offsets: &reads,
-                    row_stride: step * inputs,
-                    depth_stride: 1,
-                },
-                weight.rhs(&weights),
-                inputs,
-                init,
-                OutputMatrix {
-                    data: &mut y[(left + shift) * outputs..],
-                    row_stride: step * outputs,
-                    rows: length,
-                    columns: outputs,
-                },
-            );
+        let (mut offsets, mut panels, mut depths) = (Vec::new(), Vec::new(), Vec::new());
+        for nonzero in &convolution.nonzero {
+            offsets.clear();
+            panels.clear();
+            depths.clear();
+            for (tap, range) in &nonzero.inputs {
+                let Some(read) = reads[*tap] else { continue };
+                offsets.push(read + range.start);
+                panels.push(
+                    weight.offset(*tap)
+                        + nonzero.panels.start * weight.panel_stride()
+                        + range.start * PANEL_WIDTH,
+                );
+                depths.push(range.len());
+            }
+            let first = nonzero.panels.start * PANEL_WIDTH;
+            let columns = first..(nonzero.panels.end * PANEL_WIDTH).min(outputs);
+            let init = match init {
+                Init::Bias(bias) => Init::Bias(&bias[columns.clone()]),
+                other => other,
+            };
+            for i in 0..lines {
+                let shift = i * line;
+                batch_reduce_gemm(
+                    LhsBatch {
+                        data: &x[shift * inputs..],
+                        offsets: &offsets,
+                        row_stride: step * inputs,
+                        depth_stride: 1,
+                    },
+                    weight.rhs(&panels),
+                    Depth::Each(&depths),
+                    init,
+                    OutputMatrix {
+                        data: &mut y[(left + shift) * outputs + first..],
+                        row_stride: step * outputs,
+                        rows: length,
+                        columns: columns.len(),
+                    },
+                );
+            }
         }
     }
-}
-
-/// Computes the gradient of the weights of [`convolve`] from its inputs and the gradient of its
-/// outputs.
-///
-/// # Shapes
-///
-/// - `x`: `[batch, height, width, inputs]`
-/// - `dy`: `[batch, height, width, outputs]`
-/// - `dims`: batch, height and width
-/// - output: `[outputs, inputs, taps]`
-///
-/// # Panics
-///
-/// Panics if `dims` has no position, or if `x` or `dy` does not divide into them.
-pub fn weight_gradient(x: &[f32], dy: &[f32], dims: [usize; 3], taps: &[Tap]) -> Vec<f32> {
-    /// The number of rows of the gradient that one thread computes at a time.
-    const ROWS: usize = 64;
-    let [batch, height, width] = dims;
-    let positions = batch * height * width;
-    let (inputs, outputs) = (x.len() / positions, dy.len() / positions);
-    assert_eq!(x.len(), positions * inputs, "x does not fit");
-    assert_eq!(dy.len(), positions * outputs, "dy does not fit");
-    let padded = pad_columns(dy, outputs);
-    let (dy, dy_row) = match &padded {
-        Some(padded) => (&padded[..], outputs.next_multiple_of(PANEL_WIDTH)),
-        None => (dy, outputs),
-    };
-    let mut dw = vec![0.0; taps.len() * inputs * outputs];
-    if dw.is_empty() {
-        return dw;
-    }
-    let chunk = (CHUNK / width).max(1);
-    dw.par_chunks_mut(inputs * outputs)
-        .zip(taps)
-        .for_each(|(dw, tap)| {
-            dw.par_chunks_mut(ROWS * outputs)
-                .enumerate()
-                .for_each(|(block, dw)| {
-                    let span = |length: usize, offset: isize| {
-                        let length = length as isize;
-                        let start = (-offset).clamp(0, length);
-                        (
-                            start as usize,
-                            (length - offset).clamp(start, length) as usize,
-                        )
-                    };
-                    let (top, bottom) = span(height, tap.row);
-                    let (left, right) = span(width, tap.column);
-                    if left == right {
-                        return;
-                    }
-                    let at = |image: usize, row: usize| {
-                        let position = (image * height + row) * width + left;
-                        let read = position
-                            .checked_add_signed(tap.row * width as isize + tap.column)
-                            .expect("the span keeps the tap in the image");
-                        (read * inputs + block * ROWS, position * dy_row)
-                    };
-                    let lines: Vec<(usize, usize)> = (0..batch)
-                        .flat_map(|image| (top..bottom).map(move |row| at(image, row)))
-                        .collect();
-                    let rows = dw.len() / outputs;
-                    for lines in lines.chunks(chunk) {
-                        let (reads, gradients): (Vec<_>, Vec<_>) = lines.iter().copied().unzip();
-                        batch_reduce_gemm(
-                            LhsBatch {
-                                data: x,
-                                offsets: &reads,
-                                row_stride: 1,
-                                depth_stride: inputs,
-                            },
-                            RhsPanels {
-                                data: dy,
-                                offsets: &gradients,
-                                depth_stride: dy_row,
-                                panel_stride: PANEL_WIDTH,
-                            },
-                            right - left,
-                            Init::Output,
-                            OutputMatrix {
-                                data: dw,
-                                row_stride: outputs,
-                                rows,
-                                columns: outputs,
-                            },
-                        );
-                    }
-                });
-        });
-    // To the layout of PyTorch, some outputs at a time, whose numbers lie side by side.
-    let row = inputs * taps.len();
-    filled(
-        dw.len(),
-        [dw.len(), PANEL_WIDTH * row],
-        |_, part, by_output| {
-            for (o, row) in by_output.chunks_exact_mut(row).enumerate() {
-                for (i, of_input) in row.chunks_exact_mut(taps.len()).enumerate() {
-                    for (tap, value) in of_input.iter_mut().enumerate() {
-                        *value = dw[(tap * inputs + i) * outputs + part * PANEL_WIDTH + o];
-                    }
-                }
-            }
-        },
-    )
 }
 
 #[cfg(test)]
@@ -369,6 +281,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{distance, values};
+    use crate::weight_gradient::weight_gradient;
 
     fn taps() -> impl Strategy<Value = Vec<Tap>> {
         prop::collection::hash_set((-3..=3isize, -3..=3isize), 1..8).prop_map(|taps| {
@@ -404,15 +317,30 @@ mod tests {
         #[test]
         fn convolutions_and_their_gradients_equal_the_sums(
             dims in (1..3usize, 1..12usize, 1..12usize),
-            (inputs, outputs) in (1..20usize, 1..40usize),
+            (inputs, outputs) in (1..40usize, 1..70usize),
             taps in taps(),
             by_image in any::<bool>(),
+            // The last tap of the outputs before the second number reads the inputs before the first.
+            corner in (0..=20usize, 0..=40usize),
             seed in any::<u32>(),
         ) {
             let dims = [dims.0, dims.1, dims.2];
             let positions = dims.iter().product::<usize>();
             let x = values(seed, positions * inputs);
-            let w = values(seed ^ 1, taps.len() * inputs * outputs);
+            let used = |tap: usize, i: usize, o: usize| {
+                tap + 1 < taps.len() || o >= corner.1 || i < corner.0
+            };
+            let mut w = values(seed ^ 1, taps.len() * inputs * outputs);
+            for (k, w) in w.iter_mut().enumerate() {
+                let (tap, i, o) = (k / outputs / inputs, k / outputs % inputs, k % outputs);
+                if !used(tap, i, o) {
+                    *w = 0.0;
+                }
+            }
+            let mask: Vec<f32> = (0..w.len())
+                .map(|k| (k % taps.len(), k / taps.len() % inputs, k / taps.len() / inputs))
+                .map(|(tap, i, o)| f32::from(u8::from(used(tap, i, o))))
+                .collect();
             let bias = values(seed ^ 2, outputs * if by_image { dims[0] } else { 1 });
             let dy = values(seed ^ 3, positions * outputs);
 
@@ -457,7 +385,13 @@ mod tests {
             });
             let result = convolve(&dy, dims, &transposed, &mirrored, None);
             prop_assert!(distance(&result, &dx) < 2e-4);
-            prop_assert!(distance(&weight_gradient(&x, &dy, dims, &taps), &dw) < 2e-4);
+            prop_assert!(distance(&weight_gradient(&x, &dy, dims, &taps, None), &dw) < 2e-4);
+            for (dw, mask) in dw.iter_mut().zip(&mask) {
+                *dw *= mask;
+            }
+            let masked = weight_gradient(&x, &dy, dims, &taps, Some(&mask));
+            prop_assert!(distance(&masked, &dw) < 2e-4);
+            prop_assert!(masked.iter().zip(&mask).all(|(&dw, &mask)| mask != 0.0 || dw == 0.0));
         }
     }
 }

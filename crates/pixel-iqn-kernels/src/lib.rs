@@ -27,20 +27,23 @@ mod conv;
 mod conv2d;
 mod elementwise;
 mod filled;
+mod nonzero;
 mod panels;
 mod rows;
 mod tau;
 #[cfg(test)]
 mod testing;
+mod weight_gradient;
 mod winograd;
 
 pub use batch_reduce::{Init, OutputMatrix};
-pub use conv::{Tap, convolve, convolve_onto, weight_gradient};
+pub use conv::{Tap, convolve, convolve_onto};
 pub use conv2d::{Conv2d, Window};
 pub use elementwise::{cosines, gate, gate_gradient, gate_rows};
 pub use panels::Panels;
 pub use rows::{Rows, add_rows, column_sums};
 pub use tau::{ProjectionShape, embedding_gradient, project, projection_weight_gradient};
+pub use weight_gradient::weight_gradient;
 pub use winograd::{
     GridPanels, RowPanels, RowTaps, TapGrid, convolve_grid, convolve_grid_onto,
     grid_weight_gradient,

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::batch_reduce::{
     Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
 };
+use crate::nonzero::Nonzero;
 use crate::rows::Rows;
 
 /// The weights of a convolution or a linear layer, `[taps * inputs, outputs]`, packed into column
@@ -98,6 +99,15 @@ impl Panels {
     /// The distance from one column panel to the next in the data of [`rhs`](Self::rhs).
     pub(crate) fn panel_stride(&self) -> usize {
         self.taps() * self.inputs * PANEL_WIDTH
+    }
+
+    /// The weights that are not zero, in ranges.
+    pub(crate) fn nonzero(&self) -> Vec<Nonzero> {
+        let panels = self.outputs.div_ceil(PANEL_WIDTH);
+        Nonzero::find(panels, [self.taps(), self.inputs], |panel, row| {
+            let at = panel * self.panel_stride() + row * PANEL_WIDTH;
+            self.data[at..][..PANEL_WIDTH].iter().all(|&w| w == 0.0)
+        })
     }
 
     /// The right operands of a batch-reduce GEMM over the taps at `offsets`.

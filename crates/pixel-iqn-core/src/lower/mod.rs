@@ -136,8 +136,8 @@ pub(crate) fn convolve(
     debug_assert_eq!(field.size(), [rows, columns]);
     #[cfg(feature = "flex")]
     if lowering == Lowering::Fastest && flex::handles([&x, &weight]) {
-        let weight = KernelMask::apply(mask, weight);
-        return flex::convolve(x, weight, field, bias, base);
+        let mask = mask.map(|mask| mask.kernel.clone());
+        return flex::convolve(x, weight, mask, field, bias, base);
     }
     composed::convolve(x, weight, mask, field, bias, base, lowering)
 }

@@ -7,10 +7,11 @@ use super::{
     grid_weight_gradient,
 };
 use crate::batch_reduce::{Init, OutputMatrix};
-use crate::conv::{Tap, convolve, convolve_onto, weight_gradient};
+use crate::conv::{Tap, convolve, convolve_onto};
 use crate::panels::Panels;
 use crate::rows::Rows;
 use crate::testing::{distance, values};
+use crate::weight_gradient::weight_gradient;
 
 #[test]
 fn errors_are_those_of_single_precision() {
@@ -130,7 +131,7 @@ proptest! {
         let found = convolve_grid(&dy, dims, &panels, grid.mirrored(), None);
         prop_assert!(distance(&found, &expected) < 1e-4);
 
-        let expected = weight_gradient(&x, &dy, dims, &taps);
+        let expected = weight_gradient(&x, &dy, dims, &taps, None);
         let found = grid_weight_gradient(&x, &dy, dims, grid);
         prop_assert!(distance(&found, &expected) < 2e-4);
     }

@@ -20,7 +20,10 @@ struct Convolve;
 #[derive(Debug, Clone)]
 struct Convolution {
     x: FlexTensor,
+    /// The weights, with zeros where the mask removes them.
     weight: FlexTensor,
+    /// The mask of the weights, without elements where all are used.
+    mask: FlexTensor,
     field: ReceptiveField,
     /// The shape of the bias, with zeros where there is none.
     bias: [usize; 2],
@@ -50,7 +53,8 @@ impl Convolution {
         const FEATURES: usize = 24;
         let [outputs, inputs, _, _] = dims(&self.weight);
         let grid = TapGrid::of(&self.taps())?;
-        (inputs.min(outputs) >= FEATURES).then_some(grid)
+        let masked = self.mask.shape().num_elements() > 0;
+        (inputs.min(outputs) >= FEATURES && !masked).then_some(grid)
     }
 
     /// Computes the convolution plus the bias.
@@ -91,7 +95,11 @@ impl Convolution {
         let (x, dims) = (floats(&self.x), self.positions());
         match self.grid() {
             Some(grid) => kernels::grid_weight_gradient(x, dy, dims, grid),
-            None => kernels::weight_gradient(x, dy, dims, &self.taps()),
+            None => {
+                let masked = self.mask.shape().num_elements() > 0;
+                let mask = masked.then(|| floats(&self.mask));
+                kernels::weight_gradient(x, dy, dims, &self.taps(), mask)
+            }
         }
     }
 
@@ -163,6 +171,7 @@ impl Convolution {
 pub(in crate::lower) fn convolve(
     x: Tensor<4>,
     weight: Tensor<4>,
+    mask: Option<Tensor<4>>,
     field: ReceptiveField,
     bias: Option<Tensor<2>>,
     base: Option<Tensor<4>>,
@@ -170,14 +179,16 @@ pub(in crate::lower) fn convolve(
     let operands = [
         x.into_dispatch(),
         weight.into_dispatch(),
+        mask.map_or_else(none, Tensor::into_dispatch),
         bias.map_or_else(none, Tensor::into_dispatch),
         base.map_or_else(none, Tensor::into_dispatch),
     ];
-    apply(Convolve, operands, |[x, weight, bias, base]| {
-        let bias = contiguous(bias);
+    apply(Convolve, operands, |[x, weight, mask, bias, base]| {
+        let (weight, mask, bias) = (contiguous(weight), contiguous(mask), contiguous(bias));
         let state = Convolution {
             x: contiguous(x),
-            weight: contiguous(weight),
+            weight: masked(weight, &mask),
+            mask,
             field,
             bias: if bias.shape().num_elements() == 0 {
                 [0, 0]
@@ -189,13 +200,22 @@ pub(in crate::lower) fn convolve(
     })
 }
 
-impl Backward<Flex, 4> for Convolve {
+/// Sets the weights that a mask removes to zero.
+fn masked(weight: FlexTensor, mask: &FlexTensor) -> FlexTensor {
+    if mask.shape().num_elements() == 0 {
+        return weight;
+    }
+    let products = floats(&weight).iter().zip(floats(mask)).map(|(w, m)| w * m);
+    tensor(products.collect(), dims::<4>(&weight))
+}
+
+impl Backward<Flex, 5> for Convolve {
     type State = Convolution;
 
-    fn backward(self, ops: Ops<Convolution, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Convolution, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         let state = ops.state;
         let dy = contiguous(grads.consume::<Flex>(&ops.node));
-        let [x, weight, bias, base] = ops.parents;
+        let [x, weight, _, bias, base] = ops.parents;
         let [batch, height, width] = state.positions();
         let [outputs, inputs, rows, columns] = dims(&state.weight);
         if let Some(x) = x {

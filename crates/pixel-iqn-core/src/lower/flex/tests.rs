@@ -6,7 +6,7 @@ use pixel_iqn_loss::{Knots, QuantileFunctions};
 use proptest::prelude::*;
 
 use super::{convolve, cosines, crps_of_increments, gate, handles, project_tau};
-use crate::lower::{self, Lowering, ReceptiveField, composed};
+use crate::lower::{self, KernelMask, Lowering, ReceptiveField, composed};
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     let device = Device::flex().autodiff();
@@ -108,11 +108,28 @@ proptest! {
                 random([batch, height, width, outputs]),
             ],
             |[x, weight, bias, base]| {
-                convolve(x, weight, field, Some(bias.flatten(0, 2)), Some(base))
+                convolve(x, weight, None, field, Some(bias.flatten(0, 2)), Some(base))
             },
             |[x, weight, bias, base]| {
                 let bias = Some(bias.flatten(0, 2));
                 composed::convolve(x, weight, None, field, bias, Some(base), Lowering::Product)
+            },
+        );
+        // A mask that keeps a block of weights of the last tap, as that of channel groups does.
+        let corner = (outputs / 2, inputs / 2);
+        let mask: Vec<f32> = (0..outputs * inputs * 2)
+            .map(|k| (k / 2 / inputs, k / 2 % inputs, k % 2))
+            .map(|(o, i, tap)| f32::from(u8::from(tap == 0 || o >= corner.0 || i < corner.1)))
+            .collect();
+        let mask = Tensor::<1>::from_data(mask.as_slice(), &Device::flex());
+        let mask = KernelMask::new(mask.reshape([outputs, inputs, 1, 2]));
+        let row = ReceptiveField { rows: (0, 0), columns: (-1, 0), ..field };
+        check_by_difference(
+            [random([batch, height, width, inputs]), random([outputs, inputs, 1, 2])],
+            |[x, weight]| convolve(x, weight, Some(mask.kernel.clone()), row, None, None),
+            |[x, weight]| {
+                let mask = KernelMask::new(mask.kernel.clone().cast(FloatDType::F64));
+                composed::convolve(x, weight, Some(&mask), row, None, None, Lowering::Product)
             },
         );
         let x = [random([batch, height, width, features])];
@@ -156,7 +173,7 @@ proptest! {
         for lowering in [Lowering::Product, Lowering::Convolution] {
             let operands = || (x.clone(), weight.clone(), bias.clone(), base.clone());
             let (a, b, c, d) = operands();
-            let ours = convolve(a, b, field, c, d);
+            let ours = convolve(a, b, None, field, c, d);
             let (a, b, c, d) = operands();
             check(ours, composed::convolve(a, b, None, field, c, d, lowering), |gradients| {
                 let mut all = vec![
@@ -255,7 +272,14 @@ fn a_base_that_is_used_twice_stays_as_it_is() {
     let base = Tensor::<4>::ones([1, 2, 2, 3], &device);
     let x = Tensor::ones([1, 2, 2, 1], &device);
     let weight = Tensor::ones([3, 1, 1, 1], &device);
-    let sum = convolve(x, weight, ReceptiveField::POINT, None, Some(base.clone()));
+    let sum = convolve(
+        x,
+        weight,
+        None,
+        ReceptiveField::POINT,
+        None,
+        Some(base.clone()),
+    );
     assert_eq!(sum.sum().into_scalar::<f32>(), 24.0);
     assert_eq!(base.sum().into_scalar::<f32>(), 12.0);
 }
