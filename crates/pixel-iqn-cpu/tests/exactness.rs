@@ -189,15 +189,48 @@ fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
         let alone = fast.sample(&batch(image as u64, 1), &NoProgress).unwrap();
         assert_eq!(alone, whole[image * 60..(image + 1) * 60], "image {image}");
     }
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(3)
-        .build()
-        .unwrap();
-    assert_eq!(
-        pool.install(|| fast.sample(&batch(0, 5), &NoProgress))
-            .unwrap(),
-        whole
-    );
+    let on_three = with_threads(3, || fast.sample(&batch(0, 5), &NoProgress).unwrap());
+    assert_eq!(on_three, whole);
+}
+
+/// Runs in a pool of so many threads.
+fn with_threads<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build().unwrap().install(run)
+}
+
+#[test]
+fn one_image_on_many_threads_is_that_of_one() {
+    let config = ModelConfig::quick()
+        .with_dilations(vec![1, 2, 4])
+        .with_classes(3);
+    for output in Output::KINDS {
+        let config = config.clone().with_output(Output::of_kind(output).unwrap());
+        let model: AnyModel = seeded(1, &config);
+        let fast = CpuSampler::from(&model);
+        let dims = [1, 3, 5, 21];
+        let batch = SampleBatch::new(dims, Noise::new(3).uniform(0, 315))
+            .with_labels(Some(vec![Some(2)]))
+            .with_levels(Some(256));
+        let sample = |threads| with_threads(threads, || fast.sample(&batch, &NoProgress).unwrap());
+        let alone = sample(1);
+        for threads in [2, 3, 7] {
+            assert_eq!(sample(threads), alone, "{threads} threads, {output}");
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_the_progress_ends_all_threads() {
+    let fast = CpuSampler::from(&seeded::<PixelIqn>(0, &ModelConfig::tiny()));
+    let batch = SampleBatch::new([1, 3, 3, 3], Noise::new(0).uniform(0, 27));
+    let sample = || {
+        with_threads(2, || {
+            fast.sample(&batch, &|_: usize, _: usize| panic!("on purpose"))
+        })
+    };
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(sample));
+    assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"on purpose"));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The features that a layer keeps while a batch is sampled, and their layout.
 
+use pixel_iqn_kernels::{Init, OutputMatrix, Rows};
+
 use super::plan::Layer;
 
 /// The cached features of a layer.
+#[derive(Debug)]
 pub(super) struct LayerState {
     /// The input rows that the vertical stack reads now or later,
     /// `[rows, (reach + width + reach) * images, input]`, with row `r` at `r` modulo their number,
@@ -28,6 +31,36 @@ impl LayerState {
         }
     }
 
+    /// Adds the convolution over the pixels left of a pixel to the inputs of its gates.
+    pub(super) fn add_left(&mut self, layer: &Layer, column: usize, images: usize) {
+        if layer.half == 0 {
+            return;
+        }
+        let row_stride = layer.left.outputs();
+        let x = Rows {
+            data: &self.horizontal,
+            stride: layer.input,
+        };
+        let columns = (0..layer.half).map(|tap| column + tap * layer.dilation);
+        let taps: Vec<usize> = columns
+            .map(|column| column * images * layer.input)
+            .collect();
+        let y = OutputMatrix {
+            data: &mut self.gates[column * images * row_stride..],
+            row_stride,
+            rows: images,
+            columns: row_stride,
+        };
+        layer.left.multiply(x, &taps, Init::Output, y);
+    }
+
+    /// Takes the current row of the horizontal stack, once it is finished, as a row of the vertical one.
+    pub(super) fn add_row(&mut self, layer: &Layer, [row, width, images]: [usize; 3]) {
+        let pixels = &self.horizontal[layer.reach * images * layer.input..];
+        self.vertical[layer.row_start(row, width, images)..][..pixels.len()]
+            .copy_from_slice(pixels);
+    }
+
     /// Counts the numbers in the state.
     #[cfg(test)]
     pub(super) fn numbers(&self) -> usize {
@@ -41,6 +74,13 @@ impl Layer {
     /// image.
     fn row_len(&self, width: usize, images: usize) -> usize {
         (width + 2 * self.reach) * images * self.input
+    }
+
+    /// The number of columns of a row that a thread computes at a time: whole tiles of minimal filtering,
+    /// which have four outputs, each a dilation from the next.
+    pub(super) fn part(&self, width: usize, threads: usize) -> usize {
+        let tile = 4 * self.dilation;
+        width.div_ceil(threads).next_multiple_of(tile).min(width)
     }
 
     /// The index of the first pixel of a row in the vertical stack's inputs.

@@ -1,5 +1,6 @@
 //! The compiled sampler, which computes every feature once, on packed weights.
 
+mod ahead;
 mod layer_state;
 mod plan;
 mod run;
@@ -11,13 +12,16 @@ use pixel_iqn_core::{
 };
 use rayon::prelude::*;
 
+use ahead::with_second_thread;
 use plan::Plan;
 use run::Run;
 
 /// A sampler on the CPU that computes every feature once: a batch costs about the arithmetic of one
 /// forward pass.
 ///
-/// Creating it compiles the model into packed weights. Images are distributed over the threads.
+/// Creating it compiles the model into packed weights. Images are distributed over the threads. Where
+/// there are more threads than images, a second thread works a pixel ahead of each image's first one, and
+/// all of them on the vertical stack.
 /// Each layer keeps the rows that the vertical stack still reads, and the current row of the
 /// horizontal stack.
 ///
@@ -116,7 +120,10 @@ impl CpuSampler {
         let turned = batch.reordered();
         let [images, channels, height, width] = turned.dims;
         let values = channels * height * width;
-        let chunk = images.div_ceil(rayon::current_num_threads());
+        let threads = rayon::current_num_threads();
+        let chunk = images.div_ceil(threads);
+        // Fewer images than threads share them: a run then has a second thread, and more for whole rows.
+        let threads = threads / images.div_ceil(chunk.max(1)).max(1);
         let mut predictions = vec![0.0; batch.tau.len()];
         let mut sampled = vec![0.0; batch.tau.len()];
         predictions
@@ -125,8 +132,23 @@ impl CpuSampler {
             .enumerate()
             .try_for_each(|(i, (predictions, sampled))| {
                 let first = i * chunk;
-                let run = Run::new(&self.plan, &turned, first, sampled.len() / values);
-                run.sample(predictions, sampled, &rows)
+                let images = sampled.len() / values;
+                let layers = Run::layers(&self.plan, &turned, first, images);
+                let mut sample = |ahead| {
+                    let run = Run::new(
+                        &self.plan,
+                        &turned,
+                        [first, images],
+                        &layers,
+                        ahead,
+                        threads,
+                    );
+                    run.sample(predictions, sampled, &rows)
+                };
+                match threads {
+                    0 | 1 => sample(None),
+                    _ => with_second_thread(&self.plan, &layers, [height, width, images], sample),
+                }
             })?;
         Ok((batch.restored(predictions), batch.restored(sampled)))
     }
@@ -160,7 +182,8 @@ mod tests {
         for height in [1, 4] {
             let dims = [3, 3, height, 5];
             let batch = SampleBatch::new(dims, vec![0.5; dims.iter().product()]);
-            let run = Run::new(&sampler.plan, &batch, 0, 3);
+            let layers = Run::layers(&sampler.plan, &batch, 0, 3);
+            let run = Run::new(&sampler.plan, &batch, [0, 3], &layers, None, 1);
             assert_eq!(run.numbers() * size_of::<f32>(), sampler.cache_bytes(3, 5));
         }
     }

@@ -4,11 +4,14 @@
 //! contiguous rows.
 
 use pixel_iqn_core::{Order, RowProgress, SampleBatch, SampleError};
-use pixel_iqn_kernels::{Init, OutputMatrix, Rows, cosines, gate};
+use pixel_iqn_kernels::{Rows, cosines, gate};
 use pixel_iqn_loss::quantile_of_increments;
+use rayon::prelude::*;
 
+use super::ahead::{Ahead, Layers};
 use super::layer_state::LayerState;
 use super::plan::{GroupLinear, Layer, OutputWeights, Plan};
+use super::vertical::{VerticalLayer, VerticalPart, fill};
 
 /// The state of a run.
 pub(super) struct Run<'a> {
@@ -19,7 +22,11 @@ pub(super) struct Run<'a> {
     first: usize,
     /// The number of images of the run.
     images: usize,
-    layers: Vec<LayerState>,
+    layers: &'a Layers,
+    /// The second thread, if there is one.
+    ahead: Option<Ahead<'a>>,
+    /// The threads that the vertical stack takes.
+    threads: usize,
     /// The output of the last gated layer for the current pixel, `[images, F]`.
     top: Vec<f32>,
     /// The inputs of the gates of the blocks after the trunk, `[width * images, 2 F]` each.
@@ -31,52 +38,59 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Creates the state before the first row, for `images` images of the batch from `first` on.
-    pub(super) fn new(plan: &'a Plan, batch: &'a SampleBatch, first: usize, images: usize) -> Self {
+    /// Creates the states of the layers before the first row, for `images` images of the batch from
+    /// `first` on.
+    pub(super) fn layers(plan: &Plan, batch: &SampleBatch, first: usize, images: usize) -> Layers {
+        let states = plan.layers.iter().map(|layer| {
+            let mut state = LayerState::new(layer, plan.config.features, batch.dims[3], images);
+            let [_, bias] = biases(layer, batch.order);
+            let labels = labels(batch, first, images);
+            fill(
+                &mut state.gates,
+                &bias,
+                &layer.label_horizontal,
+                labels,
+                images,
+            );
+            state
+        });
+        Layers::new(states.collect())
+    }
+
+    /// Creates the state before the first row, beside that of the layers.
+    pub(super) fn new(
+        plan: &'a Plan,
+        batch: &'a SampleBatch,
+        [first, images]: [usize; 2],
+        layers: &'a Layers,
+        ahead: Option<Ahead<'a>>,
+        threads: usize,
+    ) -> Self {
         let features = plan.config.features;
-        let width = batch.dims[3];
-        let positions = width * images;
-        let layers: Vec<LayerState> = plan
-            .layers
-            .iter()
-            .map(|layer| LayerState::new(layer, features, width, images))
-            .collect();
+        let positions = batch.dims[3] * images;
         let blocks = plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
-        let mut run = Self {
+        Self {
             plan,
             batch,
             first,
             images,
             layers,
+            ahead,
+            threads,
             top: vec![0.0; images * features],
             blocks: vec![vec![0.0; positions * 2 * features]; blocks],
             row: vec![0.0; positions * 2 * features],
-            biases: plan
-                .layers
-                .iter()
+            biases: (plan.layers.iter())
                 .map(|layer| biases(layer, batch.order))
                 .collect(),
-        };
-        let layers = plan.layers.iter().zip(&run.biases);
-        for ((layer, [_, horizontal_bias]), state) in layers.zip(&mut run.layers) {
-            let labels = labels(batch, first, images);
-            fill(
-                &mut state.gates,
-                horizontal_bias,
-                &layer.label_horizontal,
-                labels,
-                images,
-            );
         }
-        run
     }
 
     /// Counts the numbers in the state.
     #[cfg(test)]
     pub(super) fn numbers(&self) -> usize {
-        let layers = self.layers.iter().map(LayerState::numbers);
         let blocks = self.blocks.iter().map(Vec::len);
-        layers.chain(blocks).sum::<usize>() + self.top.len() + self.row.len()
+        self.layers.numbers() + blocks.sum::<usize>() + self.top.len() + self.row.len()
     }
 
     /// Samples all rows into `predictions` and `sampled`, both `[images, channels, height, width]`.
@@ -89,8 +103,10 @@ impl<'a> Run<'a> {
         let [_, channels, height, width] = self.batch.dims;
         for row in 0..height {
             self.add_tau(row);
+            if let Some(ahead) = &self.ahead {
+                ahead.begin_row(row);
+            }
             for column in 0..width {
-                self.add_left(column);
                 for channel in 0..channels {
                     let values = self.values(row, column, channel);
                     for (image, value) in values.into_iter().enumerate() {
@@ -99,9 +115,12 @@ impl<'a> Run<'a> {
                         predictions[at] = value;
                         sampled[at] = self.batch.final_value(offset + at, value);
                         let pixel = (self.plan.layers[0].reach + column) * self.images + image;
-                        self.layers[0].horizontal[pixel * channels + channel] =
+                        self.layers.lock(0).horizontal[pixel * channels + channel] =
                             2.0 * sampled[at] - 1.0;
                     }
+                }
+                if let Some(ahead) = &self.ahead {
+                    ahead.sampled(0, row * width + column + 1);
                 }
             }
             if row + 1 < height {
@@ -143,8 +162,9 @@ impl<'a> Run<'a> {
                 stride: embedding,
             };
             let at = channel * group;
-            for (layer, state) in self.plan.layers.iter().zip(&mut self.layers) {
+            for (l, layer) in self.plan.layers.iter().enumerate() {
                 if let Some(weight) = layer.tau.get(channel) {
+                    let mut state = self.layers.lock(l);
                     weight.accumulate(phi, &mut state.gates[at..], 2 * features, positions);
                 }
             }
@@ -154,84 +174,77 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Adds the convolution over the pixels left of a pixel to the inputs of its gates.
-    fn add_left(&mut self, column: usize) {
-        let (images, features) = (self.images, self.plan.config.features);
-        for (layer, state) in self.plan.layers.iter().zip(&mut self.layers) {
-            if layer.half == 0 {
-                continue;
-            }
-            let x = Rows {
-                data: &state.horizontal,
-                stride: layer.input,
-            };
-            let columns = (0..layer.half).map(|tap| column + tap * layer.dilation);
-            let taps = columns.map(|column| column * images * layer.input);
-            let y = OutputMatrix {
-                data: &mut state.gates[column * images * 2 * features..],
-                row_stride: 2 * features,
-                rows: images,
-                columns: 2 * features,
-            };
-            let taps: Vec<usize> = taps.collect();
-            layer.left.multiply(x, &taps, Init::Output, y);
-        }
-    }
-
     /// Computes the model's predictions for one channel of a pixel, one per image.
     fn values(&mut self, row: usize, column: usize, channel: usize) -> Vec<f32> {
-        let (images, features, group) = (self.images, self.plan.config.features, self.plan.group);
-        for l in 0..self.plan.layers.len() {
-            let layer = &self.plan.layers[l];
-            let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
-            let input = &state.horizontal[(layer.reach + column) * images * layer.input..];
-            let at = column * images * 2 * features + channel * 2 * group;
-            let gates = &mut state.gates[at..];
-            let x = Rows {
-                data: input,
-                stride: layer.input,
-            };
-            layer.centre[channel].accumulate(x, gates, 2 * features, images);
-            let x = Rows {
-                data: gates,
-                stride: 2 * features,
-            };
-            gate(
-                x,
-                &mut state.gated[channel * group..],
-                features,
-                images,
-                1,
-                group,
-            );
-            let output = match after.first_mut() {
-                Some(next) => {
-                    let reach = self.plan.layers[l + 1].reach;
-                    &mut next.horizontal[(reach + column) * images * features..]
-                }
-                None => &mut self.top[..],
-            };
-            let output = &mut output[channel * group..];
-            let residual = (l > 0).then_some(input);
-            for image in 0..images {
-                let output = &mut output[image * features..][..group];
-                output.copy_from_slice(&layer.output[channel].bias);
-                if let Some(residual) = residual {
-                    let residual = &residual[image * features + channel * group..];
-                    for (output, residual) in output.iter_mut().zip(residual) {
-                        *output += residual;
+        let [_, channels, _, width] = self.batch.dims;
+        let (layers, pixel) = (self.plan.layers.len(), row * width + column);
+        for l in 0..layers {
+            // In the first column nothing is to the left.
+            if channel == 0 && column > 0 {
+                match &self.ahead {
+                    Some(ahead) => (l..layers.min(l + 2)).for_each(|l| ahead.wait(l, pixel)),
+                    None => {
+                        let layer = &self.plan.layers[l];
+                        self.layers.lock(l).add_left(layer, column, self.images);
                     }
                 }
             }
-            let x = Rows {
-                data: &state.gated,
-                stride: features,
-            };
-            layer.output[channel]
-                .weight
-                .accumulate(x, output, features, images);
+            self.step(l, column, channel);
+            if let Some(ahead) = &self.ahead
+                && l > 0
+                && channel + 1 == channels
+            {
+                ahead.sampled(l, pixel + 1);
+            }
         }
         self.output(row, column, channel)
+    }
+
+    /// Runs a layer for one channel of a pixel: its gates and its output, to the next layer or the top.
+    fn step(&mut self, l: usize, column: usize, channel: usize) {
+        let (images, features, group) = (self.images, self.plan.config.features, self.plan.group);
+        let layer = &self.plan.layers[l];
+        let state = &mut *self.layers.lock(l);
+        let input = &state.horizontal[(layer.reach + column) * images * layer.input..];
+        let at = column * images * 2 * features + channel * 2 * group;
+        let gates = &mut state.gates[at..];
+        let x = Rows {
+            data: input,
+            stride: layer.input,
+        };
+        layer.centre[channel].accumulate(x, gates, 2 * features, images);
+        let x = Rows {
+            data: gates,
+            stride: 2 * features,
+        };
+        let gated = &mut state.gated[channel * group..];
+        gate(x, gated, features, images, 1, group);
+        let mut next = (self.plan.layers.get(l + 1)).map(|next| (next, self.layers.lock(l + 1)));
+        let output = match &mut next {
+            Some((layer, next)) => {
+                &mut next.horizontal[(layer.reach + column) * images * features..]
+            }
+            None => &mut self.top[..],
+        };
+        let output = &mut output[channel * group..];
+        let residual = (l > 0).then_some(input);
+        for image in 0..images {
+            let output = &mut output[image * features..][..group];
+            output.copy_from_slice(&layer.output[channel].bias);
+            if let Some(residual) = residual {
+                let residual = &residual[image * features + channel * group..];
+                for (output, residual) in output.iter_mut().zip(residual) {
+                    *output += residual;
+                }
+            }
+        }
+        let x = Rows {
+            data: &state.gated,
+            stride: features,
+        };
+        layer.output[channel]
+            .weight
+            .accumulate(x, output, features, images);
     }
 
     /// Computes the predictions for one channel from the output of the last gated layer.
@@ -354,61 +367,41 @@ impl<'a> Run<'a> {
     fn vertical(&mut self, row: usize) {
         let (images, features) = (self.images, self.plan.config.features);
         let width = self.batch.dims[3];
-        let positions = width * images;
-        let (input, state) = (&self.plan.layers[0], &mut self.layers[0]);
-        let pixels = &state.horizontal[input.reach * images * input.input..];
-        state.vertical[input.row_start(row, width, images)..][..pixels.len()]
-            .copy_from_slice(pixels);
+        self.layers
+            .lock(0)
+            .add_row(&self.plan.layers[0], [row, width, images]);
         for (l, layer) in self.plan.layers.iter().enumerate() {
-            let labels = || labels(self.batch, self.first, images);
-            let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
-            let [vertical_bias, horizontal_bias] = &self.biases[l];
-            fill(
-                &mut self.row,
-                vertical_bias,
-                &layer.label_vertical,
-                labels(),
+            let state = &mut *self.layers.lock(l);
+            let mut next =
+                (self.plan.layers.get(l + 1)).map(|next| (next, self.layers.lock(l + 1)));
+            let columns = layer.part(width, self.threads);
+            let mut parts = Vec::with_capacity(width.div_ceil(columns));
+            let mut outputs = next.as_mut().map(|(layer, next)| {
+                let row = &mut next.vertical[layer.row_start(row, width, images)..];
+                row[..width * images * features].chunks_mut(columns * images * features)
+            });
+            let length = columns * images * 2 * features;
+            let sums = self.row.chunks_mut(length);
+            for (part, (sums, gates)) in sums.zip(state.gates.chunks_mut(length)).enumerate() {
+                parts.push(VerticalPart {
+                    first: part * columns * images,
+                    sums,
+                    gates,
+                    output: outputs.as_mut().and_then(Iterator::next),
+                });
+            }
+            let layer = VerticalLayer {
+                layer,
+                biases: &self.biases[l],
+                labels: labels(self.batch, self.first, images),
+                x: &state.vertical,
+                taps: layer.vertical_taps(row, width, images),
                 images,
-            );
-            let taps = layer.vertical_taps(row, width, images);
-            let x = Rows {
-                data: &state.vertical,
-                stride: layer.input,
+                groups: [self.plan.config.channels, self.plan.group],
             };
-            let y = OutputMatrix {
-                data: &mut self.row,
-                row_stride: 2 * features,
-                rows: positions,
-                columns: 2 * features,
-            };
-            layer
-                .vertical
-                .accumulate(x, &taps, [images, layer.dilation], y);
-            fill(
-                &mut state.gates,
-                horizontal_bias,
-                &layer.label_horizontal,
-                labels(),
-                images,
-            );
-            let x = Rows {
-                data: &self.row,
-                stride: 2 * features,
-            };
-            layer
-                .vertical_to_horizontal
-                .accumulate(x, &mut state.gates, 2 * features, positions);
-            if let Some(next) = after.first_mut() {
-                let start = self.plan.layers[l + 1].row_start(row, width, images);
-                let output = &mut next.vertical[start..];
-                gate(
-                    x,
-                    output,
-                    features,
-                    positions,
-                    self.plan.config.channels,
-                    self.plan.group,
-                );
+            match &mut parts[..] {
+                [all] => layer.run(all),
+                parts => parts.par_iter_mut().for_each(|part| layer.run(part)),
             }
         }
     }
@@ -435,24 +428,6 @@ fn biases(layer: &Layer, order: Order) -> [Vec<f32>; 2] {
 /// The labels of a run's images.
 fn labels(batch: &SampleBatch, first: usize, images: usize) -> Option<&[Option<usize>]> {
     Some(&batch.labels.as_ref()?[first..first + images])
-}
-
-/// Sets each row to the bias plus the class bias of its image.
-fn fill(
-    rows: &mut [f32],
-    bias: &[f32],
-    by_label: &[f32],
-    labels: Option<&[Option<usize>]>,
-    images: usize,
-) {
-    for (position, row) in rows.chunks_exact_mut(bias.len()).enumerate() {
-        row.copy_from_slice(bias);
-        if let Some(label) = labels.and_then(|labels| labels[position % images]) {
-            for (value, bias) in row.iter_mut().zip(&by_label[label * bias.len()..]) {
-                *value += bias;
-            }
-        }
-    }
 }
 
 /// Applies a linear layer to `count` rows: `[count, outputs]`.
