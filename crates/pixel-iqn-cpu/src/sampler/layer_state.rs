@@ -76,13 +76,6 @@ impl Layer {
         (width + 2 * self.reach) * images * self.input
     }
 
-    /// The number of columns of a row that a thread computes at a time: whole tiles of minimal filtering,
-    /// which have four outputs, each a dilation from the next.
-    pub(super) fn part(&self, width: usize, threads: usize) -> usize {
-        let tile = 4 * self.dilation;
-        width.div_ceil(threads).next_multiple_of(tile).min(width)
-    }
-
     /// The index of the first pixel of a row in the vertical stack's inputs.
     pub(super) fn row_start(&self, row: usize, width: usize, images: usize) -> usize {
         row % (self.reach + 1) * self.row_len(width, images) + self.reach * images * self.input

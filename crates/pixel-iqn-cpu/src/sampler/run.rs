@@ -6,12 +6,11 @@
 use pixel_iqn_core::{Order, RowProgress, SampleBatch, SampleError};
 use pixel_iqn_kernels::{Rows, cosines, gate};
 use pixel_iqn_loss::quantile_of_increments;
-use rayon::prelude::*;
 
 use super::ahead::{Ahead, Layers};
 use super::layer_state::LayerState;
 use super::plan::{GroupLinear, Layer, OutputWeights, Plan};
-use super::vertical::{VerticalLayer, VerticalPart, fill};
+use super::vertical::{VerticalLayer, VerticalOutputs, fill};
 
 /// The state of a run.
 pub(super) struct Run<'a> {
@@ -374,22 +373,10 @@ impl<'a> Run<'a> {
             let state = &mut *self.layers.lock(l);
             let mut next =
                 (self.plan.layers.get(l + 1)).map(|next| (next, self.layers.lock(l + 1)));
-            let columns = layer.part(width, self.threads);
-            let mut parts = Vec::with_capacity(width.div_ceil(columns));
-            let mut outputs = next.as_mut().map(|(layer, next)| {
+            let next = next.as_mut().map(|(layer, next)| {
                 let row = &mut next.vertical[layer.row_start(row, width, images)..];
-                row[..width * images * features].chunks_mut(columns * images * features)
+                &mut row[..width * images * features]
             });
-            let length = columns * images * 2 * features;
-            let sums = self.row.chunks_mut(length);
-            for (part, (sums, gates)) in sums.zip(state.gates.chunks_mut(length)).enumerate() {
-                parts.push(VerticalPart {
-                    first: part * columns * images,
-                    sums,
-                    gates,
-                    output: outputs.as_mut().and_then(Iterator::next),
-                });
-            }
             let layer = VerticalLayer {
                 layer,
                 biases: &self.biases[l],
@@ -398,11 +385,13 @@ impl<'a> Run<'a> {
                 taps: layer.vertical_taps(row, width, images),
                 images,
                 groups: [self.plan.config.channels, self.plan.group],
+                threads: self.threads,
             };
-            match &mut parts[..] {
-                [all] => layer.run(all),
-                parts => parts.par_iter_mut().for_each(|part| layer.run(part)),
-            }
+            layer.run(VerticalOutputs {
+                sums: &mut self.row,
+                gates: &mut state.gates,
+                next,
+            });
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use pixel_iqn_kernels::{Init, OutputMatrix, Panels, RowPanels, RowTaps, Rows, gate};
 
+use rayon::prelude::*;
+
 use super::plan::Layer;
 
 /// The input features from which on the products of Winograd take less time than those of the definition,
@@ -34,26 +36,43 @@ impl VerticalWeights {
         Self::Direct(Panels::new([rows * columns, inputs, outputs], element))
     }
 
-    /// Adds the convolution to the outputs of a row. The inputs at tap `t` of the first pixel start at
-    /// `taps[t]`, and neighbouring columns of taps are `dilation` columns of `images` pixels apart.
-    pub(super) fn accumulate(
+    /// Adds the convolution to the outputs of a row, on so many threads. The inputs at tap `t` of the first
+    /// pixel start at `taps[t]`, and neighbouring columns of taps are `dilation` columns of `images` pixels
+    /// apart.
+    fn accumulate(
         &self,
         x: Rows<'_>,
         taps: &[usize],
         [images, dilation]: [usize; 2],
-        y: OutputMatrix<'_>,
+        (y, outputs): (&mut [f32], usize),
+        threads: usize,
     ) {
+        let positions = y.len() / outputs;
         match self {
-            Self::Direct(weights) => weights.multiply(x, taps, Init::Output, y),
+            Self::Direct(weights) => {
+                let part = positions.div_ceil(threads);
+                let parts = y.par_chunks_mut(part * outputs).enumerate();
+                parts.for_each(|(i, y)| {
+                    let shift = i * part * x.stride;
+                    let taps: Vec<usize> = taps.iter().map(|tap| tap + shift).collect();
+                    let y = OutputMatrix {
+                        rows: y.len() / outputs,
+                        data: y,
+                        row_stride: outputs,
+                        columns: outputs,
+                    };
+                    weights.multiply(x, &taps, Init::Output, y);
+                });
+            }
             Self::Rows(weights) => {
                 let taps = RowTaps {
                     // Those of the first column of taps.
                     starts: [0, 3].map(|tap| taps[tap] / x.stride),
-                    columns: y.rows / images,
+                    columns: positions / images,
                     images,
                     dilation,
                 };
-                weights.accumulate(x.data, taps, y.data);
+                weights.accumulate(x.data, taps, y, threads);
             }
         }
     }
@@ -70,67 +89,67 @@ pub(super) struct VerticalLayer<'a> {
     pub images: usize,
     /// The number of channel groups and the features of each.
     pub groups: [usize; 2],
+    pub threads: usize,
 }
 
-/// Some columns of a row, which one thread computes.
-pub(super) struct VerticalPart<'a> {
-    /// The first position, `column * images`.
-    pub first: usize,
+/// What a layer of the vertical stack computes.
+pub(super) struct VerticalOutputs<'a> {
     /// The stack before its gate, `[positions, 2 F]`.
     pub sums: &'a mut [f32],
     /// The inputs of the gates of the horizontal stack, `[positions, 2 F]`.
     pub gates: &'a mut [f32],
     /// The input of the next layer's vertical stack, `[positions, F]`.
-    pub output: Option<&'a mut [f32]>,
+    pub next: Option<&'a mut [f32]>,
 }
 
 impl VerticalLayer<'_> {
-    /// Computes some columns.
-    pub(super) fn run(&self, part: &mut VerticalPart<'_>) {
-        let Self {
-            layer,
-            labels,
-            images,
-            groups: [channels, group],
-            ..
-        } = *self;
-        let [vertical_bias, horizontal_bias] = self.biases;
-        let features = channels * group;
-        let positions = part.sums.len() / (2 * features);
+    /// Computes the row.
+    pub(super) fn run(&self, outputs: VerticalOutputs<'_>) {
+        let VerticalOutputs { sums, gates, next } = outputs;
+        let (layer, images) = (self.layer, self.images);
+        let [vertical_bias, _] = self.biases;
+        let row = vertical_bias.len();
         fill(
-            part.sums,
+            sums,
             vertical_bias,
             &layer.label_vertical,
-            labels,
+            self.labels,
             images,
         );
-        let shift = part.first * layer.input;
-        let taps: Vec<usize> = self.taps.iter().map(|tap| tap + shift).collect();
         let x = Rows {
             data: self.x,
             stride: layer.input,
         };
-        let y = OutputMatrix {
-            data: part.sums,
-            row_stride: 2 * features,
-            rows: positions,
-            columns: 2 * features,
-        };
-        (layer.vertical).accumulate(x, &taps, [images, layer.dilation], y);
-        fill(
-            part.gates,
-            horizontal_bias,
-            &layer.label_horizontal,
-            labels,
-            images,
-        );
+        let steps = [images, layer.dilation];
+        (layer.vertical).accumulate(x, &self.taps, steps, (&mut *sums, row), self.threads);
+        // Whole columns, so that a part begins with the first image.
+        let part = (sums.len() / row / images).div_ceil(self.threads) * images;
+        let sums = sums.par_chunks(part * row);
+        let parts = sums.zip(gates.par_chunks_mut(part * row));
+        match next {
+            None => parts.for_each(|(sums, gates)| self.finish(sums, gates, None)),
+            Some(next) => parts
+                .zip(next.par_chunks_mut(part * row / 2))
+                .for_each(|((sums, gates), next)| self.finish(sums, gates, Some(next))),
+        }
+    }
+
+    /// Computes what some columns give to the horizontal stack and to the next layer.
+    fn finish(&self, sums: &[f32], gates: &mut [f32], next: Option<&mut [f32]>) {
+        let layer = self.layer;
+        let [_, horizontal_bias] = self.biases;
+        let row = horizontal_bias.len();
+        let positions = sums.len() / row;
+        let by_label = &layer.label_horizontal;
+        fill(gates, horizontal_bias, by_label, self.labels, self.images);
         let x = Rows {
-            data: part.sums,
-            stride: 2 * features,
+            data: sums,
+            stride: row,
         };
-        (layer.vertical_to_horizontal).accumulate(x, part.gates, 2 * features, positions);
-        if let Some(output) = &mut part.output {
-            gate(x, output, features, positions, channels, group);
+        (layer.vertical_to_horizontal).accumulate(x, gates, row, positions);
+        if let Some(next) = next {
+            let [groups, group] = self.groups;
+            gate(x, next, row / 2, positions, groups, group);
         }
     }
 }

@@ -1,5 +1,6 @@
 use core::cell::RefCell;
 use core::marker::PhantomData;
+use core::ops::Range;
 
 use pulp::Arch;
 
@@ -12,28 +13,40 @@ use crate::panels::Panels;
 /// the tiles then take 0.1 MB.
 const COLUMNS: usize = 3 * PANEL_WIDTH;
 
-/// Some tiles that a thread works on: their factors and, for some outputs at a time, their products.
+/// Some tiles that a thread works on: the factors of their products.
 #[derive(Debug, Default)]
 pub(super) struct Block {
     factors: Factors,
-    products: Factors,
 }
 
 thread_local! {
-    /// One for each thread, so that it makes room once.
-    static SCRATCH: RefCell<Block> = RefCell::default();
+    /// One of each for each thread, so that it makes room once. They are taken and given back: a thread
+    /// that waits for others may begin other work.
+    static BLOCK: RefCell<Block> = RefCell::default();
+    static PRODUCTS: RefCell<Factors> = RefCell::default();
+}
+
+/// The outputs of a gathering.
+pub(super) struct Target<'a> {
+    /// The outputs of the weights that are computed, which begin with a panel.
+    pub columns: Range<usize>,
+    /// The numbers that they are added to, `[positions, columns]`, or written to with a bias.
+    pub y: &'a mut [f32],
+    /// The bias of all outputs of the weights.
+    pub bias: Option<&'a [f32]>,
 }
 
 impl Block {
     /// Works with the block of the calling thread.
     pub fn with(work: impl FnOnce(&mut Self)) {
-        SCRATCH.with_borrow_mut(work);
+        let mut block = BLOCK.take();
+        work(&mut block);
+        BLOCK.set(block);
     }
 
     /// Makes room for tiles of `P` products, each with the factors of `groups` sets of inputs.
     pub fn resize<const P: usize>(&mut self, groups: usize, tiles: usize, inputs: usize) {
         self.factors.resize([groups * P, tiles, inputs]);
-        self.products.resize([P, tiles, COLUMNS]);
     }
 
     /// Transforms the inputs of a group, `[positions, inputs]`, at the places of each tile.
@@ -55,20 +68,21 @@ impl Block {
     }
 
     /// Computes the products of the tiles, which add up over `G` groups, and writes what they transform
-    /// to with the bias, or adds it to the outputs, `[positions, outputs]`.
+    /// to with the bias, or adds it to the outputs.
     pub fn gather<T: Transform<P, N>, const P: usize, const N: usize, const G: usize>(
-        &mut self,
+        &self,
         weight: &Panels,
         places: &[[Option<usize>; N]],
-        bias: Option<&[f32]>,
-        y: &mut [f32],
+        target: Target<'_>,
     ) {
-        let outputs = weight.outputs();
-        for first in (0..outputs).step_by(COLUMNS) {
-            let columns = first..(first + COLUMNS).min(outputs);
+        let Target { columns, y, bias } = target;
+        let mut products = PRODUCTS.take();
+        products.resize([P, places.len(), COLUMNS]);
+        for first in columns.clone().step_by(COLUMNS) {
+            let block = first..(first + COLUMNS).min(columns.end);
             let panel = first / PANEL_WIDTH * weight.panel_stride();
-            let row_stride = self.products.stride;
-            for (k, product) in self.products.products::<P>(0).into_iter().enumerate() {
+            let row_stride = products.stride;
+            for (k, product) in products.products::<P>(0).into_iter().enumerate() {
                 let of_groups: [usize; G] = core::array::from_fn(|group| group * P + k);
                 batch_reduce_gemm(
                     LhsBatch {
@@ -84,19 +98,20 @@ impl Block {
                         data: product,
                         row_stride,
                         rows: places.len(),
-                        columns: columns.len(),
+                        columns: block.len(),
                     },
                 );
             }
             Arch::new().dispatch(Gather {
                 transform: PhantomData::<T>,
-                products: &self.products,
+                products: &products,
                 places,
-                bias,
+                bias: bias.map(|bias| &bias[columns.clone()]),
                 to: y,
-                features: outputs,
-                columns,
+                features: columns.len(),
+                columns: block.start - columns.start..block.end - columns.start,
             });
         }
+        PRODUCTS.set(products);
     }
 }

@@ -1,4 +1,4 @@
-use super::block::Block;
+use super::block::{Block, Target};
 use super::grid::TapGrid;
 use super::tiles::Tiling;
 use super::transform::{Inputs, Outputs, PRODUCTS};
@@ -99,7 +99,12 @@ impl<'a> Minimal<'a> {
                 let places: Vec<_> = (tiles.iter())
                     .map(|&t| tiling.outputs(t).map(|p| Some(p? - first * tiling.width)))
                     .collect();
-                block.gather::<Outputs, PRODUCTS, _, 1>(&self.weight.0, &places, bias, y);
+                let target = Target {
+                    columns: 0..self.weight.outputs(),
+                    y: &mut *y,
+                    bias,
+                };
+                block.gather::<Outputs, PRODUCTS, _, 1>(&self.weight.0, &places, target);
             }
         });
     }

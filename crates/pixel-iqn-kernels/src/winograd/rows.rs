@@ -1,6 +1,10 @@
 //! The convolution of one row, of which a sampler has no more at a time.
 
-use super::block::Block;
+use core::ops::Range;
+
+use rayon::prelude::*;
+
+use super::block::{Block, Target};
 use super::transform::{COLUMNS, RowInputs, RowOutputs, SIDES, row_weights};
 use crate::batch_reduce::PANEL_WIDTH;
 use crate::panels::Panels;
@@ -54,8 +58,11 @@ impl RowPanels {
         ))
     }
 
-    /// Adds the convolution to the outputs of a row, on the calling thread. The columns of the inputs go
-    /// on to the right as far as the outputs read them.
+    /// Adds the convolution to the outputs of a row, on so many threads. The columns of the inputs go on to
+    /// the right as far as the outputs read them.
+    ///
+    /// Each thread computes some of the outputs of all positions: the weights take more memory than the
+    /// caches of a core, and so each is read once.
     ///
     /// # Shapes
     ///
@@ -65,8 +72,8 @@ impl RowPanels {
     /// # Panics
     ///
     /// Panics if `x` or `y` is too short.
-    pub fn accumulate(&self, x: &[f32], taps: RowTaps, y: &mut [f32]) {
-        let inputs = self.0.inputs();
+    pub fn accumulate(&self, x: &[f32], taps: RowTaps, y: &mut [f32], threads: usize) {
+        let (inputs, outputs) = (self.0.inputs(), self.0.outputs());
         let RowTaps {
             columns,
             images,
@@ -100,7 +107,37 @@ impl RowPanels {
                 let places: Vec<[_; OUTPUTS]> = (tiles.iter())
                     .map(|&tile| core::array::from_fn(|c| place(tile, c)))
                     .collect();
-                block.gather::<RowOutputs, COLUMNS, _, ROWS>(&self.0, &places, None, y);
+                let gather = |columns: Range<usize>, y: &mut [f32]| {
+                    let target = Target {
+                        columns,
+                        y,
+                        bias: None,
+                    };
+                    block.gather::<RowOutputs, COLUMNS, _, ROWS>(&self.0, &places, target);
+                };
+                if threads == 1 {
+                    gather(0..outputs, y);
+                    continue;
+                }
+                let part = outputs.div_ceil(threads).next_multiple_of(PANEL_WIDTH);
+                let rows = columns * images;
+                let parts: Vec<(Range<usize>, Vec<f32>)> = (0..outputs.div_ceil(part))
+                    .into_par_iter()
+                    .map(|i| {
+                        let columns = i * part..((i + 1) * part).min(outputs);
+                        let mut sums = vec![0.0; rows * columns.len()];
+                        gather(columns.clone(), &mut sums);
+                        (columns, sums)
+                    })
+                    .collect();
+                for (columns, sums) in parts {
+                    let rows = y.chunks_exact_mut(outputs);
+                    for (y, sums) in rows.zip(sums.chunks_exact(columns.len())) {
+                        for (y, sum) in y[columns.clone()].iter_mut().zip(sums) {
+                            *y += sum;
+                        }
+                    }
+                }
             }
         });
     }

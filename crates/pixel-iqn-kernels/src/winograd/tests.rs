@@ -86,9 +86,13 @@ proptest! {
         let panels = RowPanels::new([inputs, outputs], |row, i, o| {
             core::array::from_fn(|c| at(3 * row + c, i, o))
         });
-        let mut found = before;
-        panels.accumulate(&x, RowTaps { starts, columns, images, dilation }, &mut found);
+        let taps = RowTaps { starts, columns, images, dilation };
+        let mut found = before.clone();
+        panels.accumulate(&x, taps, &mut found, 1);
         prop_assert!(distance(&found, &expected) < 1e-4);
+        let mut on_threads = before;
+        panels.accumulate(&x, taps, &mut on_threads, 3);
+        prop_assert_eq!(on_threads, found);
     }
 
     #[test]
