@@ -1,6 +1,7 @@
 //! Speed and memory, as ratios inside one run.
 
 mod eval;
+mod quality;
 mod sample;
 mod train;
 mod uploads;
@@ -16,6 +17,8 @@ use crate::lowering::LoweringName;
 pub enum Bench {
     /// Time the extraction of Inception features against torch-fidelity
     Eval(eval::Args),
+    /// Time a training until a held-out skill is reached, and PyTorch's beside it with --python
+    Quality(quality::Args),
     /// Time sampling against the arithmetic of one forward pass and the naive sampler
     Sample(sample::Args),
     /// Time training steps against the device's matrix product and, with --python, PyTorch
@@ -27,6 +30,7 @@ pub enum Bench {
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Eval(args) => eval::run(args),
+        Bench::Quality(args) => quality::run(args),
         Bench::Sample(args) => sample::run(args),
         Bench::Train(args) => train::run(args),
         Bench::Uploads(args) => uploads::run(args),
