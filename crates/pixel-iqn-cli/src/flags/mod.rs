@@ -3,7 +3,6 @@
 mod data;
 mod device;
 mod model;
-pub mod number;
 mod order;
 mod out;
 mod shard;
@@ -16,6 +15,7 @@ pub use device::DeviceFlags;
 pub use model::ModelFlags;
 pub use order::parse_order;
 pub use out::claim;
+pub use pixel_iqn::terminal::number;
 pub use shard::Shard;
 pub use show::show;
 pub use size::ImageSize;
