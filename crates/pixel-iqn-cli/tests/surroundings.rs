@@ -162,6 +162,10 @@ fn what_is_only_printed_is_missed_on_a_full_disk() {
         "sample --run run --classes",
         "completions bash",
         "man",
+        "--help",
+        "--version",
+        "sample --help",
+        "help train",
     ] {
         let run = |stdout: Stdio| {
             let mut command = folder.command(arguments);
@@ -324,6 +328,56 @@ fn the_second_of_two_jobs_is_told_before_it_works() {
         assert!(!folder.file(name).exists() && !folder.file("new").exists());
         drop(lock);
     }
+}
+
+#[test]
+fn what_a_killed_process_was_writing_is_removed_by_the_next() {
+    let folder = trained();
+    let mut ended = Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let (ended, alive) = (ended.id(), std::process::id());
+    folder.run("sample --run run --count 3 --out samples");
+    let left = [
+        format!("samples/.000001.png.{ended}-0.part"),
+        format!("samples/.job.txt.{ended}-1.part"),
+        format!(".x.png.{ended}-0.part"),
+        format!(".x.npz.{ended}-0.part"),
+        format!("run/.scores.json.{ended}-7.part"),
+    ];
+    let kept = [
+        format!("samples/.000001.png.{alive}-0.part"),
+        format!("samples/.000009.png.{ended}-0.part"),
+        format!(".x.png.{alive}-0.part"),
+    ];
+    for name in left.iter().chain(&kept) {
+        fs::write(folder.file(name), "half of it").unwrap();
+    }
+    for command in [
+        "sample --run run --count 3 --out samples",
+        "sample --run run --count 1 --out x.png",
+        "sample --run run --count 1 --out x.npz",
+        "train --plain --resume run",
+    ] {
+        folder.run(command);
+    }
+    let is_there = |name: &&String| folder.file(name).exists();
+    assert_eq!(left.iter().find(is_there), None);
+    assert!(kept.iter().all(|name| is_there(&name)), "{kept:?}");
+}
+
+#[test]
+fn two_jobs_of_different_counts_in_one_folder_are_told() {
+    let folder = trained();
+    folder.run("sample --run run --count 1 --out samples");
+    let lock = File::create(folder.file("samples/.000000-000099.png.lock")).unwrap();
+    lock.try_lock().unwrap();
+    for sample in ["--count 3", "--count 200", "--count 50 --shard 2/2"] {
+        let error = folder.fail(&format!("sample --run run {sample} --out samples"));
+        assert!(error.contains("another process is writing"), "{error}");
+    }
+    folder.run("sample --run run --count 102 --shard 102/102 --out samples");
+    drop(lock);
+    folder.run("sample --run run --count 3 --out samples");
 }
 
 #[test]

@@ -119,7 +119,7 @@ mod testing;
 mod unpack;
 mod zip_images;
 
-pub use atomic::{sync_folder_of, write_atomically};
+pub use atomic::{remove_leftovers, sync_folder_of, write_atomically};
 pub use batch::ImageBatch;
 pub use checksum::{Checksum, md5, sha256};
 pub use claim::Claim;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use npyz::npz::file_name_from_array_name;
 use npyz::zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter, write::FileOptions};
 
-use crate::atomic::{is_special, replace, sync_folder_of};
+use crate::atomic::{is_special, remove_leftovers, replace, sync_folder_of};
 use crate::checksum::md5;
 use crate::error::{DataError, Result, at, at_write, option, other_job};
 
@@ -97,6 +97,13 @@ impl NpzWriter {
             Ok(()) if !part_path.exists() => return Err(DataError::InUse(path.to_owned())),
             // An error says that the file system has no locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+            let folder = match folder.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => folder,
+            };
+            remove_leftovers(folder, |target| target == name);
         }
         let mut found = Vec::new();
         Read::by_ref(&mut part)
