@@ -115,6 +115,15 @@ mod tests {
             error.contains("--run <DIR>") && error.contains("--generated <PATH>"),
             "{error}"
         );
+        for command in ["sample", "inpaint"] {
+            let error = parse::<Cli, _>(["pixel-iqn", command])
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("--run <DIR>") && error.contains("--model <NAME>"),
+                "{error}"
+            );
+        }
         assert!(parse::<Cli, _>(["pixel-iqn", "sample", "--run", "--seed"]).is_err());
     }
 }

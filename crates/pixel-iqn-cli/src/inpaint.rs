@@ -124,6 +124,10 @@ impl InpaintCommand {
             let classes = format!("{}\n", self.model.open()?.classes());
             return print_result(&classes).context("cannot print the classes");
         }
+        if self.is_named_region() {
+            // Before the model is opened and the images are read.
+            self.named_region()?;
+        }
         let _claims = flags::claim([Some(&self.out)], [self.scores.as_ref()])?;
         if self.scores.is_some() {
             ensure!(
@@ -268,6 +272,15 @@ impl InpaintCommand {
         Ok(images.slice(self.first..self.first + count)?)
     }
 
+    /// Whether `--region` is a name, and no file.
+    fn is_named_region(&self) -> bool {
+        Path::new(&self.region).extension().is_none()
+    }
+
+    fn named_region(&self) -> anyhow::Result<Region> {
+        (self.region.parse()).context("--region takes one of the names, or the FILE.png of a mask")
+    }
+
     fn mask(&self, size @ [height, _]: [usize; 2]) -> anyhow::Result<Mask> {
         if let Some(rows) = self.known_rows {
             ensure!(
@@ -276,11 +289,9 @@ impl InpaintCommand {
             );
             return Ok(Mask::rows_below(size, rows));
         }
-        if Path::new(&self.region).extension().is_some() {
+        if !self.is_named_region() {
             return Ok(Mask::from_png(&self.region)?);
         }
-        let region: Region = (self.region.parse())
-            .with_context(|| format!("--region {}: give a name, or FILE.png", self.region))?;
-        Ok(Mask::of_region(region, size))
+        Ok(Mask::of_region(self.named_region()?, size))
     }
 }

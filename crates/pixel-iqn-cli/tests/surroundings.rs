@@ -238,6 +238,7 @@ fn an_older_result_survives_a_failure() {
 #[test]
 fn the_exit_code_tells_that_the_result_is_not_there() {
     let folder = trained();
+    folder.run("sample --run run --count 4000 --size 16 --out many.npz");
     let works = [
         (
             "sample --run run --count 100000 --size 32 --out x.png",
@@ -258,6 +259,10 @@ fn the_exit_code_tells_that_the_result_is_not_there() {
         (
             "evaluate --run run --images 2 --taus 100000 --out e.json",
             "e.json",
+        ),
+        (
+            "evaluate --generated many.npz --real many.npz --swd-images 4000 --out s.json",
+            "s.json",
         ),
         (
             "compare --dataset builtin --size 16 --preset tiny --steps 100000 --batch 4 --images 2 \
@@ -286,6 +291,8 @@ fn the_exit_code_tells_that_the_result_is_not_there() {
                 errors(&output)
             );
             assert!(!folder.file(result).exists(), "{arguments}");
+            let message = errors(&output);
+            assert!(message.contains("interrupted"), "{arguments}: {message}");
             fs::remove_dir_all(folder.file("t")).ok();
         }
     }
@@ -330,6 +337,7 @@ fn the_second_of_two_jobs_is_told_before_it_works() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn what_a_killed_process_was_writing_is_removed_by_the_next() {
     let folder = trained();
@@ -407,6 +415,11 @@ fn other_images_are_refused_everywhere_by_the_name_of_the_flag() {
     folder.run(compare);
     let error = folder.fail(&compare.replace("photos", "others"));
     assert!(error.contains("other images"), "{error}");
+    // The two sets are of as many images of one size.
+    for name in ["photos", "others"] {
+        let path = fs::canonicalize(folder.file(name)).unwrap();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
 
     // The runs are compared before the first of them is scored, which would take a while.
     let error = folder.fail("evaluate --run run --run own --images 1000 --taus 1000");
@@ -432,10 +445,25 @@ fn what_cannot_work_is_refused_before_the_work() {
         "evaluate --run run --taus 1000000000",
         "sample --run run --count 10000000000000 --out x.png",
         "inpaint --run run --completions 10000000000000",
+        "train --dataset builtin --samples 10000000000000 --run new",
+        "train --dataset builtin --set report.grid_samples=10000000000000 --run new",
+        "compare --dataset builtin --preset tiny --taus 1000000000 --out new",
     ] {
         let error = folder.fail(command);
         assert!(error.contains("of memory are needed"), "{error}");
+        assert!(!folder.file("new").exists(), "{command}");
     }
+    // Neither the model nor the images are looked for.
+    let error = folder.fail("inpaint --run nowhere --region middle");
+    assert!(
+        error.contains("--region") && error.contains("lower, upper") && !error.contains("nowhere"),
+        "{error}"
+    );
+    assert_eq!(error.matches("middle").count(), 1, "{error}");
+    let made = Command::new("mkfifo").arg(folder.file("fifo.npz")).status();
+    assert!(made.unwrap().success());
+    let error = folder.fail("sample --run run --count 100000000 --out fifo.npz");
+    assert!(error.contains("a pipe or a device"), "{error}");
     folder.run("sample --run run --count 2 --out samples.npz");
     for (flags, reason) in [
         ("--swd-images 0", "nothing to compute"),
@@ -498,4 +526,158 @@ fn too_few_files_and_threads_are_errors() {
     let error = errors(&output);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("cannot start the threads"), "{error}");
+}
+
+#[test]
+fn two_comparisons_in_one_folder_keep_both_reports() {
+    let folder = trained();
+    fs::create_dir(folder.file("c")).unwrap();
+    let lock = File::create(folder.file("c/.comparison.json.lock")).unwrap();
+    lock.try_lock().unwrap();
+    let compare = "compare --dataset builtin --size 16 --preset tiny --steps 2 --batch 4 --images 2 \
+                   --taus 2 --samples 2 --models gates,head --out c";
+    let output = folder.command(compare).output().unwrap();
+    let notes = errors(&output);
+    assert!(output.status.success(), "{notes}");
+    assert!(notes.contains("comparison-gates-head.md"), "{notes}");
+    for name in ["comparison", "curves", "samples"] {
+        let has = |suffix: &str| {
+            let names = names(&folder.file("c"));
+            names
+                .iter()
+                .any(|n| n.starts_with(&format!("{name}{suffix}.")))
+        };
+        assert!(has("-gates-head") && !has(""), "{name}");
+    }
+    // Two of the same models have nothing to divide.
+    let second = File::create(folder.file("c/.comparison-gates-head.json.lock")).unwrap();
+    second.try_lock().unwrap();
+    let error = folder.fail(compare);
+    assert!(error.contains("another process is writing"), "{error}");
+    drop((lock, second));
+    folder.run(compare);
+    assert!(folder.file("c/comparison.md").exists());
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_called_so() {
+    let folder = trained();
+    folder.run("sample --run run --count 20 --out whole.npz");
+    let whole = folder.read("whole.npz");
+    for name in ["cut.npz", "cut.zip", "cut.pth", "cut"] {
+        fs::write(folder.file(name), &whole[..whole.len() / 2]).unwrap();
+    }
+    for arguments in [
+        "evaluate --generated cut.npz --real whole.npz",
+        "evaluate --generated whole.npz --real cut.zip",
+        "evaluate --generated whole.npz --real cut",
+        "evaluate --generated whole.npz --weights cut.pth",
+        "sample --run run --count 20 --out cut.npz",
+    ] {
+        let error = folder.fail(arguments);
+        assert!(error.contains("cut off after"), "{arguments}: {error}");
+        assert!(!error.contains("EOCD"), "{arguments}: {error}");
+    }
+}
+
+#[test]
+fn figures_carry_what_they_were_made_from() {
+    let folder = trained();
+    folder.run("sample --run run --count 3 --out a.npz");
+    folder.run("sample --run run --count 5 --seed 1 --out b.npz");
+    folder.run("evaluate --generated a.npz --real b.npz --seed 7 --out e.json");
+    let json: serde_json::Value = serde_json::from_slice(&folder.read("e.json")).unwrap();
+    let made = &json["made_from"];
+    for (key, expected) in [
+        ("generated_images", 3),
+        ("real_images", 5),
+        ("sliced_wasserstein_images", 3),
+        ("height", 16),
+        ("width", 16),
+        ("channels", 3),
+        ("seed", 7),
+    ] {
+        assert_eq!(made[key], expected, "{key}: {json}");
+    }
+    let output = folder
+        .command("evaluate --run run --images 100000000 --taus 2 --out e.json")
+        .output();
+    let notes = errors(&output.unwrap());
+    assert!(notes.contains("fewer than --images 100000000"), "{notes}");
+}
+
+#[test]
+fn what_comes_next_is_said_as_it_works() {
+    let folder = Folder::new();
+    let train = format!("{TRAIN} --steps 2");
+    let printed = folder.run(&format!("{train} --run named"));
+    assert!(
+        printed.contains("--steps 20 and another --run") && printed.contains("--init named"),
+        "{printed}"
+    );
+    let printed = folder.run(&train);
+    assert!(
+        printed.contains("train for longer with --steps 20\n"),
+        "{printed}"
+    );
+    let error = folder.fail("sample --run named/checkpoints");
+    assert!(error.contains("--model"), "{error}");
+    let error = folder.fail("evaluate --run named/checkpoints");
+    assert!(error.contains("--model"), "{error}");
+}
+
+/// Runs a training under the dashboard in a terminal that then goes away, by the commands of a shell, which
+/// gets the SIGHUP, and returns its exit code; `None` where no terminal can be made.
+#[cfg(target_os = "linux")]
+fn without_its_terminal(folder: &Folder, shell: &str, train: &str, run: &str) -> Option<String> {
+    let program = format!("{} {train} --run {run}", env!("CARGO_BIN_EXE_pixel-iqn"));
+    let command = shell.replace("PROGRAM", &program) + &format!("; echo $? > {run}.code");
+    let mut terminal = Command::new("script")
+        .current_dir(folder.file(""))
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .env("SHELL", "/bin/sh")
+        .args(["-qc", &command, "/dev/null"])
+        .stdin(Stdio::null())
+        .stdout(File::create(folder.file("screen")).unwrap())
+        .spawn()
+        .ok()?;
+    let metrics = folder.file(&format!("{run}/metrics.jsonl"));
+    wait_until(&mut terminal, || {
+        let screen = folder.read("screen");
+        let hides_the_cursor = b"\x1b[?25l";
+        let draws = screen
+            .windows(hides_the_cursor.len())
+            .any(|text| text == hides_the_cursor);
+        draws && fs::metadata(&metrics).is_ok_and(|metadata| metadata.len() > 0)
+    });
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    let code = folder.file(&format!("{run}.code"));
+    while fs::read_to_string(&code).unwrap_or_default().is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some(fs::read_to_string(&code).unwrap().trim().to_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_outlives_its_terminal() {
+    let folder = Folder::new();
+    let train = TRAIN.replace("--plain ", "");
+    // As under `nohup`, it goes on.
+    let short = format!("{train} --steps 400");
+    let ignoring = "trap '' HUP; PROGRAM";
+    let Some(code) = without_its_terminal(&folder, ignoring, &short, "goes-on") else {
+        println!("skipped: there is no program `script`, which makes terminals");
+        return;
+    };
+    assert_eq!(code, "0");
+    assert!(folder.file("goes-on/scores.json").exists());
+    // Otherwise it ends with a checkpoint. Like the shell of a user, this one passes the signal on.
+    let passing_on = "trap 'kill -HUP $!' HUP; PROGRAM < /dev/tty & wait $!; wait $!";
+    let long = format!("{train} --steps 100000");
+    let code = without_its_terminal(&folder, passing_on, &long, "ends");
+    assert_eq!(code.as_deref(), Some("129"));
+    assert!(folder.file("ends/averaged.safetensors").exists());
 }

@@ -14,7 +14,7 @@ pub struct Images {
 
 impl Images {
     /// How many pixels of a picture a pixel of an image is wide.
-    const SCALE: usize = 3;
+    pub(crate) const SCALE: usize = 3;
 
     pub(crate) fn new(levels: Vec<u8>, shape: [usize; 4], columns: usize) -> Self {
         Self {
