@@ -128,6 +128,9 @@ impl InpaintCommand {
             // Before the model is opened and the images are read.
             self.named_region()?;
         }
+        let region = Path::new(&self.region);
+        let inputs = self.images.iter().map(PathBuf::as_path).chain([region]);
+        flags::keep_inputs(self.scores.iter().chain([&self.out]), inputs)?;
         let _claims = flags::claim([Some(&self.out)], [self.scores.as_ref()])?;
         if self.scores.is_some() {
             ensure!(

@@ -374,6 +374,47 @@ fn what_a_killed_process_was_writing_is_removed_by_the_next() {
 }
 
 #[test]
+fn a_training_that_was_killed_after_its_last_checkpoint_has_its_weights() {
+    let folder = Folder::new();
+    folder.run(&format!("{TRAIN} --steps 4 --checkpoint-steps 2 --run run"));
+    let names = ["run/weights.safetensors", "run/averaged.safetensors"];
+    let right = names.map(|name| folder.read(name));
+    // One is not there yet, and one is of an earlier checkpoint.
+    fs::remove_file(folder.file(names[0])).unwrap();
+    folder.run(&format!("{TRAIN} --steps 2 --run earlier"));
+    fs::copy(
+        folder.file("earlier/averaged.safetensors"),
+        folder.file(names[1]),
+    )
+    .unwrap();
+    folder.run("train --plain --resume run");
+    assert!(names.map(|name| folder.read(name)) == right);
+    folder.run("sample --run run --count 1");
+}
+
+#[test]
+fn what_is_read_is_not_written_over() {
+    let folder = trained();
+    folder.run("sample --run run --count 2 --out a.npz");
+    folder.run("sample --run run --count 1 --out a.png");
+    for (command, file) in [
+        (
+            "evaluate --generated a.npz --real a.npz --out ./a.npz",
+            "a.npz",
+        ),
+        (
+            "inpaint --run run --images a.png --labels #0 --out a.png",
+            "a.png",
+        ),
+    ] {
+        let before = folder.read(file);
+        let error = folder.fail(command);
+        assert!(error.contains("would be written over"), "{error}");
+        assert!(folder.read(file) == before);
+    }
+}
+
+#[test]
 fn two_jobs_of_different_counts_in_one_folder_are_told() {
     let folder = trained();
     folder.run("sample --run run --count 1 --out samples");

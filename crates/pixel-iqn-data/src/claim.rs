@@ -45,7 +45,13 @@ impl Claim {
     /// to.
     pub fn file(path: &Path) -> Result<Self> {
         if is_special(path) {
-            return Ok(Self { lock: None });
+            return match is_socket(path) {
+                true => Err(DataError::Inconsistent(format!(
+                    "cannot write {}: it is a socket",
+                    path.display()
+                ))),
+                false => Ok(Self { lock: None }),
+            };
         }
         let folder = path
             .parent()
@@ -83,6 +89,18 @@ impl Claim {
             }
         }
     }
+}
+
+/// Whether a path leads to a socket, which cannot be opened as files and pipes are.
+#[cfg(unix)]
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+#[cfg(not(unix))]
+fn is_socket(_: &Path) -> bool {
+    false
 }
 
 /// Whether a process that lives has the lock of a lock file.
@@ -142,8 +160,12 @@ mod tests {
         let refused = |path: &Path| Claim::file(path).unwrap_err().to_string();
         assert!(refused(&folder.path().join("no/x.json")).contains("no such folder"));
         assert!(refused(folder.path()).contains("it is a folder"));
-        if cfg!(unix) {
+        #[cfg(unix)]
+        {
             drop(Claim::file(Path::new("/dev/null")).unwrap());
+            let socket = folder.path().join("x.png");
+            let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            assert!(refused(&socket).contains("it is a socket"));
         }
         #[cfg(target_os = "linux")]
         assert!(matches!(

@@ -44,6 +44,15 @@ pub struct Args {
     programs: Option<PathBuf>,
 }
 
+/// The name of the long training.
+const TRAINING: &str = "long-training";
+
+impl Args {
+    fn chooses(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let programs = match &args.programs {
         Some(folder) => {
@@ -71,9 +80,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 fn all(args: &Args, program: PathBuf, folder: &Path) -> anyhow::Result<()> {
     programs::disturb(args, &program, &folder.join("programs"))?;
-    match (args.steps, &args.only[..]) {
-        (0, _) | (_, [_, ..]) => Ok(()),
-        _ => training::disturb(args, program, folder),
+    match args.steps > 0 && args.chooses(TRAINING) {
+        true => training::disturb(args, program, folder),
+        false => Ok(()),
     }
 }
 

@@ -10,11 +10,11 @@ use anyhow::{Context, ensure};
 use pixel_iqn::core::Noise;
 use pixel_iqn::data::say;
 
-use super::Args;
 use super::disturbance::Disturbance;
 use super::job::Job;
 use super::jobs::{jobs, prepare};
 use super::moment::{Course, Moment, Stage};
+use super::{Args, TRAINING};
 
 /// Of fewer ends than these, none may fall into the short first moments of a program.
 const MANY: usize = 50;
@@ -24,21 +24,25 @@ pub fn disturb(args: &Args, program: &Path, folder: &Path) -> anyhow::Result<()>
     let base = folder.join("base");
     prepare(program, &base)?;
     let jobs = jobs(program, &base);
+    let names: Vec<&str> = jobs.iter().map(|job| job.name).chain([TRAINING]).collect();
     for name in &args.only {
         ensure!(
-            jobs.iter().any(|job| job.name == name),
+            names.contains(&&**name),
             "--only {name}: it has {}",
-            jobs.iter()
-                .map(|job| job.name)
-                .collect::<Vec<_>>()
-                .join(", ")
+            names.join(", ")
         );
     }
-    let chosen = |job: &&Job| args.only.is_empty() || args.only.iter().any(|name| job.name == name);
+    let chosen = |job: &Job| args.chooses(job.name);
+    let mut faults = Vec::new();
     for (number, job) in (0u64..).zip(jobs.iter()).filter(|(_, job)| chosen(job)) {
         let noise = Noise::new(args.seed.wrapping_add(number << 32));
-        one(job, args, &noise, folder).with_context(|| job.name)?;
+        // The other programs are tried all the same: hours may have gone by.
+        if let Err(fault) = one(job, args, &noise, folder) {
+            say!("{}: FAULT: {fault:#}", job.name);
+            faults.push(job.name);
+        }
     }
+    ensure!(faults.is_empty(), "faults of {}", faults.join(", "));
     Ok(())
 }
 

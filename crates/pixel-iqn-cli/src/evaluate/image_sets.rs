@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use pixel_iqn::data::{ImageDataset, say, tell};
@@ -98,6 +98,14 @@ enum Real {
 }
 
 impl ImageSetFlags {
+    /// The paths that are read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let sources = [&self.generated, &self.real].into_iter().flatten();
+        sources
+            .map(ImageSource::path)
+            .chain(self.weights.as_deref())
+    }
+
     /// Compares the sets, and returns the scores by their names.
     pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Found> {
         ensure!(
