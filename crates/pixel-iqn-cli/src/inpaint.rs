@@ -6,7 +6,7 @@ use pixel_iqn::data::{
     ImageDataset, Mask, OpenOptions, Region, print_result, say, write_atomically,
 };
 use pixel_iqn::terminal::Terminal;
-use pixel_iqn::{DatasetKind, Model, Order, Run};
+use pixel_iqn::{DatasetKind, Images, Model, Order, Run};
 
 use crate::flags::{self, DataFlags, ModelFlags};
 use crate::outcome::Outcome;
@@ -130,7 +130,9 @@ impl InpaintCommand {
         }
         let region = Path::new(&self.region);
         let inputs = self.images.iter().map(PathBuf::as_path).chain([region]);
-        flags::keep_inputs(self.scores.iter().chain([&self.out]), inputs)?;
+        let outputs = || self.scores.iter().chain([&self.out]);
+        flags::keep_inputs(outputs(), inputs)?;
+        flags::keep_run(outputs(), self.model.run())?;
         let _claims = flags::claim([Some(&self.out)], [self.scores.as_ref()])?;
         if self.scores.is_some() {
             ensure!(
@@ -140,7 +142,11 @@ impl InpaintCommand {
         }
         let model = self.model.open()?;
         let images = self.chosen(self.all_images(&model)?)?;
-        let [_, height, width] = images.shape();
+        let [channels, height, width] = images.shape();
+        // A row has the image with its missing pixels, the completions, and the original.
+        let columns = self.completions.saturating_add(2);
+        let count = images.len().saturating_mul(columns);
+        Images::check_picture([count, channels, height, width])?;
         let mask = self.mask([height, width])?;
         let mut request = model
             .inpaint(&images, &mask)

@@ -406,6 +406,11 @@ fn what_is_read_is_not_written_over() {
             "inpaint --run run --images a.png --labels #0 --out a.png",
             "a.png",
         ),
+        (
+            "evaluate --run run --out run/config.toml",
+            "run/config.toml",
+        ),
+        ("inpaint --run run --scores run/SHA256", "run/SHA256"),
     ] {
         let before = folder.read(file);
         let error = folder.fail(command);
@@ -462,6 +467,8 @@ fn other_images_are_refused_everywhere_by_the_name_of_the_flag() {
         assert!(error.contains(&path.display().to_string()), "{error}");
     }
 
+    let error = folder.fail("evaluate --run run --run run");
+    assert!(error.contains("run is named twice"), "{error}");
     // The runs are compared before the first of them is scored, which would take a while.
     let error = folder.fail("evaluate --run run --run own --images 1000 --taus 1000");
     assert!(error.contains("own was trained on other images"), "{error}");
@@ -542,7 +549,7 @@ fn what_cannot_work_is_refused_before_the_work() {
 }
 
 #[test]
-fn too_few_files_and_threads_are_errors() {
+fn too_few_files_threads_and_too_little_memory_are_errors() {
     let folder = trained();
     let program = env!("CARGO_BIN_EXE_pixel-iqn");
     let run = |limit: &str, arguments: &str| {
@@ -560,6 +567,15 @@ fn too_few_files_and_threads_are_errors() {
             assert!(!error.contains("panicked"), "{error}");
             assert!([Some(0), Some(1)].contains(&output.status.code()));
         }
+    }
+    // The images fit, and the picture of them does not: nothing is sampled.
+    for command in [
+        "sample --run run --count 1000000 --out x.png",
+        "inpaint --run run --count 1 --completions 500000 --out x.png",
+    ] {
+        let output = run("ulimit -v 3000000", command);
+        let error = errors(&output);
+        assert!(error.contains("of memory are needed"), "{command}: {error}");
     }
     // Each has a stack of 2 MiB.
     let limit = "ulimit -v 1000000; export RAYON_NUM_THREADS=2000";

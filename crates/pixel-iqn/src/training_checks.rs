@@ -62,12 +62,7 @@ pub(crate) fn samples_fit(config: &RunConfig) -> Result<(), Error> {
         ("report.samples", report.samples),
         ("report.grid_samples", report.grid_samples),
     ] {
-        let factors = [count, channels, height, width];
-        let levels = factors.into_iter().fold(1u64, |product, factor| {
-            product.saturating_mul(factor as u64)
-        });
-        let pixels = (Images::SCALE * Images::SCALE) as u64;
-        check_memory(levels.saturating_mul(1 + pixels)).map_err(|error| {
+        Images::check_picture([count, channels, height, width]).map_err(|error| {
             Error::Request(format!("{count} samples ({key}) are too many: {error}"))
         })?;
     }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use pixel_iqn::data::{ImageDataset, tell};
@@ -99,6 +99,11 @@ impl ModelsFlags {
         Ok((Found { json, text }, images))
     }
 
+    /// The folders of `--run`.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.runs.iter().map(PathBuf::as_path)
+    }
+
     /// The runs of `--run`, then those of `--model`, with what the user calls them. They must have been
     /// trained on the same images, which is seen before any of them is scored.
     pub fn opened(&self) -> anyhow::Result<Vec<(String, Run)>> {
@@ -113,6 +118,11 @@ impl ModelsFlags {
         let runs: anyhow::Result<Vec<(String, Run)>> =
             runs.chain(self.models.iter().map(of_name)).collect();
         let runs = runs?;
+        for (i, (name, _)) in runs.iter().enumerate() {
+            let is_twice = runs[..i].iter().any(|(other, _)| other == name);
+            // The scores go by the names, and one would be lost.
+            ensure!(!is_twice, "{name} is named twice: give each model once");
+        }
         let digest = |run: &Run| run.config().data.digest.clone();
         let first = runs.first().map(|(_, run)| digest(run));
         for (name, run) in &runs {

@@ -14,7 +14,7 @@ pub use data::{DataFlags, images_of, open};
 pub use device::DeviceFlags;
 pub use model::ModelFlags;
 pub use order::parse_order;
-pub use out::{claim, keep_inputs};
+pub use out::{claim, keep_inputs, keep_run};
 pub use pixel_iqn::terminal::number;
 pub use shard::Shard;
 pub use show::show;

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ArgGroup;
 use pixel_iqn::data::tell;
@@ -55,6 +55,11 @@ impl ModelFlags {
             tell!("WARNING: the model was trained without label dropout: it never saw an image");
             tell!("WARNING: without a class, and what it draws for none means little");
         }
+    }
+
+    /// The folder of `--run`.
+    pub fn run(&self) -> Option<&Path> {
+        self.run.as_deref()
     }
 
     /// The folder of the model.

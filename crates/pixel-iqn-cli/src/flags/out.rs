@@ -25,9 +25,9 @@ pub fn claim<const P: usize, const N: usize>(
 }
 
 /// Refuses to write an output over a file that is read, which a slip of the hand would lose.
-pub fn keep_inputs<'a>(
+pub fn keep_inputs<'a, 'b>(
     outputs: impl IntoIterator<Item = &'a PathBuf>,
-    inputs: impl IntoIterator<Item = &'a Path>,
+    inputs: impl IntoIterator<Item = &'b Path>,
 ) -> anyhow::Result<()> {
     let inputs: Vec<PathBuf> = inputs
         .into_iter()
@@ -42,6 +42,26 @@ pub fn keep_inputs<'a>(
         );
     }
     Ok(())
+}
+
+/// Refuses to write an output over a file that a run needs.
+pub fn keep_run<'a, 'b>(
+    outputs: impl IntoIterator<Item = &'a PathBuf>,
+    runs: impl IntoIterator<Item = &'b Path>,
+) -> anyhow::Result<()> {
+    const NEEDED: [&str; 6] = [
+        "config.toml",
+        "config.json",
+        "weights.safetensors",
+        "averaged.safetensors",
+        "SHA256",
+        "metrics.jsonl",
+    ];
+    let files = runs
+        .into_iter()
+        .flat_map(|run| NEEDED.map(|name| run.join(name)));
+    let files: Vec<PathBuf> = files.collect();
+    keep_inputs(outputs, files.iter().map(PathBuf::as_path))
 }
 
 fn check_picture(file: &Path) -> anyhow::Result<()> {
@@ -69,6 +89,10 @@ mod tests {
         assert!(check("b.png", &file("a.png")).is_ok());
         assert!(check("b.png", &file("b.png")).is_ok());
         assert!(check("a.png", folder.path()).is_ok());
+        std::fs::write(file("config.toml"), "a config").unwrap();
+        let keep = |output: &str| keep_run([&file(output)], [folder.path()]);
+        assert!(keep("config.toml").is_err());
+        assert!(keep("scores.json").is_ok() && keep("SHA256").is_ok());
     }
 
     #[test]
