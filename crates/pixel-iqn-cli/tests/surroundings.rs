@@ -6,6 +6,7 @@
 mod folder;
 
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -683,10 +684,16 @@ fn what_comes_next_is_said_as_it_works() {
     assert!(error.contains("--model"), "{error}");
 }
 
-/// Runs a training under the dashboard in a terminal that then goes away, by the commands of a shell, which
-/// gets the SIGHUP, and returns its exit code; `None` where no terminal can be made.
+/// Runs a training under the dashboard in a terminal, by the commands of a shell, does something to the
+/// terminal while the dashboard is drawn, and returns the exit code; `None` where no terminal can be made.
 #[cfg(target_os = "linux")]
-fn without_its_terminal(folder: &Folder, shell: &str, train: &str, run: &str) -> Option<String> {
+fn under_the_dashboard(
+    folder: &Folder,
+    shell: &str,
+    train: &str,
+    run: &str,
+    disturb: impl FnOnce(&mut Child),
+) -> Option<String> {
     let program = format!("{} {train} --run {run}", env!("CARGO_BIN_EXE_pixel-iqn"));
     let command = shell.replace("PROGRAM", &program) + &format!("; echo $? > {run}.code");
     let mut terminal = Command::new("script")
@@ -695,7 +702,7 @@ fn without_its_terminal(folder: &Folder, shell: &str, train: &str, run: &str) ->
         .env_remove("NO_COLOR")
         .env("SHELL", "/bin/sh")
         .args(["-qc", &command, "/dev/null"])
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(File::create(folder.file("screen")).unwrap())
         .spawn()
         .ok()?;
@@ -708,13 +715,20 @@ fn without_its_terminal(folder: &Folder, shell: &str, train: &str, run: &str) ->
             .any(|text| text == hides_the_cursor);
         draws && fs::metadata(&metrics).is_ok_and(|metadata| metadata.len() > 0)
     });
-    terminal.kill().unwrap();
-    terminal.wait().unwrap();
+    disturb(&mut terminal);
     let code = folder.file(&format!("{run}.code"));
     while fs::read_to_string(&code).unwrap_or_default().is_empty() {
         std::thread::sleep(Duration::from_millis(20));
     }
+    terminal.kill().ok();
+    terminal.wait().unwrap();
     Some(fs::read_to_string(&code).unwrap().trim().to_owned())
+}
+
+/// Takes the terminal away. Its shell gets a SIGHUP.
+#[cfg(target_os = "linux")]
+fn take_away(terminal: &mut Child) {
+    terminal.kill().unwrap();
 }
 
 #[cfg(target_os = "linux")]
@@ -725,7 +739,7 @@ fn a_training_outlives_its_terminal() {
     // As under `nohup`, it goes on.
     let short = format!("{train} --steps 400");
     let ignoring = "trap '' HUP; PROGRAM";
-    let Some(code) = without_its_terminal(&folder, ignoring, &short, "goes-on") else {
+    let Some(code) = under_the_dashboard(&folder, ignoring, &short, "goes-on", take_away) else {
         println!("skipped: there is no program `script`, which makes terminals");
         return;
     };
@@ -734,7 +748,30 @@ fn a_training_outlives_its_terminal() {
     // Otherwise it ends with a checkpoint. Like the shell of a user, this one passes the signal on.
     let passing_on = "trap 'kill -HUP $!' HUP; PROGRAM < /dev/tty & wait $!; wait $!";
     let long = format!("{train} --steps 100000");
-    let code = without_its_terminal(&folder, passing_on, &long, "ends");
+    let code = under_the_dashboard(&folder, passing_on, &long, "ends", take_away);
     assert_eq!(code.as_deref(), Some("129"));
     assert!(folder.file("ends/averaged.safetensors").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_that_is_stopped_at_the_dashboard_has_been_interrupted() {
+    let folder = Folder::new();
+    let train = TRAIN.replace("--plain ", "") + " --steps 100000";
+    // `q` asks whether to stop, `s` does so with a checkpoint, and `k` at once.
+    for (run, keys) in [("stopped", "qs"), ("at-once", "qk")] {
+        let code = under_the_dashboard(&folder, "PROGRAM", &train, run, |terminal| {
+            let mut keyboard = terminal.stdin.take().unwrap();
+            keyboard.write_all(keys.as_bytes()).unwrap();
+            // An end of what is typed would be an end of the terminal.
+            std::mem::forget(keyboard);
+        });
+        let Some(code) = code else {
+            println!("skipped: there is no program `script`, which makes terminals");
+            return;
+        };
+        assert_eq!(code, "130", "{keys}");
+    }
+    assert!(folder.file("stopped/averaged.safetensors").exists());
+    assert!(!folder.file("at-once/averaged.safetensors").exists());
 }

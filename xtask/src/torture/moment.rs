@@ -137,7 +137,7 @@ fn names(folder: &Path) -> BTreeSet<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     use super::*;
 
@@ -170,7 +170,9 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let start = |script: &str| {
             let script = script.replace("FOLDER", &folder.display().to_string());
-            Command::new("sh").args(["-c", &script]).spawn().unwrap()
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &script]).stdin(Stdio::piped());
+            shell.spawn().unwrap()
         };
         let stage = |script: &str, moment: Moment| {
             let mut child = start(script);
@@ -189,13 +191,16 @@ mod tests {
         let file = "echo > FOLDER/a; exec sleep 100";
         assert_eq!(stage(file, first), Stage::Working);
         fs::remove_file(folder.join("a")).unwrap();
-        let course = watch(
-            &mut start("echo > FOLDER/a; sleep 0.2; mv FOLDER/a FOLDER/b; sleep 0.2"),
-            &folder,
-        )
-        .unwrap();
-        assert_eq!(course.changes, 2);
-        assert!(course.first < course.seconds);
+        // It goes on once its file was seen, so that no clock decides.
+        let mut child = start("echo > FOLDER/a; read line; mv FOLDER/a FOLDER/b");
+        let seen = first.wait(&mut child, &folder).unwrap();
+        let mut changes = Changes::new(&folder);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        changes.look();
+        assert_eq!((seen, changes.count), (Stage::Working, 1));
+        let course = watch(&mut start("echo > FOLDER/c"), &folder).unwrap();
+        assert!(course.first <= course.seconds);
         fs::remove_dir_all(&folder).unwrap();
     }
 }
