@@ -352,7 +352,9 @@ fn what_a_killed_process_was_writing_is_removed_by_the_next() {
         format!(".x.png.{ended}-0.part"),
         format!(".x.npz.{ended}-0.part"),
         format!("run/.scores.json.{ended}-7.part"),
+        format!("pages/.pixel-iqn-train.1.{ended}-0.part"),
     ];
+    fs::create_dir(folder.file("pages")).unwrap();
     let kept = [
         format!("samples/.000001.png.{alive}-0.part"),
         format!("samples/.000009.png.{ended}-0.part"),
@@ -366,6 +368,7 @@ fn what_a_killed_process_was_writing_is_removed_by_the_next() {
         "sample --run run --count 1 --out x.png",
         "sample --run run --count 1 --out x.npz",
         "train --plain --resume run",
+        "man pages",
     ] {
         folder.run(command);
     }
