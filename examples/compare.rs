@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pixel_iqn::data::{builtin, say};
-use pixel_iqn::terminal::Terminal;
+use pixel_iqn::terminal::{Terminal, arguments, number};
 use pixel_iqn::{Error, TrainingImages, train_on};
 
 /// Train two models on the built-in pictures and compare them
@@ -22,12 +22,12 @@ struct Args {
     #[arg(long, default_value = "quick")]
     preset: String,
     /// Training steps of each model
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 400, value_parser = number::count)]
     steps: usize,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = arguments();
     Terminal::run(|terminal| compare(&args, terminal))
 }
 

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use pixel_iqn::data::say;
+use pixel_iqn::data::{say, tell};
 use pixel_iqn::score::{ConditionalOptions, MarginalForecaster, conditional_scores};
-use pixel_iqn::terminal::Terminal;
+use pixel_iqn::terminal::{Terminal, arguments, number};
 use pixel_iqn::{DEFAULT_DEVICE, Run};
 
 /// Evaluate the predicted distributions of a trained model
@@ -30,10 +30,10 @@ struct Args {
     #[arg(long)]
     data: Option<PathBuf>,
     /// Held-out images to evaluate on, the first ones
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = number::count)]
     images: usize,
     /// Quantile levels that a PixelIQN is asked for
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 40, value_parser = number::two_or_more)]
     taus: usize,
     /// Device: cpu, ndarray, wgpu, vulkan or cuda
     #[arg(long, default_value = DEFAULT_DEVICE)]
@@ -41,7 +41,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = arguments();
     Terminal::run(|terminal| evaluate(&args, terminal))
 }
 
@@ -52,8 +52,12 @@ fn evaluate(args: &Args, terminal: &Terminal) -> anyhow::Result<()> {
     };
     let model = run.model(&args.device)?;
     let images = run.images(args.data.as_deref())?;
-    let options = ConditionalOptions::new(args.images.min(images.held_out.len()))
-        .with_quantile_levels(args.taus);
+    let held_out = images.held_out.len();
+    if args.images > held_out {
+        tell!("NOTE: there are {held_out} held-out images, fewer than --images");
+    }
+    let options =
+        ConditionalOptions::new(args.images.min(held_out)).with_quantile_levels(args.taus);
     // What a forecast is worth that knows how often each level occurs, and nothing else.
     let marginal = MarginalForecaster::of(&images.train);
     let bar = terminal.bar("evaluating");

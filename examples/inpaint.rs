@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pixel_iqn::data::{ImageDataset, Mask, say};
-use pixel_iqn::terminal::Terminal;
+use pixel_iqn::terminal::{Terminal, arguments, number};
 use pixel_iqn::{DEFAULT_DEVICE, Run};
 
 /// Complete images with missing pixels
@@ -37,10 +37,10 @@ struct Args {
     #[arg(long, value_name = "FILE.png")]
     mask: Option<PathBuf>,
     /// Completions of each image
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = number::count)]
     completions: usize,
     /// Seed of the completions
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = number::seed)]
     seed: u64,
     /// Device: cpu, ndarray, wgpu, vulkan or cuda
     #[arg(long, default_value = DEFAULT_DEVICE)]
@@ -51,7 +51,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = arguments();
     Terminal::run(|terminal| inpaint(&args, terminal))
 }
 

@@ -15,17 +15,18 @@ use pixel_iqn::burn::tensor::{Device, Tensor, TensorData};
 use pixel_iqn::core::Noise;
 use pixel_iqn::data::{Claim, say};
 use pixel_iqn::loss::{PinballLoss, coverage, crossing_rate};
+use pixel_iqn::terminal::{arguments, number};
 use pixel_iqn::train::plot::{Chart, Mark, Series, color};
 
 /// Fit the 0.1, 0.5 and 0.9 quantiles of delivery times by a line each
 #[derive(Parser)]
 struct Args {
     /// Training steps
-    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(1..))]
-    steps: u64,
+    #[arg(long, default_value_t = 3000, value_parser = number::count)]
+    steps: usize,
     /// Deliveries to fit the quantiles to
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    batch: u64,
+    #[arg(long, default_value_t = 2000, value_parser = number::whole(1, 1_000_000_usize))]
+    batch: usize,
     /// Plot to write
     #[arg(long, value_name = "FILE.png", default_value = "quantiles.png")]
     out: PathBuf,
@@ -45,10 +46,10 @@ fn deliveries(seed: u64, count: usize, device: &Device) -> [Tensor<2>; 2] {
 }
 
 fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+    let args: Args = arguments();
     // A picture that cannot be written is an error before the work.
     let _claim = Claim::file(&args.out)?;
-    let count = args.batch as usize;
+    let count = args.batch;
     let inner = pixel_iqn::device("cpu")?;
     let device = inner.clone().autodiff();
     device.seed(0);

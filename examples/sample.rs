@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pixel_iqn::data::say;
-use pixel_iqn::terminal::Terminal;
+use pixel_iqn::terminal::{Terminal, arguments, number};
 use pixel_iqn::{DEFAULT_DEVICE, Model};
 
 /// Draw samples of a trained model
@@ -25,10 +25,10 @@ struct Args {
     #[arg(long, conflicts_with = "run")]
     model: Option<String>,
     /// Images to draw
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = number::count)]
     count: usize,
     /// Seed: image `i` of a seed is always the same
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = number::seed)]
     seed: u64,
     /// Classes: a name, #2, names between commas, `spread` or `none`
     #[arg(long)]
@@ -42,7 +42,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = arguments();
     Terminal::run(|terminal| sample(&args, terminal))
 }
 

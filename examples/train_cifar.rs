@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Parser;
 use pixel_iqn::data::{OpenOptions, say, tell};
-use pixel_iqn::terminal::Terminal;
+use pixel_iqn::terminal::{Terminal, arguments, number};
 use pixel_iqn::train::End;
 use pixel_iqn::{DEFAULT_DEVICE, DatasetKind, Run, Training, TrainingImages, train_on};
 
@@ -35,7 +35,7 @@ struct Args {
     #[arg(long)]
     preset: Option<String>,
     /// Training steps [default: what suits the device]
-    #[arg(long)]
+    #[arg(long, value_parser = number::count)]
     steps: Option<usize>,
     /// Device: cpu, ndarray, wgpu, vulkan or cuda; several, separated by commas, share each batch
     #[arg(long, default_value = DEFAULT_DEVICE)]
@@ -46,7 +46,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = arguments();
     Terminal::run(|terminal| train(&args, terminal))
 }
 

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use pixel_iqn::data::tell;
+use pixel_iqn::terminal::arguments;
 
 /// Tasks of the pixel-iqn repository
 #[derive(Parser, Debug)]
@@ -41,7 +42,7 @@ enum Task {
 
 fn main() -> ExitCode {
     pixel_iqn::keep_freed_memory();
-    let result = match Args::parse().task {
+    let result = match arguments::<Args>().task {
         Task::Ci(args) => ci::run(&args),
         Task::Bench(bench) => bench::run(&bench),
         Task::Model(args) => model::run(&args),

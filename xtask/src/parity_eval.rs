@@ -1,9 +1,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use pixel_iqn::DatasetKind;
 use pixel_iqn::data::{ImageDataset, NpzWriter, OpenOptions, read_npz, say, tell};
+use pixel_iqn::terminal::number;
 use pixel_iqn_eval::{
     Features, GaussianStatistics, InceptionScoreOptions, InceptionV3, InceptionWeights, KidOptions,
     Preprocessing, frechet_distance, inception_score, kernel_inception_distance, precision_recall,
@@ -26,12 +27,11 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "data")]
     data: PathBuf,
     /// Images of each, at least 16
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = number::whole(16, usize::MAX))]
     images: usize,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    ensure!(args.images >= 16, "--images {}: at least 16", args.images);
     let folder = scratch_folder("parity-eval")?;
     let result = compare(args, &folder);
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;

@@ -1,4 +1,4 @@
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::compare::CompareCommand;
 use crate::evaluate::EvaluateCommand;
@@ -18,33 +18,6 @@ use crate::train::TrainCommand;
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
-}
-
-impl Cli {
-    /// Reads the arguments of the program, and ends it with a message where they cannot be used.
-    pub fn read() -> Self {
-        Self::read_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
-    }
-
-    /// Reads arguments, of which the first is the name of the program.
-    pub fn read_from<A, I>(arguments: I) -> clap::error::Result<Self>
-    where
-        A: Into<std::ffi::OsString> + Clone,
-        I: IntoIterator<Item = A>,
-    {
-        let mut command = Self::command().mut_subcommands(|command| {
-            // A number with a minus is a value, whose error says what it may be, and no flag.
-            command.mut_args(|flag| {
-                let has_a_value = flag.get_action().takes_values() && !flag.is_positional();
-                match has_a_value {
-                    true => flag.allow_negative_numbers(true),
-                    false => flag,
-                }
-            })
-        });
-        let matches = command.try_get_matches_from_mut(arguments)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
-    }
 }
 
 const EXAMPLES: &str = "\
@@ -71,6 +44,9 @@ pub enum Command {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+    use pixel_iqn::terminal::parse;
+
     use super::*;
 
     #[test]
@@ -120,20 +96,34 @@ mod tests {
             ("train --learning-rate -1e-3", "--learning-rate", "above 0"),
             ("train --seed -1", "--seed", "from 0 to 9223372036854775807"),
             ("train --steps 0", "--steps", "at least 1"),
+            (
+                "train --remote-timeout -1",
+                "--remote-timeout",
+                "from 1 to 1000000",
+            ),
         ] {
             let arguments = format!("pixel-iqn {arguments}");
-            let error = Cli::read_from(arguments.split(' '))
+            let error = parse::<Cli, _>(arguments.split(' '))
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(flag) && error.contains(range), "{error}");
         }
-        let error = Cli::read_from(["pixel-iqn", "evaluate"])
+        let error = parse::<Cli, _>(["pixel-iqn", "evaluate"])
             .unwrap_err()
             .to_string();
         assert!(
             error.contains("--run <DIR>") && error.contains("--generated <PATH>"),
             "{error}"
         );
-        assert!(Cli::read_from(["pixel-iqn", "sample", "--run", "--seed"]).is_err());
+        for command in ["sample", "inpaint"] {
+            let error = parse::<Cli, _>(["pixel-iqn", command])
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("--run <DIR>") && error.contains("--model <NAME>"),
+                "{error}"
+            );
+        }
+        assert!(parse::<Cli, _>(["pixel-iqn", "sample", "--run", "--seed"]).is_err());
     }
 }

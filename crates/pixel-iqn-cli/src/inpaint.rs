@@ -6,7 +6,7 @@ use pixel_iqn::data::{
     ImageDataset, Mask, OpenOptions, Region, print_result, say, write_atomically,
 };
 use pixel_iqn::terminal::Terminal;
-use pixel_iqn::{DatasetKind, Model, Order, Run};
+use pixel_iqn::{DatasetKind, Images, Model, Order, Run};
 
 use crate::flags::{self, DataFlags, ModelFlags};
 use crate::outcome::Outcome;
@@ -124,6 +124,15 @@ impl InpaintCommand {
             let classes = format!("{}\n", self.model.open()?.classes());
             return print_result(&classes).context("cannot print the classes");
         }
+        if self.is_named_region() {
+            // Before the model is opened and the images are read.
+            self.named_region()?;
+        }
+        let region = Path::new(&self.region);
+        let inputs = self.images.iter().map(PathBuf::as_path).chain([region]);
+        let outputs = || self.scores.iter().chain([&self.out]);
+        flags::keep_inputs(outputs(), inputs)?;
+        flags::keep_run(outputs(), self.model.run())?;
         let _claims = flags::claim([Some(&self.out)], [self.scores.as_ref()])?;
         if self.scores.is_some() {
             ensure!(
@@ -133,7 +142,11 @@ impl InpaintCommand {
         }
         let model = self.model.open()?;
         let images = self.chosen(self.all_images(&model)?)?;
-        let [_, height, width] = images.shape();
+        let [channels, height, width] = images.shape();
+        // A row has the image with its missing pixels, the completions, and the original.
+        let columns = self.completions.saturating_add(2);
+        let count = images.len().saturating_mul(columns);
+        Images::check_picture([count, channels, height, width])?;
         let mask = self.mask([height, width])?;
         let mut request = model
             .inpaint(&images, &mask)
@@ -268,6 +281,15 @@ impl InpaintCommand {
         Ok(images.slice(self.first..self.first + count)?)
     }
 
+    /// Whether `--region` is a name, and no file.
+    fn is_named_region(&self) -> bool {
+        Path::new(&self.region).extension().is_none()
+    }
+
+    fn named_region(&self) -> anyhow::Result<Region> {
+        (self.region.parse()).context("--region takes one of the names, or the FILE.png of a mask")
+    }
+
     fn mask(&self, size @ [height, _]: [usize; 2]) -> anyhow::Result<Mask> {
         if let Some(rows) = self.known_rows {
             ensure!(
@@ -276,11 +298,9 @@ impl InpaintCommand {
             );
             return Ok(Mask::rows_below(size, rows));
         }
-        if Path::new(&self.region).extension().is_some() {
+        if !self.is_named_region() {
             return Ok(Mask::from_png(&self.region)?);
         }
-        let region: Region = (self.region.parse())
-            .with_context(|| format!("--region {}: give a name, or FILE.png", self.region))?;
-        Ok(Mask::of_region(region, size))
+        Ok(Mask::of_region(self.named_region()?, size))
     }
 }

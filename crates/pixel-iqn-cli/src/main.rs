@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use pixel_iqn::data::tell;
-use pixel_iqn::terminal::Terminal;
+use pixel_iqn::terminal::{Terminal, arguments};
 use pixel_iqn::train::{signal_exit_code, survive_file_size_limits};
 
 use cli::{Cli, Command};
@@ -32,7 +32,7 @@ use outcome::Outcome;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    match run(Cli::read()) {
+    match run(arguments()) {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted(message)) => {
             tell!("{message}");

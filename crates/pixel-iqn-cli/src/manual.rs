@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use pixel_iqn::data::{print_result, say, write_atomically};
+use pixel_iqn::data::{Claim, print_result, say, write_atomically};
 
 use crate::outcome::Outcome;
 
@@ -73,5 +73,8 @@ fn write_pages(command: clap::Command, folder: &Path) -> anyhow::Result<()> {
     let man = Man::new(command);
     let mut page = Vec::new();
     man.render(&mut page)?;
-    Ok(write_atomically(&folder.join(man.get_filename()), &page)?)
+    let file = folder.join(man.get_filename());
+    // It removes what a killed process was writing.
+    let _claim = Claim::file(&file)?;
+    Ok(write_atomically(&file, &page)?)
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use pixel_iqn::data::{Claim, print_result, say, tell};
 use pixel_iqn::terminal::{Show, Terminal};
-use pixel_iqn::{Model, Order, Sampling, Saved};
+use pixel_iqn::{Images, Model, Order, Sampling, Saved};
 
 use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
 use crate::outcome::Outcome;
@@ -114,7 +114,11 @@ impl SampleCommand {
         let bar = terminal.bar("sampling");
         let request = self.request(model.sample(self.count).progress(&bar));
         // Before anything is sampled or written.
-        request.options()?;
+        let options = request.options()?;
+        if format == Format::Grid {
+            let [height, width] = options.size;
+            Images::check_picture([options.count, model.config().channels, height, width])?;
+        }
         let cannot = || format!("cannot sample to {}", self.out.display());
         let claim = match format {
             Format::Grid | Format::Npz => Some(Claim::file(&self.out)).transpose()?,

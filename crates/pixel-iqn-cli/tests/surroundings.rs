@@ -1,23 +1,17 @@
-//! What happens around the program: readers that go away, full disks, signals, other processes, and what
-//! lies in its folders already.
+//! What happens around the program: readers that go away, full disks, signals, and what lies in its folders
+//! already.
 
 #![cfg(unix)]
 
 mod folder;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+#[cfg(not(target_os = "linux"))]
 use std::time::Duration;
 
-use folder::{Folder, TRAIN, errors};
-
-/// A folder with a trained run.
-fn trained() -> Folder {
-    let folder = Folder::new();
-    folder.run(&format!("{TRAIN} --class-conditional --steps 2 --run run"));
-    folder
-}
+use folder::{Folder, TRAIN, errors, names, trained, wait_until};
 
 /// A pipe that nobody reads.
 fn closed_pipe() -> Stdio {
@@ -35,26 +29,10 @@ fn full_disk() -> Stdio {
         .into()
 }
 
-fn wait_until(child: &mut Child, is_ready: impl Fn() -> bool) {
-    while !is_ready() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn signal(child: &Child, name: &str) {
     let id = child.id().to_string();
     let sent = Command::new("kill").args([name, &id]).status().unwrap();
     assert!(sent.success());
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -162,6 +140,10 @@ fn what_is_only_printed_is_missed_on_a_full_disk() {
         "sample --run run --classes",
         "completions bash",
         "man",
+        "--help",
+        "--version",
+        "sample --help",
+        "help train",
     ] {
         let run = |stdout: Stdio| {
             let mut command = folder.command(arguments);
@@ -234,6 +216,7 @@ fn an_older_result_survives_a_failure() {
 #[test]
 fn the_exit_code_tells_that_the_result_is_not_there() {
     let folder = trained();
+    folder.run("sample --run run --count 4000 --size 16 --out many.npz");
     let works = [
         (
             "sample --run run --count 100000 --size 32 --out x.png",
@@ -254,6 +237,10 @@ fn the_exit_code_tells_that_the_result_is_not_there() {
         (
             "evaluate --run run --images 2 --taus 100000 --out e.json",
             "e.json",
+        ),
+        (
+            "evaluate --generated many.npz --real many.npz --swd-images 4000 --out s.json",
+            "s.json",
         ),
         (
             "compare --dataset builtin --size 16 --preset tiny --steps 100000 --batch 4 --images 2 \
@@ -282,6 +269,8 @@ fn the_exit_code_tells_that_the_result_is_not_there() {
                 errors(&output)
             );
             assert!(!folder.file(result).exists(), "{arguments}");
+            let message = errors(&output);
+            assert!(message.contains("interrupted"), "{arguments}: {message}");
             fs::remove_dir_all(folder.file("t")).ok();
         }
     }
@@ -303,145 +292,106 @@ fn catches_signals(_: &Path) -> bool {
     true
 }
 
+#[cfg(target_os = "linux")]
 #[test]
-fn the_second_of_two_jobs_is_told_before_it_works() {
+fn what_a_killed_process_was_writing_is_removed_by_the_next() {
     let folder = trained();
-    let _lock = |name: &str| {
-        let lock = File::create(folder.file(&format!(".{name}.lock"))).unwrap();
-        lock.try_lock().unwrap();
-        lock
-    };
-    for (arguments, name) in [
-        ("sample --run run --count 2 --out x.png", "x.png"),
-        ("sample --run run --count 2 --out x.npz", "x.npz"),
-        ("inpaint --run run --out x.png", "x.png"),
-        ("evaluate --run run --out x.json", "x.json"),
-        ("train --dataset builtin --run new --out x.png", "x.png"),
-    ] {
-        let lock = _lock(name);
-        let error = folder.fail(arguments);
-        assert!(error.contains("another process is writing"), "{error}");
-        assert!(!folder.file(name).exists() && !folder.file("new").exists());
-        drop(lock);
+    let mut ended = Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let (ended, alive) = (ended.id(), std::process::id());
+    folder.run("sample --run run --count 3 --out samples");
+    let left = [
+        format!("samples/.000001.png.{ended}-0.part"),
+        format!("samples/.job.txt.{ended}-1.part"),
+        format!(".x.png.{ended}-0.part"),
+        format!(".x.npz.{ended}-0.part"),
+        format!("run/.scores.json.{ended}-7.part"),
+        format!("pages/.pixel-iqn-train.1.{ended}-0.part"),
+    ];
+    fs::create_dir(folder.file("pages")).unwrap();
+    let kept = [
+        format!("samples/.000001.png.{alive}-0.part"),
+        format!("samples/.000009.png.{ended}-0.part"),
+        format!(".x.png.{alive}-0.part"),
+    ];
+    for name in left.iter().chain(&kept) {
+        fs::write(folder.file(name), "half of it").unwrap();
     }
+    for command in [
+        "sample --run run --count 3 --out samples",
+        "sample --run run --count 1 --out x.png",
+        "sample --run run --count 1 --out x.npz",
+        "train --plain --resume run",
+        "man pages",
+    ] {
+        folder.run(command);
+    }
+    let is_there = |name: &&String| folder.file(name).exists();
+    assert_eq!(left.iter().find(is_there), None);
+    assert!(kept.iter().all(|name| is_there(&name)), "{kept:?}");
 }
 
 #[test]
-fn other_images_are_refused_everywhere_by_the_name_of_the_flag() {
-    let folder = trained();
-    for (seed, images) in [(1, "photos"), (2, "others")] {
-        folder.run(&format!(
-            "sample --run run --count 24 --seed {seed} --labels #0 --out {images}"
-        ));
-    }
-    let train = TRAIN.replace("--dataset builtin", "--dataset folder --data photos");
-    folder.run(&format!("{train} --steps 2 --run own"));
-    for command in [
-        "inpaint --run own --data others",
-        "evaluate --run own --data others --images 2 --taus 2",
-        "train --resume own --data others",
-    ] {
-        let error = folder.fail(command);
-        assert!(error.contains("--data others"), "{error}");
-        assert!(error.contains("not the images of the run"), "{error}");
-        assert!(!error.contains("data.path"), "{error}");
-    }
-    folder.run("inpaint --run own --data photos --count 1 --completions 1");
-
-    let compare = "compare --dataset folder --data photos --size 16 --preset tiny --steps 2 --batch 4 \
-                   --images 2 --taus 2 --samples 2 --models gates --out c";
-    folder.run(compare);
-    let error = folder.fail(&compare.replace("photos", "others"));
-    assert!(error.contains("other images"), "{error}");
-
-    // The runs are compared before the first of them is scored, which would take a while.
-    let error = folder.fail("evaluate --run run --run own --images 1000 --taus 1000");
-    assert!(error.contains("own was trained on other images"), "{error}");
-    // A folder in the place of a file of the report is told before the work.
-    fs::create_dir_all(folder.file("taken/comparison.md")).unwrap();
-    let error = folder.fail(&compare.replace("--out c", "--out taken"));
-    assert!(error.contains("comparison.md"), "{error}");
-    assert_eq!(names(&folder.file("taken")), ["comparison.md"]);
+fn a_training_that_was_killed_after_its_last_checkpoint_has_its_weights() {
+    let folder = Folder::new();
+    folder.run(&format!("{TRAIN} --steps 4 --checkpoint-steps 2 --run run"));
+    let names = ["run/weights.safetensors", "run/averaged.safetensors"];
+    let right = names.map(|name| folder.read(name));
+    // One is not there yet, and one is of an earlier checkpoint.
+    fs::remove_file(folder.file(names[0])).unwrap();
+    folder.run(&format!("{TRAIN} --steps 2 --run earlier"));
+    fs::copy(
+        folder.file("earlier/averaged.safetensors"),
+        folder.file(names[1]),
+    )
+    .unwrap();
+    folder.run("train --plain --resume run");
+    assert!(names.map(|name| folder.read(name)) == right);
+    folder.run("sample --run run --count 1");
 }
 
 #[test]
-fn what_cannot_work_is_refused_before_the_work() {
+fn figures_carry_what_they_were_made_from() {
     let folder = trained();
-    for learning_rate in ["--learning-rate nan", "--set train.learning_rate=nan"] {
-        let command = format!("train {learning_rate} --dataset mnist --data missing");
-        let output = folder.command(&command).output().unwrap();
-        assert!(!output.status.success());
-        let error = errors(&output);
-        assert!(!error.contains("missing"), "{error}");
-    }
-    for command in [
-        "evaluate --run run --taus 1000000000",
-        "sample --run run --count 10000000000000 --out x.png",
-        "inpaint --run run --completions 10000000000000",
+    folder.run("sample --run run --count 3 --out a.npz");
+    folder.run("sample --run run --count 5 --seed 1 --out b.npz");
+    folder.run("evaluate --generated a.npz --real b.npz --seed 7 --out e.json");
+    let json: serde_json::Value = serde_json::from_slice(&folder.read("e.json")).unwrap();
+    let made = &json["made_from"];
+    for (key, expected) in [
+        ("generated_images", 3),
+        ("real_images", 5),
+        ("sliced_wasserstein_images", 3),
+        ("height", 16),
+        ("width", 16),
+        ("channels", 3),
+        ("seed", 7),
     ] {
-        let error = folder.fail(command);
-        assert!(error.contains("of memory are needed"), "{error}");
+        assert_eq!(made[key], expected, "{key}: {json}");
     }
-    folder.run("sample --run run --count 2 --out samples.npz");
-    for (flags, reason) in [
-        ("--swd-images 0", "nothing to compute"),
-        // Before the distance, which the error would lose.
-        ("--weights run/config.toml", "holds no weights"),
-    ] {
-        let sets = "evaluate --generated samples.npz --real samples.npz --out sets.json";
-        let error = folder.fail(&format!("{sets} {flags}"));
-        assert!(error.contains(reason), "{error}");
-        assert!(!error.contains("sliced Wasserstein distance of"), "{error}");
-    }
-    for command in [
-        "train --resume run --steps 9",
-        "train --resume run --set train.steps=9",
-        "train --dataset builtin --run run",
-    ] {
-        let error = folder.fail(command);
-        assert!(error.contains("--init"), "{error}");
-    }
+    let output = folder
+        .command("evaluate --run run --images 100000000 --taus 2 --out e.json")
+        .output();
+    let notes = errors(&output.unwrap());
+    assert!(notes.contains("fewer than --images 100000000"), "{notes}");
+}
+
+#[test]
+fn what_comes_next_is_said_as_it_works() {
+    let folder = Folder::new();
+    let train = format!("{TRAIN} --steps 2");
+    let printed = folder.run(&format!("{train} --run named"));
     assert!(
-        folder
-            .run("train --plain --resume run")
-            .contains("--init run")
+        printed.contains("--steps 20 and another --run") && printed.contains("--init named"),
+        "{printed}"
     );
-    for command in [
-        "sample --run run --out no/folder/x.png",
-        "inpaint --run run --scores no/folder/x.json",
-        "evaluate --run run --out run",
-        "train --dataset builtin --out no/folder/x.png --run new",
-    ] {
-        let error = folder.fail(command);
-        assert!(error.contains("cannot write"), "{error}");
-    }
-    assert!(!folder.file("new").exists());
-}
-
-#[test]
-fn too_few_files_and_threads_are_errors() {
-    let folder = trained();
-    let program = env!("CARGO_BIN_EXE_pixel-iqn");
-    let run = |limit: &str, arguments: &str| {
-        Command::new("sh")
-            .current_dir(folder.file(""))
-            .args(["-c", &format!("{limit}; exec {program} {arguments}")])
-            .output()
-            .unwrap()
-    };
-    for files in 4..10 {
-        let train = format!("{TRAIN} --steps 2 --run of-{files}");
-        for arguments in [&*train, "sample --run run --count 2 --out x.npz"] {
-            let output = run(&format!("ulimit -n {files}"), arguments);
-            let error = errors(&output);
-            assert!(!error.contains("panicked"), "{error}");
-            assert!([Some(0), Some(1)].contains(&output.status.code()));
-        }
-    }
-    // Each has a stack of 2 MiB.
-    let limit = "ulimit -v 1000000; export RAYON_NUM_THREADS=2000";
-    let output = run(limit, "sample --run run --count 2 --out x.png");
-    let error = errors(&output);
-    assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains("cannot start the threads"), "{error}");
+    let printed = folder.run(&train);
+    assert!(
+        printed.contains("train for longer with --steps 20\n"),
+        "{printed}"
+    );
+    let error = folder.fail("sample --run named/checkpoints");
+    assert!(error.contains("--model"), "{error}");
+    let error = folder.fail("evaluate --run named/checkpoints");
+    assert!(error.contains("--model"), "{error}");
 }

@@ -18,7 +18,7 @@ use crate::error::{Result, at_write};
 /// threads or processes may write the same path at once, and the last rename wins.
 ///
 /// The temporary file is named `.NAME.PROCESS-NUMBER.part`. An error removes it; a kill leaves it
-/// behind, and it may then be deleted. A symbolic link at `path` is replaced, not followed, and a
+/// behind, and the next [`Claim`](crate::Claim) of the file removes it. A symbolic link at `path` is replaced, not followed, and a
 /// device or a pipe, such as `/dev/stdout`, is written to in place.
 ///
 /// ```
@@ -125,6 +125,43 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes the temporary files that killed processes left in a folder, of the targets whose names are
+/// `wanted`. Those of a process that lives stay, and where the system does not tell which processes live, all
+/// do.
+///
+/// That a folder cannot be read or a file not be removed is no error: such files harm nobody.
+// Public for the other crates of the workspace, which write files too.
+#[doc(hidden)]
+pub fn remove_leftovers(folder: &Path, wanted: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if let Some((target, process)) = name.to_str().and_then(target_of)
+            && wanted(target)
+            && has_ended(process)
+        {
+            fs::remove_file(entry.path()).ok();
+        }
+    }
+}
+
+/// The target of a temporary file, and the process that wrote it.
+fn target_of(name: &str) -> Option<(&str, u32)> {
+    let (target, number) = name
+        .strip_prefix('.')?
+        .strip_suffix(".part")?
+        .rsplit_once('.')?;
+    let (process, count) = number.split_once('-')?;
+    count.parse::<u64>().ok()?;
+    Some((target, process.parse().ok()?))
+}
+
+fn has_ended(process: u32) -> bool {
+    // Only Linux tells without a call of the system.
+    cfg!(target_os = "linux")
+        && Path::new("/proc/self").exists()
+        && !Path::new(&format!("/proc/{process}")).exists()
+}
+
 /// Returns a name beside the target that no other process and no other thread uses.
 fn temporary(path: &Path) -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -180,6 +217,32 @@ mod tests {
         assert!(matches!(error, DataError::Write { path, .. } if path.ends_with("y")));
         assert_eq!(names(folder.path()).len(), 2);
         assert!(write_atomically(&folder.path().join("no/folder"), b"").is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_killed_processes_left_is_removed_and_what_others_write_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ended = process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let of = |name: &str, process: u32| format!(".{name}.{process}-0.part");
+        let kept = [
+            of("x.png", process::id()),
+            of("y.png", ended.id()),
+            ".x.png.lock".to_owned(),
+            ".x.png.old.part".to_owned(),
+            "x.png.part".to_owned(),
+        ];
+        let left = of("x.png", ended.id());
+        for name in kept.iter().chain([&left]) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        remove_leftovers(folder.path(), |name| name == "x.png");
+        let mut found = names(folder.path());
+        found.sort();
+        let mut expected = kept.to_vec();
+        expected.sort();
+        assert_eq!(found, expected);
     }
 
     #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::atomic::is_special;
+use crate::atomic::{is_special, remove_leftovers};
 use crate::error::{DataError, Result, at_write};
 
 /// The right to write a file, which one process at a time has.
@@ -14,7 +14,7 @@ use crate::error::{DataError, Result, at_write};
 /// same file. The claim ends when the value is dropped or the process ends, however it ends.
 ///
 /// It is a locked file `.NAME.lock` beside the output, which a killed process leaves behind without its
-/// lock. On a file system without locks no other process is noticed.
+/// lock. What such a process was writing of the output is removed. On a file system without locks no other process is noticed.
 ///
 /// ```
 /// # let folder = tempfile::tempdir().unwrap();
@@ -45,7 +45,13 @@ impl Claim {
     /// to.
     pub fn file(path: &Path) -> Result<Self> {
         if is_special(path) {
-            return Ok(Self { lock: None });
+            return match is_socket(path) {
+                true => Err(DataError::Inconsistent(format!(
+                    "cannot write {}: it is a socket",
+                    path.display()
+                ))),
+                false => Ok(Self { lock: None }),
+            };
         }
         let folder = path
             .parent()
@@ -75,12 +81,32 @@ impl Claim {
                 Ok(()) if !lock_path.exists() => continue,
                 // An error says that the file system has no locks.
                 Ok(()) | Err(TryLockError::Error(_)) => {
+                    let folder = folder.unwrap_or(Path::new("."));
+                    remove_leftovers(folder, |target| target == name);
                     let lock = Some((lock, lock_path));
                     return Ok(Self { lock });
                 }
             }
         }
     }
+}
+
+/// Whether a path leads to a socket, which cannot be opened as files and pipes are.
+#[cfg(unix)]
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+#[cfg(not(unix))]
+fn is_socket(_: &Path) -> bool {
+    false
+}
+
+/// Whether a process that lives has the lock of a lock file.
+pub(crate) fn is_locked(path: &Path) -> bool {
+    let lock = OpenOptions::new().write(true).open(path);
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -120,8 +146,10 @@ mod tests {
         assert!(matches!(&error, DataError::InUse(file) if *file == path));
         assert!(Claim::file(&folder.path().join("y.json")).is_ok());
         drop(first);
-        // What a killed process leaves.
+        // What a killed process leaves, of whose number there is none.
         fs::write(folder.path().join(".x.json.lock"), "").unwrap();
+        #[cfg(target_os = "linux")]
+        fs::write(folder.path().join(".x.json.4294967295-0.part"), "").unwrap();
         drop(Claim::file(&path).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
@@ -132,8 +160,12 @@ mod tests {
         let refused = |path: &Path| Claim::file(path).unwrap_err().to_string();
         assert!(refused(&folder.path().join("no/x.json")).contains("no such folder"));
         assert!(refused(folder.path()).contains("it is a folder"));
-        if cfg!(unix) {
+        #[cfg(unix)]
+        {
             drop(Claim::file(Path::new("/dev/null")).unwrap());
+            let socket = folder.path().join("x.png");
+            let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            assert!(refused(&socket).contains("it is a socket"));
         }
         #[cfg(target_os = "linux")]
         assert!(matches!(

@@ -1,5 +1,9 @@
 //! What a file is that should be an image or another kind of data and is none, for messages.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
 /// Says what a file is in the place of the data that were expected, by its first bytes, which are all
 /// or a few hundred of them: an empty file, a web page, a pointer of Git LFS, an archive and the like.
 /// `None` where they are like none of these.
@@ -42,6 +46,31 @@ pub fn known_content(start: &[u8]) -> Option<String> {
         return Some("an SVG drawing: make PNG of it".to_owned());
     }
     is_web_page(start).then(|| WEB_PAGE.to_owned())
+}
+
+/// What the end of a ZIP archive begins with, and the longest that it can be, with its comment.
+const END_OF_ARCHIVE: &[u8] = b"PK\x05\x06";
+const LONGEST_END: u64 = 22 + u16::MAX as u64;
+
+/// Says that a file which begins as a ZIP archive has no end, as a download that was cut off; `None` where it
+/// has one, or begins otherwise, or cannot be read. Files of NumPy (`npz`) and of PyTorch are such archives.
+pub fn cut_off_archive(path: &Path) -> Option<String> {
+    let find = || -> io::Result<Option<String>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut start = [0; 4];
+        file.read_exact(&mut start)?;
+        file.seek(SeekFrom::Start(length.saturating_sub(LONGEST_END)))?;
+        let mut end = Vec::new();
+        file.read_to_end(&mut end)?;
+        let has_an_end = end
+            .windows(END_OF_ARCHIVE.len())
+            .any(|bytes| bytes == END_OF_ARCHIVE);
+        Ok((start == *b"PK\x03\x04" && !has_an_end).then(|| {
+            format!("an archive that was cut off after {length} bytes: fetch or write it again")
+        }))
+    };
+    find().unwrap_or_default()
 }
 
 /// Says what a file looks like that should be an image, by its first bytes.
@@ -91,6 +120,23 @@ fn text(bytes: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_archive_without_its_end_is_cut_off() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let says = |bytes: &[u8]| {
+            std::fs::write(file.path(), bytes).unwrap();
+            cut_off_archive(file.path())
+        };
+        let long = vec![1; 100_000];
+        let whole = [b"PK\x03\x04", &long[..], b"PK\x05\x06", &[0; 18]].concat();
+        assert_eq!(says(&whole), None);
+        let text = says(&whole[..90_000]).unwrap();
+        assert!(text.contains("cut off after 90000 bytes"), "{text}");
+        assert_eq!(says(b"PK"), None);
+        assert_eq!(says(&long), None);
+        assert_eq!(cut_off_archive(Path::new("no/file")), None);
+    }
 
     #[test]
     fn content_is_named() {

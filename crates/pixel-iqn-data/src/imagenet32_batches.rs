@@ -14,7 +14,7 @@ use crate::{
     error::{DataError, Result, at, format},
     memory,
     npy::integer,
-    npz::array,
+    npz::{archive_error, array},
     unpack::start_of,
 };
 
@@ -75,7 +75,7 @@ impl Batches {
     /// serves for messages.
     pub(crate) fn append(&mut self, path: &Path, mut reader: impl Read + Seek) -> Result<()> {
         refuse_other_content(path, &mut reader)?;
-        let mut archive = NpzArchive::new(reader).map_err(at(path))?;
+        let mut archive = NpzArchive::new(reader).map_err(|error| archive_error(path, error))?;
         let (shape, kind, data) = array(&mut archive, path, "data")?;
         if !(shape.len() == 2 && shape[1] == IMAGE as u64 && kind.type_char() == TypeChar::Uint)
             || kind.size_field() != 1

@@ -119,11 +119,11 @@ mod testing;
 mod unpack;
 mod zip_images;
 
-pub use atomic::{sync_folder_of, write_atomically};
+pub use atomic::{remove_leftovers, sync_folder_of, write_atomically};
 pub use batch::ImageBatch;
 pub use checksum::{Checksum, md5, sha256};
 pub use claim::Claim;
-pub use content::known_content;
+pub use content::{cut_off_archive, known_content};
 pub use dataset::ImageDataset;
 #[cfg(feature = "download")]
 pub use download::{download, fetch};

@@ -209,8 +209,16 @@ fn open(path: &Path) -> Result<Content> {
         let expected = "an npz, npy or zip file";
         return Err(format(path, 0, expected, content::describe(&start)));
     }
-    let archive = NpzArchive::new(reader).map_err(at(path))?;
+    let archive = NpzArchive::new(reader).map_err(|error| archive_error(path, error))?;
     Ok(Content::Archive(archive))
+}
+
+/// The error for an archive that cannot be opened.
+pub(crate) fn archive_error(path: &Path, error: std::io::Error) -> DataError {
+    match content::cut_off_archive(path) {
+        Some(found) => format(path, 0, "a whole archive", found),
+        None => at(path)(error),
+    }
 }
 
 /// Makes a set of an array of images.

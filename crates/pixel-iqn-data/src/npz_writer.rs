@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use npyz::npz::file_name_from_array_name;
 use npyz::zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter, write::FileOptions};
 
-use crate::atomic::{is_special, replace, sync_folder_of};
+use crate::atomic::{is_special, remove_leftovers, replace, sync_folder_of};
 use crate::checksum::md5;
-use crate::error::{DataError, Result, at, at_write, option, other_job};
+use crate::content::cut_off_archive;
+use crate::error::{DataError, Result, at, at_write, format, option, other_job};
 
 /// A writer of uint8 images `[N, H, W, C]`, the array `arr_0` of an `.npz` file, as the evaluation
 /// tools of this field read it.
@@ -43,7 +44,7 @@ impl NpzWriter {
     /// and [`DataError::Io`].
     pub fn is_finished(path: &Path, shape: [usize; 4], job: &str) -> Result<bool> {
         if is_special(path) {
-            return Ok(false);
+            return Err(no_file(path));
         }
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -58,7 +59,12 @@ impl NpzWriter {
             io::copy(&mut array, &mut io::sink()).ok()?;
             same_job.then_some(())
         };
-        whole().map(|()| true).ok_or_else(|| other_job(path))
+        whole()
+            .map(|()| true)
+            .ok_or_else(|| match cut_off_archive(path) {
+                Some(found) => format(path, 0, "the archive of this job", found),
+                None => other_job(path),
+            })
     }
 
     /// Begins the file at `path`, or continues what an interrupted job left. `job` is one line that
@@ -72,6 +78,9 @@ impl NpzWriter {
     pub fn open(path: &Path, shape: [usize; 4], job: &str) -> Result<Self> {
         if job.contains('\n') {
             return Err(option("job", job, "one line"));
+        }
+        if is_special(path) {
+            return Err(no_file(path));
         }
         if shape.contains(&0) {
             return Err(option(
@@ -97,6 +106,13 @@ impl NpzWriter {
             Ok(()) if !part_path.exists() => return Err(DataError::InUse(path.to_owned())),
             // An error says that the file system has no locks.
             Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+            let folder = match folder.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => folder,
+            };
+            remove_leftovers(folder, |target| target == name);
         }
         let mut found = Vec::new();
         Read::by_ref(&mut part)
@@ -241,6 +257,14 @@ fn is_whole(record: &[u8]) -> bool {
     md5(image).as_bytes() == checksum
 }
 
+/// The error for a pipe or a device: an archive is written here and there, and gathers in a file beside it.
+fn no_file(path: &Path) -> DataError {
+    DataError::Inconsistent(format!(
+        "cannot write {}: it is a pipe or a device, and an npz file needs to be a file",
+        path.display()
+    ))
+}
+
 /// The first line of the `.part` file.
 fn header(shape: [usize; 4], job: &str) -> String {
     format!("{shape:?} {job}\n")
@@ -339,6 +363,18 @@ mod tests {
         assert!(finished("seed 1").is_err());
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert!(finished("seed 1").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_refused_before_the_work() {
+        let null = Path::new("/dev/null");
+        for error in [
+            NpzWriter::is_finished(null, SHAPE, "").unwrap_err(),
+            NpzWriter::open(null, SHAPE, "").unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("a pipe or a device"), "{error}");
+        }
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! stopped.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{link_atomically, replace, sync_folder_of, write_atomically};
+use crate::atomic::{link_atomically, remove_leftovers, replace, sync_folder_of, write_atomically};
 use crate::checksum::md5;
+use crate::claim::{Claim, is_locked};
 use crate::error::{DataError, Result, at, at_write, other_job};
 use crate::image_grid::ImageGrid;
 
@@ -93,6 +94,35 @@ impl PngFolder {
         expected.is_some_and(|sum| fs::read(self.file(index)).is_ok_and(|file| md5(&file) == *sum))
     }
 
+    /// Claims the images of `part`, which no other process may draw at the same time, and removes what
+    /// killed processes were writing of them.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::InUse`](crate::DataError::InUse) where another process has claimed some of them, and
+    /// [`DataError::Write`](crate::DataError::Write).
+    pub fn claim(&self, part: &Range<usize>) -> Result<Claim> {
+        // One process at a time looks for the claims of others, so that of two that begin at once the
+        // second one is told. Without locks on the file system no other is noticed.
+        let note = File::open(self.path.join(NOTE)).map_err(at_write(&self.path))?;
+        note.lock().ok();
+        for name in names(&self.path)? {
+            if let Some(other) = claimed(&name)
+                && other.start < part.end
+                && part.start < other.end
+                && is_locked(&self.path.join(&name))
+            {
+                return Err(DataError::InUse(self.file(other.start.max(part.start))));
+            }
+        }
+        let name = format!("{:06}-{:06}.png", part.start, part.end - 1);
+        let claim = Claim::file(&self.path.join(name))?;
+        remove_leftovers(&self.path, |target| {
+            index_of(target).is_some_and(|index| part.contains(&index))
+        });
+        Ok(claim)
+    }
+
     /// Says what else than its images a job finds that draws those of `part`, of which all processes
     /// together draw `whole`.
     ///
@@ -162,6 +192,7 @@ impl PngFolder {
     ///
     /// [`DataError::Io`](crate::DataError::Io).
     pub fn tidy(&self) -> Result<()> {
+        remove_leftovers(&self.path, |target| target == NOTE);
         let note = self.path.join(NOTE);
         let text = read(&note)?.unwrap_or_default();
         let Some((first, lines)) = text.split_once('\n') else {
@@ -203,6 +234,13 @@ fn index_of(name: &str) -> Option<usize> {
     (name == format!("{index:06}.png")).then_some(index)
 }
 
+/// The images that the name of a lock file stands for.
+fn claimed(name: &str) -> Option<Range<usize>> {
+    let range = name.strip_prefix('.')?.strip_suffix(".png.lock")?;
+    let (first, last) = range.split_once('-')?;
+    Some(first.parse().ok()?..last.parse::<usize>().ok()?.checked_add(1)?)
+}
+
 /// Reads the note; `None` where there is none.
 fn read(note: &Path) -> Result<Option<String>> {
     match fs::read(note) {
@@ -215,15 +253,18 @@ fn read(note: &Path) -> Result<Option<String>> {
 /// The names of all that is in a folder but hidden files, such as those that a killed process was
 /// writing.
 fn visible(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(at(folder))? {
-        let name = entry.map_err(at(folder))?.file_name();
-        let name = name.to_string_lossy().into_owned();
-        if !name.starts_with('.') {
-            names.push(name);
-        }
-    }
+    let mut names = names(folder)?;
+    names.retain(|name| !name.starts_with('.'));
     Ok(names)
+}
+
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).map_err(at(folder))?;
+    let name = |entry: io::Result<fs::DirEntry>| {
+        let name = entry.map_err(at(folder))?.file_name();
+        Ok(name.to_string_lossy().into_owned())
+    };
+    entries.map(name).collect()
 }
 
 #[cfg(test)]
@@ -297,6 +338,22 @@ mod tests {
         // The line that was torn is put in order.
         pngs.tidy().unwrap();
         assert_eq!(fs::read_to_string(file(NOTE)).unwrap(), note);
+    }
+
+    #[test]
+    fn two_jobs_never_draw_the_same_images_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pngs = open(folder.path(), "a").unwrap();
+        let first = pngs.claim(&(10..20)).unwrap();
+        for overlapping in [10..20, 0..11, 19..30, 12..13, 0..100] {
+            let error = open(folder.path(), "a").unwrap().claim(&overlapping);
+            assert!(matches!(error, Err(DataError::InUse(_))), "{overlapping:?}");
+        }
+        let others = [0..10, 20..30].map(|others| pngs.claim(&others).unwrap());
+        drop((first, others));
+        // What a killed process leaves.
+        fs::write(folder.path().join(".000000-000099.png.lock"), "").unwrap();
+        drop(pngs.claim(&(10..20)).unwrap());
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub fn extract(
         });
     }
     let length: usize = set.shape().iter().product();
+    let [_, size @ ..] = set.shape();
     let mut extracted: Option<FeatureSet> = None;
     for start in (0..set.len()).step_by(batch) {
         let end = set.len().min(start + batch);
@@ -93,7 +94,7 @@ pub fn extract(
                     statistics: GaussianStatistics::of(&features.pool)?,
                     pool: keep.pool.then_some(features.pool),
                     logits: keep.logits.then_some(features.logits),
-                    origin: Some(network.origin()),
+                    origin: Some(network.origin().with_size(Some(size))),
                 });
             }
             Some(extracted) => {
@@ -124,7 +125,7 @@ mod tests {
         for origin in [
             None,
             Some(FeatureOrigin::new(Preprocessing::PytorchFid, "abc")),
-            Some(FeatureOrigin::new(Preprocessing::TorchFidelity, "abc")),
+            Some(FeatureOrigin::new(Preprocessing::TorchFidelity, "abc").with_size(Some([8, 9]))),
         ] {
             let set = FeatureSet {
                 statistics: GaussianStatistics::of(&features).unwrap(),

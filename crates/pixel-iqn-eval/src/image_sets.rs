@@ -209,7 +209,7 @@ pub fn image_set_scores(
 ) -> Result<ImageSetEvaluation, EvalError> {
     if let (Some(ours), Some(Some(theirs))) =
         (&generated.origin, real.map(|real| real.origin.as_ref()))
-        && ours != theirs
+        && !ours.is_comparable_with(theirs)
     {
         return Err(EvalError::OtherFeatures {
             generated: ours.clone(),
@@ -252,12 +252,16 @@ pub fn image_set_scores(
                 Err(error) => leave_out(&mut found, "FID", error),
             }
         }
+        let sizes = of_sizes(generated, real);
         if let (Some(a), Some(b)) = (&generated.pool, &real.pool) {
             let count = a.len().min(b.len());
             let few = (count < FEW_IMAGES).then(|| {
                 format!("of {count} images: it changes much from one such set to the next")
             });
-            let warn = |score| few.iter().map(move |few| ScoreWarning::new(score, few));
+            let warn = |score| {
+                let because = few.iter().chain(&sizes);
+                because.map(move |because| ScoreWarning::new(score, because))
+            };
             if let Some(options) = options.kid {
                 match kernel_inception_distance(a, b, options) {
                     Ok(kid) => {
@@ -287,10 +291,23 @@ pub fn image_set_scores(
     }
 }
 
+/// What is to be known of features of images of two sizes.
+fn of_sizes(generated: &FeatureSet, real: &FeatureSet) -> Option<String> {
+    let size = |set: &FeatureSet| set.origin.as_ref().and_then(|origin| origin.size);
+    let ([h, w], [real_h, real_w]) = (size(generated)?, size(real)?);
+    ([h, w] != [real_h, real_w]).then(|| {
+        format!(
+            "the generated images are of {h} x {w} and the real ones of {real_h} x {real_w}: it compares their \
+             sizes too, as smaller images become blurred ones"
+        )
+    })
+}
+
 /// What is to be known of an FID.
 fn of_fid(generated: &FeatureSet, real: &FeatureSet) -> Vec<ScoreWarning> {
-    let warning = |because| ScoreWarning::new("FID", because);
-    let mut warnings = Vec::new();
+    let warning = |because: String| ScoreWarning::new("FID", because);
+    let mut warnings: Vec<ScoreWarning> =
+        of_sizes(generated, real).map(warning).into_iter().collect();
     let dims = generated.statistics.mean().len();
     let sets = [("generated", generated), ("real", real)];
     for (name, set) in sets {
@@ -382,6 +399,29 @@ mod tests {
             .iter()
             .any(|warning| warning.score == "FID" && warning.because.contains("by which resizing"));
         assert!(warned, "{found:?}");
+    }
+
+    #[test]
+    fn scores_of_images_of_two_sizes_have_a_warning() {
+        let of_size = |size| {
+            let mut set = set(FEW_IMAGES, 4, Preprocessing::TorchFidelity);
+            set.origin = set.origin.map(|origin| origin.with_size(size));
+            set
+        };
+        let kid = KidOptions::new().with_subset_size(5).with_subsets(2);
+        let options = ImageSetOptions::new().with_kid(Some(kid));
+        let warned = |real: &FeatureSet| {
+            let generated = of_size(Some([16, 16]));
+            let found = image_set_scores(&generated, Some(real), &options).unwrap();
+            let warnings = found.warnings.into_iter();
+            let of_sizes = warnings.filter(|warning| warning.because.contains("32 x 32"));
+            of_sizes.map(|warning| warning.score).collect::<Vec<_>>()
+        };
+        let all = ["FID", "KID", "precision and recall"];
+        assert_eq!(warned(&of_size(Some([32, 32]))), all);
+        for same in [Some([16, 16]), None] {
+            assert!(warned(&of_size(same)).is_empty());
+        }
     }
 
     #[test]

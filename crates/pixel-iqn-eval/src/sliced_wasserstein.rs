@@ -3,8 +3,8 @@
 //! <https://arxiv.org/abs/1710.10196>. It needs no network.
 
 use burn::config::Config;
-use pixel_iqn_core::Noise;
-use pixel_iqn_data::ImageDataset;
+use pixel_iqn_core::{Cancelled, Noise, Progress, report};
+use pixel_iqn_data::{ImageDataset, check_memory};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ use crate::error::EvalError;
 
 /// Height and width of a patch.
 const PATCH: usize = 7;
+/// Images, and directions, between two reports of the progress.
+const TOGETHER: usize = 64;
 /// The pyramid ends at this size.
 const SMALLEST: usize = 16;
 /// The binomial filter of the pyramid, over 16.
@@ -38,6 +40,26 @@ impl Default for SlicedWassersteinOptions {
     }
 }
 
+impl SlicedWassersteinOptions {
+    /// Fails where the patches of two sets of `count` images of `shape`, `[C, H, W]`, do not fit into memory,
+    /// so that a program can tell before it makes the images.
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError::Data`] with what would be needed.
+    pub fn check_memory(&self, count: usize, [channels, ..]: [usize; 3]) -> Result<(), EvalError> {
+        let factors = [
+            2,
+            count,
+            self.patches,
+            channels * PATCH * PATCH,
+            size_of::<f32>(),
+        ];
+        let factors = factors.into_iter().map(|factor| factor as u64);
+        Ok(check_memory(factors.fold(1, u64::saturating_mul))?)
+    }
+}
+
 /// The distance at one level of the pyramid.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -57,15 +79,19 @@ pub struct LevelDistance {
 /// with the patches of a level: for each set, images times patches times 147 numbers of 4 bytes,
 /// so 1.2 GB for 16,384 colour images with 128 patches, the paper's choice.
 ///
+/// `progress` is told how many of how many images and directions are done.
+///
 /// # Errors
 ///
 /// [`EvalError::Shape`] if the images differ in shape or are smaller than a patch,
 /// [`EvalError::TooFew`] where the sets are not of the same size, [`EvalError::Option`] for no
-/// patches or directions.
+/// patches or directions, [`EvalError::Data`] where the patches do not fit into memory, and
+/// [`EvalError::Cancelled`].
 pub fn sliced_wasserstein(
     a: &ImageDataset,
     b: &ImageDataset,
     options: SlicedWassersteinOptions,
+    progress: &dyn Progress,
 ) -> Result<Vec<LevelDistance>, EvalError> {
     let SlicedWassersteinOptions {
         patches,
@@ -96,21 +122,31 @@ pub fn sliced_wasserstein(
             hint: ": give as many of both",
         });
     }
+    options.check_memory(a.len(), a.shape())?;
     let levels = levels([height, width]);
+    let total = levels * (2 * a.len() + directions);
+    let mut done = 0;
+    let mut told = |more: usize| {
+        done += more;
+        report(progress, done, total)
+    };
     let mut distances = Vec::with_capacity(levels);
     for level in 0..levels {
-        let of = |set| descriptors(set, level, levels, patches, seed);
-        let (first, second) = (of(a), of(b));
+        let mut of = |set| descriptors(set, [level, levels], patches, seed, &mut told);
+        let (first, second) = (of(a)?, of(b)?);
         let noise = Noise::new(seed ^ u64::from_be_bytes(*b"slice   "));
         let dims = channels * PATCH * PATCH;
         // Collected before they are added, so that the sum has one order.
-        let by_direction: Vec<f64> = (0..directions as u64)
-            .into_par_iter()
-            .map(|i| {
-                let direction = direction(&noise, i, dims);
+        let mut by_direction: Vec<f64> = Vec::with_capacity(directions);
+        for start in (0..directions).step_by(TOGETHER) {
+            let some = start..directions.min(start + TOGETHER);
+            let count = some.len();
+            by_direction.par_extend(some.into_par_iter().map(|i| {
+                let direction = direction(&noise, i as u64, dims);
                 wasserstein(project(&first, &direction), project(&second, &direction))
-            })
-            .collect();
+            }));
+            told(count)?;
+        }
         distances.push(LevelDistance {
             height: height >> level,
             distance: 1e3 * by_direction.iter().sum::<f64>() / directions as f64,
@@ -215,16 +251,18 @@ impl Plane {
 /// The normalised patches of all images at a level, each `channels * PATCH * PATCH` numbers.
 fn descriptors(
     set: &ImageDataset,
-    level: usize,
-    levels: usize,
+    [level, levels]: [usize; 2],
     patches: usize,
     seed: u64,
-) -> Vec<Vec<f32>> {
+    told: &mut dyn FnMut(usize) -> Result<(), Cancelled>,
+) -> Result<Vec<Vec<f32>>, Cancelled> {
     let [channels, height, width] = set.shape();
     let noise = Noise::new(seed ^ u64::from_be_bytes(*b"patches ") ^ level as u64);
-    let mut descriptors: Vec<Vec<f32>> = (0..set.len())
-        .into_par_iter()
-        .flat_map_iter(|index| {
+    let mut descriptors: Vec<Vec<f32>> = Vec::with_capacity(set.len() * patches);
+    for start in (0..set.len()).step_by(TOGETHER) {
+        let some = start..set.len().min(start + TOGETHER);
+        let count = some.len();
+        descriptors.par_extend(some.into_par_iter().flat_map_iter(|index| {
             let planes: Vec<Plane> = set
                 .image(index)
                 .chunks_exact(height * width)
@@ -251,8 +289,9 @@ fn descriptors(
                 patch
             };
             draws.chunks_exact(2).map(patch).collect::<Vec<_>>()
-        })
-        .collect();
+        }));
+        told(count)?;
+    }
     for channel in 0..channels {
         let part = channel * PATCH * PATCH..(channel + 1) * PATCH * PATCH;
         let values = || descriptors.iter().flat_map(|patch| &patch[part.clone()]);
@@ -274,7 +313,7 @@ fn descriptors(
             }
         }
     }
-    descriptors
+    Ok(descriptors)
 }
 
 /// A direction that is uniform on the sphere.
@@ -304,6 +343,10 @@ fn wasserstein(mut a: Vec<f32>, mut b: Vec<f32>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use core::ops::ControlFlow;
+    use std::sync::Mutex;
+
+    use pixel_iqn_core::NoProgress;
     use pixel_iqn_data::builtin;
 
     use super::*;
@@ -370,7 +413,7 @@ mod tests {
             seed: 3,
         };
         let set = builtin::generate(0, 0..40, 32, 3).unwrap();
-        let same = sliced_wasserstein(&set, &set, options).unwrap();
+        let same = sliced_wasserstein(&set, &set, options, &NoProgress).unwrap();
         assert_eq!(same.iter().map(|l| l.height).collect::<Vec<_>>(), [32, 16]);
         assert!(same.iter().all(|level| level.distance == 0.0));
 
@@ -378,11 +421,40 @@ mod tests {
         let noise = Noise::new(1).uniform(0, 40 * 3 * 32 * 32);
         let noise = noise.iter().map(|u| (u * 256.0) as u8).collect();
         let noise = ImageDataset::new(noise, [3, 32, 32]).unwrap();
-        let near = sliced_wasserstein(&set, &others, options).unwrap();
-        let far = sliced_wasserstein(&set, &noise, options).unwrap();
+        let near = sliced_wasserstein(&set, &others, options, &NoProgress).unwrap();
+        let far = sliced_wasserstein(&set, &noise, options, &NoProgress).unwrap();
         for (near, far) in near.iter().zip(&far) {
             assert!(near.distance > 0.0 && near.distance < 0.5 * far.distance);
         }
+    }
+
+    #[test]
+    fn the_progress_is_told_and_can_cancel() {
+        let options = SlicedWassersteinOptions::new()
+            .with_patches(2)
+            .with_directions(100);
+        let set = builtin::generate(0, 0..70, 32, 3).unwrap();
+        let told = Mutex::new(Vec::new());
+        let until = |last: usize| {
+            let told = &told;
+            move |done: usize, total: usize| {
+                told.lock().unwrap().push((done, total));
+                match done < last {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            }
+        };
+        // Two levels, of two sets of 70 images and 100 directions.
+        sliced_wasserstein(&set, &set, options, &until(usize::MAX)).unwrap();
+        let all = core::mem::take(&mut *told.lock().unwrap());
+        assert_eq!((all[0], all.last()), ((64, 480), Some(&(480, 480))));
+        let error = sliced_wasserstein(&set, &set, options, &until(140)).unwrap_err();
+        assert!(matches!(error, EvalError::Cancelled(_)), "{error:?}");
+        assert_eq!(told.lock().unwrap().last(), Some(&(140, 480)));
+        assert!(options.check_memory(70, [3, 32, 32]).is_ok());
+        #[cfg(target_os = "linux")]
+        assert!(options.check_memory(usize::MAX, [3, 32, 32]).is_err());
     }
 
     #[test]
@@ -394,7 +466,7 @@ mod tests {
     fn sets_that_do_not_fit_are_refused() {
         let options = SlicedWassersteinOptions::default();
         let set = |count, side| builtin::generate(0, 0..count, side, 3).unwrap();
-        let run = |a, b| sliced_wasserstein(&a, &b, options).unwrap_err();
+        let run = |a, b| sliced_wasserstein(&a, &b, options, &NoProgress).unwrap_err();
         assert!(matches!(
             run(set(2, 8), set(3, 8)),
             EvalError::TooFew { given: 2, .. }

@@ -65,6 +65,20 @@ impl DataConfig {
         }
     }
 
+    /// The line on the data set with what tells it from another of the same kind and size: its folder, and
+    /// the beginning of its digest.
+    pub fn told_apart(&self) -> String {
+        let digest = self.digest.get(..8).unwrap_or(&self.digest);
+        match &self.path {
+            Some(path) => format!(
+                "{} in {}, digest {digest}",
+                self.description,
+                path.display()
+            ),
+            None => format!("{}, digest {digest}", self.description),
+        }
+    }
+
     /// Sets the folder that the images were read from.
     pub fn with_path(self, path: Option<PathBuf>) -> Self {
         Self { path, ..self }
@@ -103,6 +117,16 @@ mod tests {
         assert_eq!(digest(&set(0..2), &set(2..3)), expected);
         assert_ne!(digest(&set(0..2), &set(3..4)), expected);
         assert_ne!(digest(&set(0..3), &set(2..3)), expected);
+        let of = |range| DataConfig::new("folder", &set(range), &set(8..9));
+        let (first, second) = (of(0..2), of(2..4));
+        assert_eq!(first.description, second.description);
+        assert_ne!(first.told_apart(), second.told_apart());
+        assert!(
+            first
+                .with_path(Some("a/b".into()))
+                .told_apart()
+                .contains("in a/b")
+        );
         let relabelled = set(0..2).with_labels(vec![9, 9], 10).unwrap();
         assert_ne!(digest(&relabelled, &set(2..3)), expected);
     }

@@ -170,7 +170,8 @@ impl RunDir {
             SUMS,
             "curve.png",
         ];
-        // Other programs may write other files of the run at this time.
+        // Other programs may write other files of the run at this time, and have left some.
+        pixel_iqn_data::remove_leftovers(&self.path, |_| true);
         let of_session = |name: &OsStr| files.iter().any(|file| is_leftover(name, file));
         remove_files(&self.path, of_session)?;
         remove_files(&self.file("grids"), |name| is_leftover(name, ""))
@@ -443,7 +444,8 @@ mod tests {
             "grids/.00000005.png.7-3.part",
         ];
         // Of another program, and files that are whole.
-        let kept = [".scores.json.8-0.part", "curve.png", "grids/00000005.png"];
+        let of_another = format!(".scores.json.{}-0.part", std::process::id());
+        let kept = [&of_another, "curve.png", "grids/00000005.png"];
         for name in left.iter().chain(&kept) {
             fs::write(run.file(name), "x").unwrap();
         }

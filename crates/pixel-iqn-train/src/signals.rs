@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use burn::train::Interrupter;
 #[cfg(unix)]
-use signal_hook::consts::SIGXFSZ;
+use signal_hook::consts::{SIGHUP, SIGXFSZ};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -39,8 +39,8 @@ impl Drop for StepsAtStake {
 static ASKED: AtomicU8 = AtomicU8::new(0);
 
 /// Returns the exit code by which a program says that a signal ended its work before the result was there:
-/// 128 and the number of the signal, 130 for SIGINT (Ctrl-C) and 143 for SIGTERM. None while no signal has
-/// come.
+/// 128 and the number of the signal, 130 for SIGINT (Ctrl-C), 143 for SIGTERM, and 129 for SIGHUP, which comes
+/// where the terminal goes away. None while no signal has come.
 pub fn signal_exit_code() -> Option<u8> {
     match ASKED.load(Ordering::Relaxed) {
         0 => None,
@@ -62,13 +62,12 @@ pub fn survive_file_size_limits() -> Result<(), RunError> {
 
 /// Returns a switch that the first SIGINT (Ctrl-C) or SIGTERM turns: a [`Session`](crate::Session)
 /// with it finishes its step, writes a checkpoint and returns. The second signal ends the process at
-/// once, with exit code 130 or 143.
+/// once, with exit code 130 or 143. So does SIGHUP, with exit code 129, which a process gets whose terminal
+/// goes away; one that ignores it, as `nohup` arranges it, goes on to its end.
 ///
 /// Four seconds after the first signal the process ends in the same way if it is still there and no
 /// session has steps that a checkpoint has yet to hold: a device that compiles the kernels of a first
 /// step does not look at the switch, for minutes.
-///
-/// SIGHUP stays as it is, so that `nohup` works.
 ///
 /// # Errors
 ///
@@ -78,7 +77,7 @@ pub fn stop_on_signals() -> Result<Interrupter, RunError> {
     let switch = interrupter.clone();
     // The last signal, or 0.
     let last = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGINT, SIGTERM] {
+    for &signal in listened_to() {
         flag::register_usize(signal, last.clone(), signal as usize).map_err(RunError::Signals)?;
     }
     let listen = move || {
@@ -100,7 +99,16 @@ pub fn stop_on_signals() -> Result<Interrupter, RunError> {
             thread::sleep(Duration::from_millis(20));
             match last.swap(0, Ordering::Relaxed) {
                 0 if since.elapsed() < GRACE || AT_STAKE.load(Ordering::Relaxed) > 0 => {}
-                0 => exit(first),
+                0 => {
+                    if !terminal::dashboard_is_up() {
+                        pixel_iqn_data::tell!(
+                            "interrupted: the work did not stop within {} seconds and was cut off; files \
+                             under their final names are whole",
+                            GRACE.as_secs()
+                        );
+                    }
+                    exit(first)
+                }
                 signal => exit(signal),
             }
         }
@@ -111,8 +119,51 @@ pub fn stop_on_signals() -> Result<Interrupter, RunError> {
     Ok(interrupter)
 }
 
+/// The signals that ask the process to finish.
+fn listened_to() -> &'static [i32] {
+    #[cfg(unix)]
+    if !ignores_hangups() {
+        return &[SIGINT, SIGTERM, SIGHUP];
+    }
+    &[SIGINT, SIGTERM]
+}
+
+/// Whether the process was started to ignore that its terminal goes away. Only Linux says so without a call
+/// of the system; elsewhere it is taken for granted, and SIGHUP stays as it is.
+#[cfg(unix)]
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_signals(&status).is_none_or(|ignored| ignored & 1 << (SIGHUP - 1) != 0)
+}
+
+/// The mask of the signals that a process ignores, from its status.
+#[cfg(unix)]
+fn ignored_signals(status: &str) -> Option<u64> {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+/// Ends the process as a second Ctrl-C does.
+pub(crate) fn stop_at_once() -> ! {
+    exit(SIGINT as usize)
+}
+
 /// Ends the process as the signal would have.
 fn exit(signal: usize) -> ! {
     terminal::restore();
     std::process::exit(128 + signal as i32);
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_process_says_what_it_ignores() {
+        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t00\n";
+        assert_eq!(ignored_signals(status), Some(0x1001));
+        assert_eq!(ignored_signals("Name:\tx\n"), None);
+    }
 }

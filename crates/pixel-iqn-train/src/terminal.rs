@@ -1,5 +1,6 @@
-//! The terminal under Burn's dashboard, which makes Ctrl-C a key that it does not read, and which
-//! leaves the terminal as it is when the process exits in another thread.
+//! The terminal under Burn's dashboard, which makes Ctrl-C a key that it does not read, which leaves the
+//! terminal as it is when the process exits in another thread, and which panics where the terminal goes
+//! away.
 
 use burn::train::Interrupter;
 use burn::train::renderer::MetricsRenderer;
@@ -10,7 +11,10 @@ pub(crate) fn dashboard(interrupter: &Interrupter) -> Option<Box<dyn MetricsRend
     {
         use burn::train::renderer::tui::TuiMetricsRendererWrapper;
         #[cfg(unix)]
-        unix::remember();
+        {
+            unix::remember();
+            unix::outlive_the_terminal();
+        }
         let renderer = TuiMetricsRendererWrapper::new(interrupter.clone(), None);
         #[cfg(unix)]
         unix::keep_ctrl_c();
@@ -40,10 +44,18 @@ pub(crate) fn dashboard_is_up() -> bool {
 #[cfg(all(unix, feature = "dashboard"))]
 mod unix {
     use core::time::Duration;
-    use std::io::{Write, stdin, stdout};
-    use std::sync::OnceLock;
+    use std::fs::OpenOptions;
+    use std::io::{Write, stderr, stdin, stdout};
+    use std::sync::{Once, OnceLock};
+    use std::{panic, thread};
 
+    use rustix::fd::AsFd;
+    use rustix::io::Errno;
+    use rustix::stdio::{dup2_stderr, dup2_stdout};
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+    /// The name of the thread in which Burn draws.
+    const RENDERER: &str = "train-renderer";
 
     /// The terminal before the dashboard.
     static BEFORE: OnceLock<Termios> = OnceLock::new();
@@ -52,6 +64,41 @@ mod unix {
         if let Ok(modes) = tcgetattr(stdin()) {
             BEFORE.get_or_init(|| modes);
         }
+    }
+
+    /// Lets the training go on when its terminal goes away, as at the end of an SSH connection. Burn's
+    /// thread that draws then panics, as it cannot give the terminal back. What it drops meanwhile prints,
+    /// and where that fails too, a second panic ends the process: so first of all, what is printed goes to
+    /// nowhere from then on.
+    pub fn outlive_the_terminal() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                let draws = thread::current().name() == Some(RENDERER);
+                if !(draws && leave_the_terminal()) {
+                    before(info);
+                }
+            }));
+        });
+    }
+
+    /// Makes nothing of standard output and standard error where their terminal has gone away; false where
+    /// it is still there.
+    fn leave_the_terminal() -> bool {
+        let null = || OpenOptions::new().write(true).open("/dev/null");
+        let mut left = false;
+        if has_gone(stdout()) {
+            left |= null().is_ok_and(|null| dup2_stdout(null).is_ok());
+        }
+        if has_gone(stderr()) {
+            left |= null().is_ok_and(|null| dup2_stderr(null).is_ok());
+        }
+        left
+    }
+
+    fn has_gone(stream: impl AsFd) -> bool {
+        matches!(tcgetattr(stream), Err(Errno::IO))
     }
 
     pub fn restore() {

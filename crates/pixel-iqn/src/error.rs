@@ -52,7 +52,7 @@ pub enum Error {
     /// A folder holds neither a run nor weights with their config.
     #[error(
         "{} is neither the folder of a run (config.toml) nor of trained weights (config.json and \
-         weights.safetensors)",
+         weights.safetensors); a shipped model is opened by its name, as `--model shapes`",
         .0.display()
     )]
     NoModel(PathBuf),

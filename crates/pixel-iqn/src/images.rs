@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use pixel_iqn_data::{ImageDataset, ImageGrid, NpzWriter, md5};
+use pixel_iqn_data::{ImageDataset, ImageGrid, NpzWriter, check_memory, md5};
 
 use crate::Error;
 
@@ -58,6 +58,20 @@ impl Images {
         let [_, image @ ..] = self.shape;
         let values = image.iter().product::<usize>();
         &self.levels[index * values..][..values]
+    }
+
+    /// Fails where a picture of images of `shape`, `[images, channels, height, width]`, does not fit into memory
+    /// beside the images, so that a program can tell before it draws them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] with what would be needed.
+    pub fn check_picture(shape: [usize; 4]) -> Result<(), Error> {
+        let levels = shape
+            .into_iter()
+            .fold(1u64, |product, size| product.saturating_mul(size as u64));
+        let pixels = (Self::SCALE * Self::SCALE) as u64;
+        Ok(check_memory(levels.saturating_mul(1 + pixels))?)
     }
 
     /// Writes all images side by side as a PNG file, each pixel 3 pixels wide.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use pixel_iqn_core::{Order, SampleOptions};
-use pixel_iqn_data::{Claim, NpzWriter, PngFolder};
+use pixel_iqn_data::{NpzWriter, PngFolder};
 use pixel_iqn_train::sample_batches;
 
 use crate::{Error, Sampling, Saved};
@@ -66,8 +66,7 @@ impl Sampling<'_> {
         let mut folder = PngFolder::open(path, shape, &self.job(&options)?)?;
         let first = options.first;
         let part = first + range.start..first + range.end;
-        let claim = path.join(format!("{:06}-{:06}.png", part.start, part.end - 1));
-        let _claim = Claim::file(&claim)?;
+        let _claim = folder.claim(&part)?;
         let beside = folder.content(&part, &(first..first + options.count))?;
         let mut missing = range.clone();
         let is_done = |image: usize| folder.contains(first + image);

@@ -1,4 +1,4 @@
-//! Programs on a terminal: progress bars, Ctrl-C, and what a training shows.
+//! Programs on a terminal: their arguments, progress bars, Ctrl-C, and what a training shows.
 //!
 //! ```no_run
 //! use pixel_iqn::terminal::Terminal;
@@ -11,10 +11,13 @@
 //! # Ok::<(), pixel_iqn::Error>(())
 //! ```
 
+mod arguments;
 mod bar;
+pub mod number;
 mod show;
 mod watcher;
 
+pub use arguments::{arguments, parse};
 pub use bar::Bar;
 pub use show::{LiveView, Show};
 pub use watcher::TerminalWatcher;

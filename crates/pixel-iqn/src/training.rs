@@ -275,6 +275,9 @@ impl Training {
             None => self.new_config(&images, &defaults[0])?,
         };
         training_checks::step_fits(&config, &devices)?;
+        if !self.only_steps {
+            training_checks::samples_fit(&config)?;
+        }
         if !devices.iter().all(crate::device::is_cpu) {
             let notice = &mut *self.watcher.on_notice();
             training_checks::gradients_are_right(
@@ -415,8 +418,8 @@ impl Training {
                 return Err(Error::Request(format!(
                     "{} has a run on other images ({}), not on these ({}): choose another folder",
                     path.display(),
-                    before.data.description,
-                    config.data.description
+                    before.data.told_apart(),
+                    config.data.told_apart()
                 )));
             }
             let from = ResumeFrom::Last;

@@ -7,7 +7,7 @@ use pixel_iqn_core::AnyModel;
 use pixel_iqn_data::check_memory;
 use pixel_iqn_train::{RunConfig, check_gradients, within};
 
-use crate::{DeviceDefaults, Error, TrainingImages};
+use crate::{DeviceDefaults, Error, Images, TrainingImages};
 
 /// Checks that a config is for these images.
 pub(crate) fn images_fit(config: &RunConfig, images: &TrainingImages) -> Result<(), Error> {
@@ -51,6 +51,22 @@ pub(crate) fn step_fits(config: &RunConfig, devices: &[Device]) -> Result<(), Er
     let features = (config.model.layers * config.model.features) as u64;
     let bytes = positions.saturating_mul(features).saturating_mul(6 * 4);
     Ok(check_memory(bytes)?)
+}
+
+/// Checks that the samples which are drawn at the end, and the picture of them, find room in memory, as long
+/// as a training can still be begun otherwise.
+pub(crate) fn samples_fit(config: &RunConfig) -> Result<(), Error> {
+    let [height, width] = config.data.size;
+    let (report, channels) = (&config.report, config.data.channels);
+    for (key, count) in [
+        ("report.samples", report.samples),
+        ("report.grid_samples", report.grid_samples),
+    ] {
+        Images::check_picture([count, channels, height, width]).map_err(|error| {
+            Error::Request(format!("{count} samples ({key}) are too many: {error}"))
+        })?;
+    }
+    Ok(())
 }
 
 /// Compares the gradients of each device but the CPU with the CPU's, unless the devices are trusted. A

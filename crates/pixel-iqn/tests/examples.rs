@@ -48,8 +48,25 @@ fn what_cannot_work_is_refused_before_the_work() {
         code == Some(1) && error.contains("no such folder"),
         "{error}"
     );
-    let (code, error) = run("--batch 0");
-    assert!(code == Some(2) && error.contains("1..=1000000"), "{error}");
+    for wrong in ["0", "-1"] {
+        let (code, error) = run(&format!("--batch {wrong}"));
+        assert!(
+            code == Some(2) && error.contains("from 1 to 1000000"),
+            "{error}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_is_not_printed_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["quantile_regression", "train_cifar"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = example(name, folder.path(), "--help");
+        let output = command.stdout(full.unwrap()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+    }
 }
 
 #[test]

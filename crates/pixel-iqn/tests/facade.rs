@@ -472,3 +472,12 @@ fn pictures_that_stand_in_are_small_and_train_for_a_first_look() {
     let plain = pixel_iqn::train_on(images).device("cpu").config().unwrap();
     assert_eq!((plain.model.classes, plain.train.steps), (0, 400));
 }
+
+#[test]
+fn the_config_in_the_guide_is_one() {
+    let guide = include_str!("../../../docs/guide.md");
+    let (_, rest) = guide.split_once("```json\n").unwrap();
+    let (json, _) = rest.split_once("```").unwrap();
+    let config = pixel_iqn::ModelConfig::from_json(json).unwrap();
+    assert_eq!(config, pixel_iqn::ModelConfig::paper_small());
+}

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use pixel_iqn::core::NoProgress;
 use pixel_iqn::data::{ImageDataset, say};
+use pixel_iqn::terminal::number;
 use pixel_iqn_eval::{InceptionV3, InceptionWeights, KeptFeatures, extract};
 use serde_json::{Value, json};
 
@@ -20,13 +21,13 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "data")]
     data: PathBuf,
     /// Images to extract the features of
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = number::count)]
     images: usize,
     /// Images in a batch
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = number::count)]
     batch: usize,
     /// Times that both are measured, in turn
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = number::count)]
     repeats: usize,
     /// Measure in this process, with what is in the folder, and print it as JSON
     #[arg(long, hide = true, value_name = "DIR")]

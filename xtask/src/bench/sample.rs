@@ -5,6 +5,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use clap::ValueEnum;
 use pixel_iqn::core::{Conditions, IncrementalSampler, NoProgress, Output, PixelModel};
 use pixel_iqn::data::say;
+use pixel_iqn::terminal::number;
 use pixel_iqn::train::product_rate;
 use pixel_iqn::{AnyModel, ModelConfig, SampleOptions, Sampler};
 use serde_json::json;
@@ -24,13 +25,13 @@ pub struct Args {
     #[arg(long)]
     output: Option<String>,
     /// Also time the model with these dilations, in turn with the plain one
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = number::count)]
     dilations: Vec<usize>,
     /// Height and width
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = number::count)]
     size: usize,
     /// Batches to time
-    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256", value_parser = number::count)]
     batch: Vec<usize>,
     /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
     #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use pixel_iqn::data::{Loader, LoaderConfig, builtin, say, tell};
+use pixel_iqn::terminal::number;
 use pixel_iqn::train::product_rate;
 use pixel_iqn::{AnyModel, ModelConfig, TrainConfig, Trainer};
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ pub struct Args {
     #[arg(long, default_value = "gates")]
     output: String,
     /// Height and width
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = number::count)]
     size: usize,
     /// Instead of the cases, the first model at batches 1 to 32 and sizes 16 to 64
     #[arg(long)]
@@ -54,7 +55,7 @@ pub struct Args {
     )]
     reference: PathBuf,
     /// Seconds to measure each case and implementation
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = number::rate)]
     seconds: f64,
     /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
     #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]

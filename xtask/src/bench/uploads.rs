@@ -1,3 +1,5 @@
+use pixel_iqn::terminal::number;
+
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Model and batch, as tiny:4 or quick:8
@@ -16,10 +18,10 @@ pub struct Args {
     )]
     output: Vec<String>,
     /// Height and width of the images of a training step
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = number::count)]
     size: usize,
     /// Height and width of samples; 0 draws none
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = number::from_zero)]
     sample_size: usize,
 }
 

@@ -1,9 +1,10 @@
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::thread::{self, sleep};
-use std::time::Duration;
+use std::thread;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+
+use super::moment::{Moment, Stage};
 
 /// What happens to a program while it works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +36,17 @@ impl Disturbance {
         }
     }
 
-    /// Runs a program, disturbs it after `moment` or at files of `bytes`, and checks how it ended.
-    pub fn run(self, command: &Command, moment: Duration, bytes: u64) -> anyhow::Result<()> {
+    /// Whether it ends the work at the moment that it comes.
+    pub fn ends_the_work(self) -> bool {
+        matches!(self, Self::Signal(_))
+    }
+
+    /// Runs a program in its folder, disturbs it at a moment or at files of `bytes`, checks how it ended,
+    /// and returns what it had done before.
+    pub fn run(self, command: &Command, moment: Moment, bytes: u64) -> anyhow::Result<Stage> {
+        let folder = command
+            .get_current_dir()
+            .context("a job has a folder to work in")?;
         let mut command = match self {
             Self::FullDisk => with_small_files(command, bytes),
             _ => same(command),
@@ -46,21 +56,24 @@ impl Disturbance {
             .stderr(Stdio::piped())
             .spawn()?;
         if self == Self::ClosedPipe {
-            sleep(moment);
+            let stage = moment.wait(&mut child, folder)?;
             drop((child.stdout.take(), child.stderr.take()));
             let status = child.wait()?;
             ensure!(status.success(), "a closed pipe ended it: {status}");
-            return Ok(());
+            return Ok(stage);
         }
-        let stdout = child.stdout.take().expect("it is a pipe");
-        let stderr = child.stderr.take().expect("it is a pipe");
+        let stdout = child.stdout.take().context("it is a pipe")?;
+        let stderr = child.stderr.take().context("it is a pipe")?;
         let readers = [
             thread::spawn(move || text(stdout)),
             thread::spawn(move || text(stderr)),
         ];
+        let mut stage = Stage::Ended;
         if let Self::Signal(signal) = self {
-            sleep(moment);
-            send(signal, &child)?;
+            stage = moment.wait(&mut child, folder)?;
+            if stage != Stage::Ended {
+                send(signal, &child)?;
+            }
         }
         let status = child.wait()?;
         let [_, errors] = readers.map(|reader| reader.join().expect("reading does not panic"));
@@ -76,7 +89,7 @@ impl Disturbance {
             allowed.contains(&status.code()) && !errors.contains("panicked"),
             "it ended with {status}: {errors}"
         );
-        Ok(())
+        Ok(stage)
     }
 }
 
@@ -103,7 +116,7 @@ fn with_small_files(command: &Command, bytes: u64) -> Command {
 
 fn send(signal: i32, child: &Child) -> anyhow::Result<()> {
     let (signal, id) = (format!("-{signal}"), child.id().to_string());
-    // A program that has ended stays a child until it is waited for.
+    // A program that ends now stays a child until it is waited for.
     let status = Command::new("kill").args([signal, id]).status()?;
     ensure!(status.success(), "cannot send a signal");
     Ok(())

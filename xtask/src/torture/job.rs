@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 use pixel_iqn::Run;
 use serde_json::Value;
+
+use super::moment::{Course, watch};
 
 /// A program with its arguments, and the files that it makes.
 pub struct Job {
@@ -37,13 +39,52 @@ impl Job {
 
     /// Runs it to its end, undisturbed.
     pub fn complete(&self, folder: &Path) -> anyhow::Result<()> {
-        let output = self.command(folder).output()?;
+        self.watch(folder).map(drop)
+    }
+
+    /// Runs it to its end, undisturbed, and returns how it went.
+    pub fn watch(&self, folder: &Path) -> anyhow::Result<Course> {
+        let log = folder.with_extension("log");
+        let mut child = self
+            .command(folder)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log)?)
+            .spawn()?;
+        let course = watch(&mut child, folder)?;
         ensure!(
-            output.status.success(),
+            child.wait()?.success(),
             "it failed: {}",
-            String::from_utf8_lossy(&output.stderr)
+            fs::read_to_string(&log)?
         );
-        Ok(())
+        Ok(course)
+    }
+
+    /// Whether the whole result is there.
+    pub fn is_complete(
+        &self,
+        folder: &Path,
+        expected: &BTreeMap<PathBuf, Vec<u8>>,
+    ) -> anyhow::Result<bool> {
+        Ok(self.results(folder)? == *expected)
+    }
+
+    /// Names in the folder of what no run of it leaves behind that ends by itself.
+    pub fn leftovers(&self, folder: &Path) -> anyhow::Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(next) = folders.pop() {
+            for entry in fs::read_dir(next)? {
+                let path = entry?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if name.ends_with(".part") || (name.starts_with('.') && name.ends_with(".lock")) {
+                    found.push(path.display().to_string());
+                }
+                if path.is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The files of the result that are there, with their content.

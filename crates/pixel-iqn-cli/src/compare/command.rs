@@ -1,8 +1,10 @@
 use std::path::PathBuf;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use pixel_iqn::score::ConditionalOptions;
 use pixel_iqn::train::RunOverrides;
 use pixel_iqn::{Output, Training, TrainingImages, train_on};
+use pixel_iqn_eval::SlicedWassersteinOptions;
 
 use crate::flags::{self, DataFlags, DeviceFlags};
 use crate::output_kind::OutputKind;
@@ -12,7 +14,8 @@ use crate::output_kind::OutputKind;
 /// Every model has the same trunk, images in the same order, and the same number of steps. Each has
 /// a run folder in --out; the same command goes on after Ctrl-C, and trains nothing twice. With
 /// --models several processes can train into one folder; each evaluates its own models at its end,
-/// and the same command once more, with all models, evaluates all of them together.
+/// under names such as comparison-gates.md where another has those below, and the same command once
+/// more, with all models, evaluates all of them together.
 ///
 /// Writes comparison.md and comparison.json (scores with 95% bootstrap intervals over images),
 /// curves.png (held-out CRPS while training) and samples.png (samples side by side).
@@ -117,6 +120,21 @@ impl CompareCommand {
             );
         }
         Ok(())
+    }
+
+    /// Fails before the trainings where the scores or the samples after them would not fit into memory.
+    pub fn check_memory(&self, images: &TrainingImages) -> anyhow::Result<()> {
+        let shape = images.held_out.shape();
+        let scores = ConditionalOptions::new(self.images).with_quantile_levels(self.taus);
+        for kind in &self.models {
+            let config = self.training(images.clone(), kind, 0).config()?;
+            scores
+                .check_memory(&config.model, shape)
+                .with_context(|| format!("--taus {}", self.taus))?;
+        }
+        SlicedWassersteinOptions::default()
+            .check_memory(self.samples, shape)
+            .with_context(|| format!("--samples {}", self.samples))
     }
 
     /// The training of one model, in a folder of its own.

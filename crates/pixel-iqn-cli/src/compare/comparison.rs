@@ -98,22 +98,28 @@ impl<'a> Comparison<'a> {
             train_seconds: run.seconds().context(trained)?,
             history: run.history().context(trained)?.clone(),
             conditional,
-            sliced_wasserstein: self.distances(&set)?,
+            sliced_wasserstein: self.distances(&set, &name)?,
             image_sets: self.inception_scores(&set, &name)?,
             samples,
         })
     }
 
     /// The sliced Wasserstein distances of a set from the held-out images.
-    fn distances(&self, set: &ImageDataset) -> anyhow::Result<Vec<LevelDistance>> {
+    fn distances(&self, set: &ImageDataset, name: &str) -> anyhow::Result<Vec<LevelDistance>> {
         let options = SlicedWassersteinOptions::default();
-        Ok(sliced_wasserstein(set, &self.real, options)?)
+        let task = format!("sliced Wasserstein distance of {name}");
+        Ok(sliced_wasserstein(
+            set,
+            &self.real,
+            options,
+            &self.terminal.bar(task),
+        )?)
     }
 
     /// The distances of training images, than which no samples can be expected to be nearer.
     pub fn distances_of_training_images(&self) -> anyhow::Result<Vec<LevelDistance>> {
         let first = self.images.train.as_ref().clone().take(self.real.len())?;
-        self.distances(&first)
+        self.distances(&first, "training images")
     }
 
     fn inception_scores(

@@ -1,9 +1,12 @@
 mod command;
 mod comparison;
 mod evaluated;
+mod files;
 mod pictures;
 mod report;
 mod table;
+
+use std::fs;
 
 use pixel_iqn::DatasetKind;
 use pixel_iqn::terminal::Terminal;
@@ -12,6 +15,7 @@ use crate::flags;
 use crate::outcome::Outcome;
 pub use command::CompareCommand;
 use comparison::Comparison;
+use files::ReportFiles;
 
 impl CompareCommand {
     pub fn run(self, terminal: &Terminal) -> anyhow::Result<Outcome> {
@@ -26,10 +30,21 @@ impl CompareCommand {
         // What would fail after the images are read.
         pixel_iqn::device(&self.device.device)?;
         self.check()?;
-        self.check_outputs()?;
+        let files = ReportFiles::claim(&self.out, &self.models)?;
+        let compared = self.compare_into(&files, terminal);
+        drop(files);
+        if compared.is_err() {
+            // Where nothing came of it, the folder that it made goes, too; one with a file in it stays.
+            fs::remove_dir(&self.out).ok();
+        }
+        compared
+    }
+
+    fn compare_into(&self, files: &ReportFiles, terminal: &Terminal) -> anyhow::Result<()> {
         let kind = self.data.dataset.unwrap_or(DatasetKind::Cifar10);
         let images = flags::open(kind, self.data.folder(), &self.data.options())?;
         self.check_counts(images.held_out.len())?;
+        self.check_memory(&images)?;
         let comparison = Comparison::new(self, terminal, images)?;
         let mut all = Vec::new();
         for seed in 0..self.seeds {
@@ -39,21 +54,6 @@ impl CompareCommand {
         }
         let place = |kind| self.models.iter().position(|model| *model == kind);
         all.sort_by_key(|evaluated| (place(evaluated.kind), evaluated.seed));
-        report::write(&comparison, &all)
-    }
-
-    /// Fails before the work where a file of the report cannot be written after it. Several processes
-    /// may share a folder, each with its own models, so that none is kept from the files.
-    fn check_outputs(&self) -> anyhow::Result<()> {
-        if self.out.is_dir() {
-            let [curves, samples] = ["curves.png", "samples.png"].map(|name| self.out.join(name));
-            let [table, scores] =
-                ["comparison.md", "comparison.json"].map(|name| self.out.join(name));
-            flags::claim(
-                [Some(&curves), Some(&samples)],
-                [Some(&table), Some(&scores)],
-            )?;
-        }
-        Ok(())
+        report::write(&comparison, &all, files)
     }
 }

@@ -4,35 +4,49 @@ use serde_json::{Value, json};
 
 use super::comparison::{Comparison, SCORE_SEED};
 use super::evaluated::Evaluated;
+use super::files::ReportFiles;
 use super::{pictures, table};
 use crate::estimates;
 
 /// Writes and prints all that was found.
-pub fn write(comparison: &Comparison<'_>, all: &[Evaluated]) -> Result<()> {
-    let out = &comparison.command.out;
-    let write = |name: &str, text: &str| write_atomically(&out.join(name), text.as_bytes());
+pub fn write(comparison: &Comparison<'_>, all: &[Evaluated], files: &ReportFiles) -> Result<()> {
+    let command = comparison.command;
+    let write = |name: &str, text: &str| write_atomically(&files.path(name), text.as_bytes());
     let chance = comparison.distances_of_training_images()?;
     let about = &all.first().context("no model was compared")?.config;
-    let table = table::table(comparison.command, about, all, &chance);
+    let table = table::table(command, about, all, &chance);
     write("comparison.md", &table)?;
     let models: Vec<Value> = all.iter().map(to_json).collect::<Result<_>>()?;
     let json = json!({
         "data": about.data.dataset,
         "description": about.data.description,
         "steps": about.train.steps,
-        "samples": comparison.command.samples,
+        "height": about.data.size[0],
+        "width": about.data.size[1],
+        "held_out_images": command.images,
+        "quantile_levels": command.taus,
+        "samples": command.samples,
+        "score_seed": SCORE_SEED,
         "sliced_wasserstein_of_training_images": chance,
         "models": models,
     });
     write("comparison.json", &format!("{json:#}\n"))?;
-    pictures::draw_curves(&out.join("curves.png"), all)?;
-    let titles = pictures::draw_samples(&comparison.real, all, &out.join("samples.png"))?;
+    pictures::draw_curves(&files.path("curves.png"), all)?;
+    let samples = files.path("samples.png");
+    let titles = pictures::draw_samples(&comparison.real, all, &samples)?;
     // What is printed is in the files, whoever reads it.
     say!("{}", table.trim_end());
-    say!("\nsamples.png, from the left: held-out images, {titles}");
+    let [table, scores, curves, samples] = [
+        "comparison.md",
+        "comparison.json",
+        "curves.png",
+        "samples.png",
+    ]
+    .map(|name| files.name(name));
+    say!("\n{samples}, from the left: held-out images, {titles}");
     say!(
-        "\nwrote comparison.md, comparison.json, curves.png and samples.png to {}",
-        out.display()
+        "\nwrote {table}, {scores}, {curves} and {samples} to {}",
+        command.out.display()
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use pixel_iqn::data::{ImageDataset, say, tell};
@@ -98,6 +98,14 @@ enum Real {
 }
 
 impl ImageSetFlags {
+    /// The paths that are read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let sources = [&self.generated, &self.real].into_iter().flatten();
+        sources
+            .map(ImageSource::path)
+            .chain(self.weights.as_deref())
+    }
+
     /// Compares the sets, and returns the scores by their names.
     pub fn evaluate(&self, job: &Job<'_>, generated: &ImageSource) -> anyhow::Result<Found> {
         ensure!(
@@ -109,7 +117,8 @@ impl ImageSetFlags {
         let weights = self.weights.as_deref();
         let network = weights
             .map(|path| inception::open(path, job.device))
-            .transpose()?;
+            .transpose()?
+            .map(|network| self.with_resizing(network));
         let real = self.open_real()?;
         let mut generated = generated.images(self.size)?;
         ensure!(
@@ -124,13 +133,15 @@ impl ImageSetFlags {
             }
             other => other,
         };
+        let made = self.made(job, &generated, &real, network.as_ref());
         let mut scores = Map::new();
         let (mut left_out, mut warnings) = (Vec::new(), Vec::new());
         if let (Real::Images(real), 1..) = (&real, self.swd_images)
-            && let Err(error) = self.sliced_wasserstein(&generated, real, job.seed, &mut scores)
+            && let Err(error) = self.sliced_wasserstein(job, &generated, real, &mut scores)
         {
-            // The scores over features do not need it.
-            ensure!(self.weights.is_some(), error);
+            // The scores over features do not need it, and none is computed after an interrupt.
+            let goes_on = self.weights.is_some() && !job.terminal.interrupted();
+            ensure!(goes_on, error);
             left_out.push(LeftOut::new(
                 "sliced Wasserstein distance",
                 error.to_string(),
@@ -151,9 +162,58 @@ impl ImageSetFlags {
         if !warnings.is_empty() {
             scores.insert("warnings".to_owned(), serde_json::to_value(warnings)?);
         }
+        scores.insert("made_from".to_owned(), made);
         Ok(Found {
             json: scores.into(),
             text,
+        })
+    }
+
+    /// What the figures were made from, for the file: without it nobody can make them again.
+    fn made(
+        &self,
+        job: &Job<'_>,
+        generated: &ImageDataset,
+        real: &Real,
+        network: Option<&InceptionV3>,
+    ) -> Value {
+        let [channels, height, width] = generated.shape();
+        let real_images = match real {
+            Real::Images(real) => Some(real.len()),
+            Real::Statistics(set) => set.statistics.count(),
+            Real::Nothing => None,
+        };
+        let mut made = json!({
+            "generated_images": generated.len(),
+            "real_images": real_images,
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "seed": job.seed,
+        });
+        if let Real::Images(real) = real {
+            let [_, height, width] = real.shape();
+            made["real_height"] = json!(height);
+            made["real_width"] = json!(width);
+            made["sliced_wasserstein_images"] = json!(self.distance_images(generated, real));
+        }
+        if let Some(network) = network {
+            made["features"] = json!(network.origin().to_string());
+            made["splits"] = json!(self.splits);
+            made["kid_subset_size"] = json!(self.kid_subset_size);
+        }
+        made
+    }
+
+    /// How many images of each set the sliced Wasserstein distance is of.
+    fn distance_images(&self, generated: &ImageDataset, real: &ImageDataset) -> usize {
+        generated.len().min(real.len()).min(self.swd_images)
+    }
+
+    fn with_resizing(&self, network: InceptionV3) -> InceptionV3 {
+        network.with_preprocessing(match self.pytorch_fid {
+            true => Preprocessing::PytorchFid,
+            false => Preprocessing::TorchFidelity,
         })
     }
 
@@ -177,12 +237,13 @@ impl ImageSetFlags {
 
     fn sliced_wasserstein(
         &self,
+        job: &Job<'_>,
         generated: &ImageDataset,
         real: &ImageDataset,
-        seed: u64,
         scores: &mut Map<String, Value>,
     ) -> anyhow::Result<()> {
-        let count = generated.len().min(real.len()).min(self.swd_images);
+        let seed = job.seed;
+        let count = self.distance_images(generated, real);
         tell!("sliced Wasserstein distance of {count} images of each set");
         ensure!(
             generated.shape() == real.shape(),
@@ -194,7 +255,8 @@ impl ImageSetFlags {
         let [generated, real] = [generated, real].map(|set| set.draw_copy(count, seed));
         let (generated, real) = (generated?, real?);
         let options = SlicedWassersteinOptions::new().with_seed(seed);
-        for level in sliced_wasserstein(&generated, &real, options)? {
+        let bar = job.terminal.bar("sliced Wasserstein distance");
+        for level in sliced_wasserstein(&generated, &real, options, &bar)? {
             let name = format!("sliced_wasserstein_{}", level.height);
             scores.insert(name, json!(level.distance));
         }
@@ -210,11 +272,6 @@ impl ImageSetFlags {
         real: Real,
         left_out: &mut Vec<LeftOut>,
     ) -> anyhow::Result<ImageSetEvaluation> {
-        let preprocessing = match self.pytorch_fid {
-            true => Preprocessing::PytorchFid,
-            false => Preprocessing::TorchFidelity,
-        };
-        let network = network.with_preprocessing(preprocessing);
         if let Real::Statistics(statistics) = &real
             && let Some(origin) = &statistics.origin
         {
@@ -269,7 +326,7 @@ fn check_origin(ours: &FeatureOrigin, theirs: &FeatureOrigin) -> anyhow::Result<
         _ => "leave --pytorch-fid out",
     };
     ensure!(
-        ours == theirs,
+        ours.is_comparable_with(theirs),
         "the statistics of --real are of {theirs}, and those of the generated images would be of {ours}, so \
          that no distance between them means anything: {advice}, or save the statistics again"
     );

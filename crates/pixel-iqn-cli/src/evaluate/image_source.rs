@@ -48,6 +48,14 @@ impl FromStr for ImageSource {
 }
 
 impl ImageSource {
+    /// The file or folder.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Npz(path) | Self::Folder(path) => path,
+            Self::Dataset { folder, .. } => folder,
+        }
+    }
+
     /// Reads the statistics of an npz file that has them in the place of images, and not beside them.
     pub fn statistics(&self) -> anyhow::Result<Option<FeatureSet>> {
         let path = match self {

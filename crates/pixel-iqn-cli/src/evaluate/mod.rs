@@ -82,6 +82,8 @@ impl EvaluateCommand {
 
     fn evaluate(&self, terminal: &Terminal, scored: &mut bool) -> anyhow::Result<()> {
         let files = [self.out.as_ref(), self.sets.save_statistics.as_ref()];
+        flags::keep_inputs(files.into_iter().flatten(), self.sets.files())?;
+        flags::keep_run(files.into_iter().flatten(), self.models.folders())?;
         let _claims = flags::claim([self.models.maps.as_ref()], files)?;
         let job = Job {
             terminal,

@@ -1,7 +1,7 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use pixel_iqn::data::ImageDataset;
+use pixel_iqn::data::{ImageDataset, tell};
 use pixel_iqn::score::{
     ConditionalOptions, ConditionalScores, ForecastOptions, MarginalForecaster, conditional_scores,
 };
@@ -80,6 +80,14 @@ impl ModelsFlags {
         let mut evaluated: Vec<(String, ConditionalScores)> = Vec::new();
         let (_, first) = runs.first().context("give a run with --run")?;
         let images = flags::images_of(first, self.data.as_deref())?;
+        let held_out = images.held_out.len();
+        if self.images > held_out {
+            tell!(
+                "NOTE: there are {held_out} held-out images, fewer than --images {}: the scores are of all of \
+                 them",
+                self.images
+            );
+        }
         for (name, run) in runs {
             let scores = self.evaluate_run(job, run, &images)?;
             evaluated.push((name.clone(), scores));
@@ -91,15 +99,30 @@ impl ModelsFlags {
         Ok((Found { json, text }, images))
     }
 
+    /// The folders of `--run`.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.runs.iter().map(PathBuf::as_path)
+    }
+
     /// The runs of `--run`, then those of `--model`, with what the user calls them. They must have been
     /// trained on the same images, which is seen before any of them is scored.
     pub fn opened(&self) -> anyhow::Result<Vec<(String, Run)>> {
-        let of_folder = |path: &PathBuf| Ok((path.display().to_string(), Run::open(path)?));
+        let of_folder = |path: &PathBuf| {
+            let run = Run::open(path).context(
+                "--run takes the folder of a run, and --model the name of a shipped model",
+            )?;
+            Ok((path.display().to_string(), run))
+        };
         let of_name = |name: &String| Ok((name.clone(), Run::pretrained(name)?));
         let runs = self.runs.iter().map(of_folder);
         let runs: anyhow::Result<Vec<(String, Run)>> =
             runs.chain(self.models.iter().map(of_name)).collect();
         let runs = runs?;
+        for (i, (name, _)) in runs.iter().enumerate() {
+            let is_twice = runs[..i].iter().any(|(other, _)| other == name);
+            // The scores go by the names, and one would be lost.
+            ensure!(!is_twice, "{name} is named twice: give each model once");
+        }
         let digest = |run: &Run| run.config().data.digest.clone();
         let first = runs.first().map(|(_, run)| digest(run));
         for (name, run) in &runs {

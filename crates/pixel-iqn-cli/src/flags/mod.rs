@@ -3,7 +3,6 @@
 mod data;
 mod device;
 mod model;
-pub mod number;
 mod order;
 mod out;
 mod shard;
@@ -15,7 +14,8 @@ pub use data::{DataFlags, images_of, open};
 pub use device::DeviceFlags;
 pub use model::ModelFlags;
 pub use order::parse_order;
-pub use out::claim;
+pub use out::{claim, keep_inputs, keep_run};
+pub use pixel_iqn::terminal::number;
 pub use shard::Shard;
 pub use show::show;
 pub use size::ImageSize;

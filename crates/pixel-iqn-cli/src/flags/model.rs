@@ -1,5 +1,6 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clap::ArgGroup;
 use pixel_iqn::data::tell;
 use pixel_iqn::{Error, Model, Run};
 
@@ -7,9 +8,13 @@ use super::DeviceFlags;
 
 /// Flags that choose a trained model.
 #[derive(clap::Args, Debug)]
+#[command(group(
+    // `multiple` leaves it to the flags to say that they exclude each other.
+    ArgGroup::new("trained").args(["run", "model"]).required(true).multiple(true)
+))]
 pub struct ModelFlags {
     /// Folder of a run, or of trained weights (config.json and weights.safetensors)
-    #[arg(long, value_name = "DIR", required_unless_present = "model")]
+    #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// Name of a trained model that comes with this program, such as shapes; one that is not on this
     /// machine is downloaded
@@ -50,6 +55,11 @@ impl ModelFlags {
             tell!("WARNING: the model was trained without label dropout: it never saw an image");
             tell!("WARNING: without a class, and what it draws for none means little");
         }
+    }
+
+    /// The folder of `--run`.
+    pub fn run(&self) -> Option<&Path> {
+        self.run.as_deref()
     }
 
     /// The folder of the model.

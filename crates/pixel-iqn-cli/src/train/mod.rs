@@ -31,7 +31,7 @@ pub struct TrainCommand {
     #[arg(long)]
     trust_device: bool,
     /// Seconds that a device of another machine may take for its part of a step
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = flags::number::whole(1, 1_000_000_u64))]
     remote_timeout: u64,
 
     /// Folder of the run, new or empty [default: the first new one of runs/DATASET-1, -2, ...]

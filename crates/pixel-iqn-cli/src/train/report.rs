@@ -48,11 +48,17 @@ impl TrainCommand {
             "draw more with `pixel-iqn sample --run {folder}`, or from a shipped model with `pixel-iqn sample \
              --model shapes`"
         );
-        match self.resume {
-            Some(_) => say!(
+        match (&self.resume, &self.run) {
+            (Some(_), _) => say!(
                 "the run is complete: `pixel-iqn train --init {folder} --steps STEPS` begins a longer one"
             ),
-            None => say!("train for longer with --steps {}", 10 * steps),
+            // The folder has a run now.
+            (None, Some(_)) => say!(
+                "train for longer with --steps {} and another --run, or begin from this one with --init \
+                 {folder}",
+                10 * steps
+            ),
+            (None, None) => say!("train for longer with --steps {}", 10 * steps),
         }
         Ok(Outcome::Complete)
     }

@@ -3,8 +3,9 @@
 #![allow(dead_code)] // Each test program uses a part of it.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::Duration;
 
 /// A folder that the program runs in.
 pub struct Folder(tempfile::TempDir);
@@ -57,3 +58,28 @@ pub fn errors(output: &Output) -> String {
 /// A training of a second.
 pub const TRAIN: &str = "train --plain --dataset builtin --size 16 --preset tiny --batch 4 \
                      --eval-images 2 --samples 2 --set report.held_out_images=2";
+
+/// A folder with a trained run.
+pub fn trained() -> Folder {
+    let folder = Folder::new();
+    folder.run(&format!("{TRAIN} --class-conditional --steps 2 --run run"));
+    folder
+}
+
+/// Waits for something that a child does while it runs.
+pub fn wait_until(child: &mut Child, is_ready: impl Fn() -> bool) {
+    while !is_ready() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The names in a folder, in order.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}

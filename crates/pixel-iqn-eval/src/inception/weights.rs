@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use pixel_iqn_data::{known_content, md5};
+use pixel_iqn_data::{cut_off_archive, known_content, md5};
 use pixel_iqn_kernels::Window;
 use pytorch_reader::PytorchReader;
 use safetensors::SafeTensors;
@@ -216,7 +216,7 @@ fn read_pytorch(path: &Path) -> Result<BTreeMap<String, Raw>, EvalError> {
         // An archive is what it should be.
         let known = match read {
             Ok(_) if !start.starts_with(b"PK") => known_content(&start),
-            _ => None,
+            _ => cut_off_archive(path),
         };
         bad(known.unwrap_or_else(|| error.to_string()))
     })?;

@@ -1,5 +1,5 @@
 use burn::config::Config;
-use pixel_iqn_core::Order;
+use pixel_iqn_core::{ModelConfig, Order, Output};
 
 use crate::error::ScoreError;
 use crate::forecast::ForecastOptions;
@@ -38,6 +38,21 @@ impl ConditionalOptions {
             seed: self.seed,
             order: self.order,
         }
+    }
+
+    /// Fails where a batch of what a model of this config predicts of images of `shape`, `[C, H, W]`, does
+    /// not fit into memory, so that a program can tell before it trains the model.
+    ///
+    /// # Errors
+    ///
+    /// [`ScoreError::Memory`].
+    pub fn check_memory(&self, model: &ModelConfig, shape: [usize; 3]) -> Result<(), ScoreError> {
+        let passes = match model.output {
+            Output::Gates { .. } | Output::Head { .. } => self.quantile_levels,
+            _ => 1,
+        };
+        let (batch, values) = (self.batch.min(self.images), shape.iter().product());
+        self.forecast().check_memory(passes, batch, values)
     }
 
     /// Checks the ranges for a set of `available` images.

@@ -1,3 +1,5 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use burn::train::renderer::MetricsRenderer;
 
 use super::displayed_metric::DisplayedMetric;
@@ -5,6 +7,7 @@ use super::{Context, End, Interval, SessionPart};
 use crate::error::RunError;
 use crate::metrics::Metrics;
 use crate::objective::TrainModel;
+use crate::signals;
 
 /// Shows the run with one of Burn's renderers, to which a measurement interval is an epoch.
 ///
@@ -89,14 +92,23 @@ impl Dashboard {
     }
 }
 
+/// Calls the renderer, which panics where the user chose at the dashboard to stop immediately: that is what a
+/// second Ctrl-C asks for, and ends in the same way.
+fn unless_killed(call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        signals::stop_at_once();
+    }
+}
+
 impl<M: TrainModel> SessionPart<M> for Dashboard {
     fn before_step(&mut self, context: &mut Context<M>) -> Result<Option<End>, RunError> {
-        self.begin_step(context.steps_done());
+        let step = context.steps_done();
+        unless_killed(|| self.begin_step(step));
         Ok(None)
     }
 
     fn after_step(&mut self, _: &mut Context<M>, metrics: &Metrics) -> Result<(), RunError> {
-        self.end_step(metrics);
+        unless_killed(|| self.end_step(metrics));
         Ok(())
     }
 

@@ -60,13 +60,17 @@ impl Saving {
             ..Manifest::new(&context.config, counters)
         };
         self.checkpoints.save(&manifest, &tensors)?;
-        let (run, trainer) = (&context.run, &context.trainer);
-        run.save_weights(Weights::Raw, &trainer.model())?;
-        run.save_weights(Weights::Averaged, trainer.averaged())?;
+        save_weights(context)?;
         self.saved = Some(counters.step);
         self.timer.reset();
         Ok(())
     }
+}
+
+fn save_weights<M: TrainModel>(context: &Context<M>) -> Result<(), RunError> {
+    let (run, trainer) = (&context.run, &context.trainer);
+    run.save_weights(Weights::Raw, &trainer.model())?;
+    run.save_weights(Weights::Averaged, trainer.averaged())
 }
 
 impl<M: TrainModel> SessionPart<M> for Saving {
@@ -79,9 +83,10 @@ impl<M: TrainModel> SessionPart<M> for Saving {
     }
 
     fn at_end(&mut self, context: &mut Context<M>, _: End) -> Result<(), RunError> {
-        if self.saved != Some(context.steps_done()) {
-            self.save(context)?;
+        match self.saved == Some(context.steps_done()) {
+            false => self.save(context),
+            // A process that was killed after the checkpoint may have left the weights of an earlier one.
+            true => save_weights(context),
         }
-        Ok(())
     }
 }

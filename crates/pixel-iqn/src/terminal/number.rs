@@ -1,3 +1,5 @@
+//! Readers of numbers in the flags of programs, each of which says the range of what it refuses.
+
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -13,16 +15,28 @@ where
 }
 
 /// Reads how many there are of something, at least one.
+///
+/// # Errors
+///
+/// The range, for anything else.
 pub fn count(text: &str) -> Result<usize, String> {
     at_least(1, text)
 }
 
 /// Reads how many there are of something of which two are needed.
+///
+/// # Errors
+///
+/// The range, for anything else.
 pub fn two_or_more(text: &str) -> Result<usize, String> {
     at_least(2, text)
 }
 
 /// Reads how many there are of something, or which it is, counted from 0.
+///
+/// # Errors
+///
+/// The range, for anything else.
 pub fn from_zero(text: &str) -> Result<usize, String> {
     at_least(0, text)
 }
@@ -35,11 +49,19 @@ fn at_least(least: usize, text: &str) -> Result<usize, String> {
 }
 
 /// Reads a seed.
+///
+/// # Errors
+///
+/// The range, for anything else.
 pub fn seed(text: &str) -> Result<u64, String> {
     whole(0, u64::MAX)(text)
 }
 
 /// Reads a tau.
+///
+/// # Errors
+///
+/// The range, for anything else.
 pub fn tau(text: &str) -> Result<f32, &'static str> {
     match text.trim().parse() {
         Ok(tau) if 0.0 < tau && tau < 1.0 => Ok(tau),
@@ -48,6 +70,10 @@ pub fn tau(text: &str) -> Result<f32, &'static str> {
 }
 
 /// Reads a rate.
+///
+/// # Errors
+///
+/// The range, for anything else.
 pub fn rate(text: &str) -> Result<f64, &'static str> {
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
