@@ -17,6 +17,14 @@ pub(crate) fn address_of(name: &str) -> Option<&str> {
 /// Connects to the server of a device of another machine.
 #[cfg(feature = "remote")]
 pub(crate) fn connect(address: &str, limit: Duration) -> Result<Device, DeviceError> {
+    if cfg!(any(feature = "wgpu-tuned", feature = "cuda-tuned")) {
+        // Fusion describes a permutation of numbers as one of integers, which servers on the CPU refuse.
+        return Err(DeviceError::Unavailable(
+            "a program with fusion cannot compute on devices of other machines: build it without the \
+             features wgpu-tuned and cuda-tuned"
+                .to_owned(),
+        ));
+    }
     let token = std::env::var(pixel_iqn_remote::TOKEN).ok();
     let device = pixel_iqn_remote::connect(address, token.as_deref(), limit);
     device.map_err(|error| DeviceError::Unavailable(error.to_string()))
