@@ -102,6 +102,9 @@
 //! - `terminal` (on by default): the module `terminal`, with progress bars, Ctrl-C and images on
 //!   terminals.
 
+// The pages of docs.rs say which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub use burn;
 pub use pixel_iqn_core as core;
 pub use pixel_iqn_data as data;
