@@ -1,7 +1,8 @@
-//! Tasks of this repository: `cargo xtask ci | bench | model | notice | parity | parity-eval | release | torture`.
+//! Tasks of this repository: `cargo xtask bench | ci | fuzz | model | notice | parity | parity-eval | release | torture`.
 
 mod bench;
 mod ci;
+mod fuzz;
 mod lowering;
 mod model;
 mod notice;
@@ -33,6 +34,8 @@ enum Task {
     /// Measure speed and memory
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Feed every parser with damaged files
+    Fuzz(fuzz::Args),
     /// Make the folder of a shipped model from a run
     Model(model::Args),
     /// Write the licences of all dependencies to NOTICE
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let result = match arguments::<Args>().task {
         Task::Ci(args) => ci::run(&args),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Model(args) => model::run(&args),
         Task::Notice(args) => notice::run(&args),
         Task::Parity(args) => parity::run(&args),

@@ -56,7 +56,7 @@ impl Workspace {
                 .map(|package| name(package).to_owned())
                 .collect();
             let ready = left.iter().position(|package| {
-                let mut needs = dependencies(package).map(|dependency| name(dependency));
+                let mut needs = dependencies(package).map(name);
                 !needs.any(|needed| waiting.contains(needed))
             });
             let ready = ready.with_context(|| format!("a circle of dependencies: {waiting:?}"))?;
