@@ -1,6 +1,6 @@
 //! Quantile regression of a table by quantile functions: the alcohol of 1,599 red wines given ten other
 //! measurements (Cortez et al. 2009), by fivefold cross-validation, against linear quantile regression at
-//! fixed levels and the quantiles of all wines. Run it by `cargo run --release --example wine`.
+//! fixed levels and the quantiles of all wines. Run it by `cargo run --release --package pixel-iqn-tables --bin wine`.
 
 use pixel_iqn::burn::nn::LinearConfig;
 use pixel_iqn::burn::optim::{AdamConfig, GradientsParams};

@@ -1,6 +1,6 @@
 //! Probabilistic forecasts of a real series by quantile functions: hourly demand for electricity a day
 //! ahead, against a seasonal naive forecast and linear quantile regression at fixed levels. Run it by
-//! `cargo run --release --example forecast`.
+//! `cargo run --release --package pixel-iqn-tables --bin forecast`.
 
 use augurs_testing::data::VIC_ELEC;
 use pixel_iqn::burn::nn::LinearConfig;
