@@ -1,8 +1,9 @@
-//! Tasks of this repository: `cargo xtask bench | ci | fuzz | model | notice | parity | parity-eval | release | torture`.
+//! Tasks of this repository: `cargo xtask bench | ci | fuzz | links | model | notice | parity | parity-eval | release | torture`.
 
 mod bench;
 mod ci;
 mod fuzz;
+mod links;
 mod lowering;
 mod model;
 mod notice;
@@ -36,6 +37,8 @@ enum Task {
     Bench(bench::Bench),
     /// Feed every parser with damaged files
     Fuzz(fuzz::Args),
+    /// Check the links of all pages, without a network
+    Links,
     /// Make the folder of a shipped model from a run
     Model(model::Args),
     /// Write the licences of all dependencies to NOTICE
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Ci(args) => ci::run(&args),
         Task::Bench(bench) => bench::run(&bench),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Links => links::run(),
         Task::Model(args) => model::run(&args),
         Task::Notice(args) => notice::run(&args),
         Task::Parity(args) => parity::run(&args),
