@@ -27,26 +27,28 @@ fn main() -> anyhow::Result<()> {
     device.seed(0);
     let demand: Vec<f32> = VIC_ELEC.iter().map(|x| *x as f32 / 1000.0).collect();
     let demand = Tensor::<1>::from_floats(&demand[..], &device).unsqueeze_dim::<2>(1);
-    let hours = demand.dims()[0] - WEEK;
-    let past = |lag| demand.clone().narrow(0, WEEK - lag, hours);
-    // Known a day before: the demand 1, 2 and 7 days before, the time of the day and of the week.
-    let mut x: Vec<_> = [24, 48, WEEK].map(|lag| past(lag) - 9.5).into();
+    let hours = demand.dims()[0] - 2 * WEEK;
+    let past = |lag| demand.clone().narrow(0, 2 * WEEK - lag, hours);
+    // What is predicted is by how much an hour differs from that of a week before. Known a day before are
+    // the differences of the two days before, the demand then, and the time of the day and of the week.
+    let off = |lag| past(lag) - past(lag + WEEK);
+    let mut x = vec![off(24), off(48), past(24) - 9.5, past(WEEK) - 9.5];
     for period in [24.0, 12.0, 168.0] {
         let clock = Tensor::<1, Int>::arange(0..hours as i64, &device).float();
         let angle = clock.unsqueeze_dim(1) * (std::f64::consts::TAU / period);
         x.extend([angle.clone().sin(), angle.cos()]);
     }
-    let (data, split) = ([Tensor::cat(x, 1), past(0), past(WEEK)], hours - 4 * WEEK);
-    let [x, y, week] = data.clone().map(|x| x.narrow(0, 0, split));
-    let [new_x, new_y, new_week] = data.map(|x| x.narrow(0, split, hours - split));
+    let (data, split) = ([Tensor::cat(x, 1), off(0)], hours - 4 * WEEK);
+    let [x, y] = data.clone().map(|x| x.narrow(0, 0, split));
+    let [new_x, new_y] = data.map(|x| x.narrow(0, split, hours - split));
 
-    // Naive is the demand a week before, with the quantiles of what it was off by.
-    let errors = (y.clone() - week).sort(0);
-    let places = Tensor::from_ints(LEVELS.map(|level| (level * split as f64) as i32), &device);
-    let naive = new_week + errors.select(0, places).transpose();
-    report("seasonal naive", naive, &new_y)?;
+    // The naive forecast is the demand a week before, with the quantiles of what it was off by.
+    let places = LEVELS.map(|level| (level * split as f64) as i32);
+    let places = Tensor::from_ints(places, &device);
+    let naive = y.clone().sort(0).select(0, places).transpose();
+    report("seasonal naive", naive.repeat_dim(0, 4 * WEEK), &new_y)?;
 
-    let mut lines = LinearConfig::new(9, LEVELS.len()).init(&device);
+    let mut lines = LinearConfig::new(10, LEVELS.len()).init(&device);
     let mut adam = AdamConfig::new().init();
     let levels = Tensor::<1>::from_floats(LEVELS, &device).unsqueeze::<2>();
     for _ in 0..3000 {
@@ -60,8 +62,8 @@ fn main() -> anyhow::Result<()> {
         &new_y,
     )?;
 
-    let head = MonotoneHeadConfig::new(64).with_low(7.0).with_high(13.0);
-    let network = QuantileNetwork::new(&[9, 64, 64], &head, &device)?.fit(&x, &y, 1500, 3e-3);
+    let head = MonotoneHeadConfig::new(16).with_low(-2.0).with_high(2.0);
+    let network = QuantileNetwork::new(&[10, 16], &head, &device)?.fit(&x, &y, 200, 0.01);
     let quantiles = network.forward(new_x).quantile(levels);
     report("quantile functions", quantiles, &new_y)
 }
