@@ -1,13 +1,18 @@
-//! Tasks of this repository: `cargo xtask ci | bench | model | parity | parity-eval | torture`.
+//! Tasks of this repository: `cargo xtask bench | ci | fuzz | links | model | notice | parity | parity-eval | release | torture`.
 
 mod bench;
 mod ci;
+mod fuzz;
+mod links;
 mod lowering;
 mod model;
+mod notice;
 mod parity;
 mod parity_eval;
 mod python;
+mod release;
 mod torture;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -30,12 +35,20 @@ enum Task {
     /// Measure speed and memory
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Feed every parser with damaged files
+    Fuzz(fuzz::Args),
+    /// Check the links of all pages, without a network
+    Links,
     /// Make the folder of a shipped model from a run
     Model(model::Args),
+    /// Write the licences of all dependencies to NOTICE
+    Notice(notice::Args),
     /// Verify the models against vectors of another implementation
     Parity(parity::Args),
     /// Verify features and scores of image sets against torch-fidelity and pytorch-fid
     ParityEval(parity_eval::Args),
+    /// Rehearse the publication of all crates
+    Release(release::Args),
     /// End the programs again and again, and run them again
     Torture(torture::Args),
 }
@@ -45,9 +58,13 @@ fn main() -> ExitCode {
     let result = match arguments::<Args>().task {
         Task::Ci(args) => ci::run(&args),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Links => links::run(),
         Task::Model(args) => model::run(&args),
+        Task::Notice(args) => notice::run(&args),
         Task::Parity(args) => parity::run(&args),
         Task::ParityEval(args) => parity_eval::run(&args),
+        Task::Release(args) => release::run(&args),
         Task::Torture(args) => torture::run(&args),
     };
     match result {

@@ -40,6 +40,14 @@
 //! A [`Lowering`] says how convolutions become operations of a backend. The rest of the crate knows
 //! no backend, and uses no files, clocks or threads.
 
+// The pages of docs.rs say which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// The examples of the README, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod any_model;
 mod config;
 mod config_error;

@@ -5,6 +5,9 @@
 //!
 //! - `ndarray`: adds a device of Burn's NdArray backend.
 
+// The pages of docs.rs say which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod device;
 mod memory;
 mod sampler;

@@ -101,13 +101,26 @@ pub fn load(path: &Path) -> Result<Cifar10> {
     load_checked(path, &MD5)
 }
 
-/// Reads a batch of any length without looking at its checksum. `path` serves for messages.
+/// Reads the bytes of a batch of any length, for files that are not the official ones: no checksum is
+/// verified. A record is a label from 0 to 9 and the three planes of 32 x 32 levels, 3,073 bytes. `path`
+/// serves for messages.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use pixel_iqn_data::cifar10;
+///
+/// let record = [&[7][..], &[255; 3072]].concat();
+/// let set = cifar10::parse(Path::new("mine.bin"), &record)?;
+/// assert_eq!((set.len(), set.shape(), set.label(0)), (1, [3, 32, 32], Some(7)));
+/// # Ok::<(), pixel_iqn_data::DataError>(())
+/// ```
 ///
 /// # Errors
 ///
 /// [`DataError::Empty`] without a record, [`DataError::Format`] for a cut record or a label above
 /// nine.
-fn parse(path: &Path, bytes: &[u8]) -> Result<ImageDataset> {
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<ImageDataset> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     append(path, bytes, &mut images, &mut labels)?;
     dataset(images, labels)

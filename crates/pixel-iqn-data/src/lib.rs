@@ -66,6 +66,9 @@
 //! - `download` (on by default): the `download` function, which fetches CIFAR-10 and MNIST over
 //!   HTTPS.
 
+// The pages of docs.rs say which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -30,6 +30,14 @@
 //! `generated` is torch-fidelity's `input1`, `real` its `input2`. Statistics are in double
 //! precision.
 
+// The pages of docs.rs say which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// The examples of the README, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod classifier;
 mod error;
 mod feature_origin;

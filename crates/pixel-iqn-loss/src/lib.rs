@@ -175,6 +175,7 @@ mod pinball;
 mod quantile_function;
 mod quantile_functions;
 mod quantile_huber;
+mod quantile_network;
 mod reduction;
 mod skill;
 mod tau;
@@ -193,6 +194,7 @@ pub use pinball::{PinballLoss, pinball};
 pub use quantile_function::{QuantileFunction, quantile_of_increments, values_of_increments};
 pub use quantile_functions::QuantileFunctions;
 pub use quantile_huber::{QuantileHuberLoss, QuantileHuberLossConfig, quantile_huber};
+pub use quantile_network::QuantileNetwork;
 pub use skill::skill_score;
 pub use tau::tau_midpoints;
 

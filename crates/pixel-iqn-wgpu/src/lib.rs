@@ -7,6 +7,9 @@
 //!   minutes before the first step.
 //! - `vulkan`: adds devices on Vulkan alone.
 
+// The pages of docs.rs say which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod device;
 
 #[cfg(feature = "vulkan")]

@@ -102,6 +102,9 @@
 //! - `terminal` (on by default): the module `terminal`, with progress bars, Ctrl-C and images on
 //!   terminals.
 
+// The pages of docs.rs say which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub use burn;
 pub use pixel_iqn_core as core;
 pub use pixel_iqn_data as data;
@@ -114,15 +117,30 @@ pub use pixel_iqn_train as train;
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-/// The examples of the guide, as doctests.
+/// The examples of the book, as doctests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide.md")]
-struct GuideBook;
+mod book {
+    #[doc = include_str!("../../../docs/train-and-sample.md")]
+    struct TrainAndSample;
 
-/// The examples of the chapter on long training, as doctests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/training.md")]
-struct LongTraining;
+    #[doc = include_str!("../../../docs/training.md")]
+    struct LongTraining;
+
+    #[doc = include_str!("../../../docs/compare.md")]
+    struct Compare;
+
+    #[doc = include_str!("../../../docs/tables.md")]
+    struct Tables;
+
+    #[doc = include_str!("../../../docs/own-code.md")]
+    struct OwnCode;
+
+    #[doc = include_str!("../../../docs/devices.md")]
+    struct Devices;
+
+    #[doc = include_str!("../../../docs/from-pytorch.md")]
+    struct FromPytorch;
+}
 
 mod classes;
 mod device;

@@ -1,0 +1,3 @@
+#![no_main]
+
+pixel_iqn_fuzz::target!("imagenet32");
