@@ -1,4 +1,4 @@
-//! Tasks of this repository: `cargo xtask ci | bench | model | parity | parity-eval | torture`.
+//! Tasks of this repository: `cargo xtask ci | bench | model | parity | parity-eval | torture | web`.
 
 mod bench;
 mod ci;
@@ -8,6 +8,7 @@ mod parity;
 mod parity_eval;
 mod python;
 mod torture;
+mod web;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ enum Task {
     ParityEval(parity_eval::Args),
     /// End the programs again and again, and run them again
     Torture(torture::Args),
+    Web(web::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Parity(args) => parity::run(&args),
         Task::ParityEval(args) => parity_eval::run(&args),
         Task::Torture(args) => torture::run(&args),
+        Task::Web(args) => web::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,8 +3,12 @@
 //!
 //! # Crate features
 //!
+//! - `burn` (default): the devices, and the sampler of a model that is on one. Without it the sampler is made
+//!   [from the bytes of a file](CpuSampler::from_safetensors), and the crate does not depend on Burn: so it
+//!   runs in a web page.
 //! - `ndarray`: adds a device of Burn's NdArray backend.
 
+#[cfg(feature = "burn")]
 mod device;
 mod memory;
 mod sampler;
@@ -12,7 +16,8 @@ mod threads;
 
 #[cfg(feature = "ndarray")]
 pub use device::ndarray;
+#[cfg(feature = "burn")]
 pub use device::{BATCH, EVAL_IMAGES, PRESET, SAMPLES, STEPS, flex};
 pub use memory::keep_freed_memory;
-pub use sampler::CpuSampler;
+pub use sampler::{CpuSampler, CpuSampling};
 pub use threads::start_threads;

@@ -3,6 +3,7 @@
 use super::plan::Layer;
 
 /// The cached features of a layer.
+#[derive(Debug)]
 pub(super) struct LayerState {
     /// The input rows that the vertical stack reads now or later,
     /// `[rows, (reach + width + reach) * images, input]`, with row `r` at `r` modulo their number,

@@ -3,6 +3,8 @@
 //! Rows of features are ordered by column, then by image, so that all images of a pixel are
 //! contiguous rows.
 
+use std::sync::Arc;
+
 use pixel_iqn_core::{Order, RowProgress, SampleBatch, SampleError};
 use pixel_iqn_kernels::{Init, OutputMatrix, Rows, cosines, gate};
 use pixel_iqn_loss::quantile_of_increments;
@@ -11,10 +13,11 @@ use super::layer_state::LayerState;
 use super::plan::{GroupLinear, Layer, OutputWeights, Plan};
 
 /// The state of a run.
-pub(super) struct Run<'a> {
-    plan: &'a Plan,
+#[derive(Debug)]
+pub(super) struct Run {
+    plan: Arc<Plan>,
     /// The batch in the raster of its order.
-    batch: &'a SampleBatch,
+    batch: Arc<SampleBatch>,
     /// The index in the batch of the first image of the run.
     first: usize,
     /// The number of images of the run.
@@ -30,9 +33,14 @@ pub(super) struct Run<'a> {
     biases: Vec<[Vec<f32>; 2]>,
 }
 
-impl<'a> Run<'a> {
+impl Run {
     /// Creates the state before the first row, for `images` images of the batch from `first` on.
-    pub(super) fn new(plan: &'a Plan, batch: &'a SampleBatch, first: usize, images: usize) -> Self {
+    pub(super) fn new(
+        plan: &Arc<Plan>,
+        batch: &Arc<SampleBatch>,
+        first: usize,
+        images: usize,
+    ) -> Self {
         let features = plan.config.features;
         let width = batch.dims[3];
         let positions = width * images;
@@ -43,8 +51,8 @@ impl<'a> Run<'a> {
             .collect();
         let blocks = plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
         let mut run = Self {
-            plan,
-            batch,
+            plan: Arc::clone(plan),
+            batch: Arc::clone(batch),
             first,
             images,
             layers,
@@ -86,30 +94,43 @@ impl<'a> Run<'a> {
         sampled: &mut [f32],
         progress: &RowProgress<'_>,
     ) -> Result<(), SampleError> {
-        let [_, channels, height, width] = self.batch.dims;
+        let [_, _, height, width] = self.batch.dims;
         for row in 0..height {
-            self.add_tau(row);
             for column in 0..width {
-                self.add_left(column);
-                for channel in 0..channels {
-                    let values = self.values(row, column, channel);
-                    for (image, value) in values.into_iter().enumerate() {
-                        let at = ((image * channels + channel) * height + row) * width + column;
-                        let offset = self.first * channels * height * width;
-                        predictions[at] = value;
-                        sampled[at] = self.batch.final_value(offset + at, value);
-                        let pixel = (self.plan.layers[0].reach + column) * self.images + image;
-                        self.layers[0].horizontal[pixel * channels + channel] =
-                            2.0 * sampled[at] - 1.0;
-                    }
-                }
-            }
-            if row + 1 < height {
-                self.vertical(row);
+                self.pixel([row, column], predictions, sampled);
             }
             progress.finish(row, self.first, sampled)?;
         }
         Ok(())
+    }
+
+    /// Samples the next pixel of all images, which is that of this row and column, into `predictions` and
+    /// `sampled`, both `[images, channels, height, width]`. The pixels follow each other in raster order.
+    pub(super) fn pixel(
+        &mut self,
+        [row, column]: [usize; 2],
+        predictions: &mut [f32],
+        sampled: &mut [f32],
+    ) {
+        let [_, channels, height, width] = self.batch.dims;
+        if column == 0 {
+            self.add_tau(row);
+        }
+        self.add_left(column);
+        for channel in 0..channels {
+            let values = self.values(row, column, channel);
+            for (image, value) in values.into_iter().enumerate() {
+                let at = ((image * channels + channel) * height + row) * width + column;
+                let offset = self.first * channels * height * width;
+                predictions[at] = value;
+                sampled[at] = self.batch.final_value(offset + at, value);
+                let pixel = (self.plan.layers[0].reach + column) * self.images + image;
+                self.layers[0].horizontal[pixel * channels + channel] = 2.0 * sampled[at] - 1.0;
+            }
+        }
+        if column + 1 == width && row + 1 < height {
+            self.vertical(row);
+        }
     }
 
     /// Adds the projections of tau to the inputs of a row's gates.
@@ -360,7 +381,7 @@ impl<'a> Run<'a> {
         state.vertical[input.row_start(row, width, images)..][..pixels.len()]
             .copy_from_slice(pixels);
         for (l, layer) in self.plan.layers.iter().enumerate() {
-            let labels = || labels(self.batch, self.first, images);
+            let labels = || labels(&self.batch, self.first, images);
             let (state, after) = self.layers[l..].split_first_mut().expect("l is a layer");
             let [vertical_bias, horizontal_bias] = &self.biases[l];
             fill(
