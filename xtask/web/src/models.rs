@@ -1,5 +1,6 @@
 //! The models of the page, and the list of them that it reads.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,10 +36,12 @@ pub fn copy(root: &Path, further: &[PathBuf], out: &Path) -> anyhow::Result<Valu
         let entry = copy_one(model, out);
         entries.push(entry.with_context(|| format!("the model in {}", model.folder.display()))?);
     }
-    // Larger images first: what a visitor sees is the first one.
+    // The first one is what a visitor sees: one that completes any region well, and of these the smallest.
     entries.sort_by_key(|entry| {
-        let bytes = entry["weights"]["bytes"].as_u64().unwrap_or(0);
-        (bytes, entry["name"].to_string())
+        let number = |value: &Value| value.as_u64().unwrap_or(0);
+        let orders = number(&entry["orders"]);
+        let bytes = number(&entry["weights"]["bytes"]);
+        (Reverse(orders), bytes, entry["name"].to_string())
     });
     Ok(json!({ "models": entries }))
 }

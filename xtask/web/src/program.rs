@@ -1,8 +1,9 @@
-//! The program in WebAssembly: compiled by cargo, bound to JavaScript by wasm-bindgen, made smaller by
-//! wasm-opt where that is there.
+//! The program in WebAssembly: compiled by cargo, and bound to JavaScript by wasm-bindgen.
+//!
+//! wasm-opt does not follow. With link-time optimisation of all crates before it, it makes what is sent
+//! larger (`docs/benchmarks.md`), and old versions damage the program without a word.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -136,36 +137,5 @@ pub fn bind(compiled: &Path, folder: &Path) -> anyhow::Result<()> {
         .remove_producers_section(true)
         .omit_default_module_path(false)
         .generate(folder)
-        .context("wasm-bindgen failed")?;
-    optimise(&folder.join("pixel_iqn_web_bg.wasm"))
-}
-
-/// Makes a program smaller by wasm-opt, if that is there and knows its instructions.
-fn optimise(program: &Path) -> anyhow::Result<()> {
-    let smaller = program.with_extension("opt");
-    let result = Command::new("wasm-opt")
-        .args(["-O3", "--all-features"])
-        .arg(program)
-        .arg("-o")
-        .arg(&smaller)
-        .output();
-    match result {
-        Err(_) => say("wasm-opt is not there: the program stays as the compiler made it"),
-        Ok(output) if !output.status.success() => {
-            let message = String::from_utf8_lossy(&output.stderr);
-            let line = message.lines().next().unwrap_or("no message");
-            say(&format!(
-                "wasm-opt cannot read the program, which stays as the compiler made it: {line}"
-            ));
-        }
-        Ok(_) => {
-            let size = |path: &Path| fs::metadata(path).map(|file| file.len());
-            if size(&smaller)? < size(program)? {
-                fs::rename(&smaller, program)?;
-            } else {
-                fs::remove_file(&smaller)?;
-            }
-        }
-    }
-    Ok(())
+        .context("wasm-bindgen failed")
 }
