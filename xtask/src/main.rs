@@ -1,4 +1,4 @@
-//! Tasks of this repository: `cargo xtask bench | ci | fuzz | links | model | notice | parity | parity-eval | release | torture`.
+//! Tasks of this repository: `cargo xtask bench | ci | fuzz | links | model | notice | parity | parity-eval | release | torture | web`.
 
 mod bench;
 mod ci;
@@ -12,6 +12,7 @@ mod parity_eval;
 mod python;
 mod release;
 mod torture;
+mod web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ enum Task {
     Release(release::Args),
     /// End the programs again and again, and run them again
     Torture(torture::Args),
+    Web(web::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Task::ParityEval(args) => parity_eval::run(&args),
         Task::Release(args) => release::run(&args),
         Task::Torture(args) => torture::run(&args),
+        Task::Web(args) => web::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-use burn::config::Config;
+use serde::{Deserialize, Serialize};
 
 use pixel_iqn_loss::Knots;
 
@@ -10,43 +10,92 @@ use crate::output::Output;
 /// [`GatedPixelCnn`](crate::GatedPixelCnn). A run stores it in its `config.toml`.
 ///
 /// The defaults are [`paper_small`](Self::paper_small) for RGB images.
-#[derive(Config, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ModelConfig {
     /// The number of image channels `C`, at least 1.
-    #[config(default = 3)]
     pub channels: usize,
     /// The number of features `F` of the feature maps, a positive multiple of `channels`: group `c`
     /// of `F / C` features belongs to image channel `c`.
-    #[config(default = 120)]
     pub features: usize,
     /// The number of gated layers, including the input layer; at least 1.
-    #[config(default = 15)]
     pub layers: usize,
     /// The kernel size of the input layer, odd.
-    #[config(default = 7)]
     pub input_kernel: usize,
     /// The kernel size of the other layers, odd.
-    #[config(default = 3)]
     pub kernel: usize,
     /// The dilations of the kernels of the other layers, each at least 1: the distances of
     /// neighbouring taps. The layers cycle through them. Dilations widen what a position reads
     /// without another multiplication (as in WaveNet; our choice).
-    #[config(default = "vec![1]")]
     pub dilations: Vec<usize>,
     /// The number of classes; 0 for an unconditional model.
-    #[config(default = 0)]
     pub classes: usize,
     /// The number of generation orders that the model learns: 1, raster order, or 8, those of
     /// [`Order`](crate::Order).
-    #[config(default = 1)]
     pub orders: usize,
     /// What the model predicts, which also decides its kind.
-    #[config(default = "Output::gates(64, 64)")]
     pub output: Output,
 }
 
+/// A method that sets a field.
+macro_rules! setters {
+    ($($name:ident, $field:ident: $kind:ty;)*) => {
+        impl ModelConfig {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+                pub fn $name(self, $field: $kind) -> Self {
+                    Self { $field, ..self }
+                }
+            )*
+        }
+    };
+}
+
+setters! {
+    with_channels, channels: usize;
+    with_features, features: usize;
+    with_layers, layers: usize;
+    with_input_kernel, input_kernel: usize;
+    with_kernel, kernel: usize;
+    with_dilations, dilations: Vec<usize>;
+    with_classes, classes: usize;
+    with_orders, orders: usize;
+    with_output, output: Output;
+}
+
+#[cfg(feature = "burn")]
+impl burn::config::Config for ModelConfig {}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl core::fmt::Display for ModelConfig {
+    /// Writes the config as [`to_json`](ModelConfig::to_json) does.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}
+
 impl ModelConfig {
+    /// Creates the config of [`paper_small`](Self::paper_small) for RGB images, without classes, in one
+    /// order, with the output [`gates`](Output::Gates) of 64 cosines and 64 features.
+    pub fn new() -> Self {
+        Self {
+            channels: 3,
+            features: 120,
+            layers: 15,
+            input_kernel: 7,
+            kernel: 3,
+            dilations: vec![1],
+            classes: 0,
+            orders: 1,
+            output: Output::gates(64, 64),
+        }
+    }
+
     /// The preset for tests: 3 layers of 12 features.
     pub fn tiny() -> Self {
         Self::new()
@@ -173,7 +222,11 @@ impl ModelConfig {
     }
 
     /// The dilation of a layer: 1 for the input layer, which has index 0.
-    pub(crate) fn dilation(&self, layer: usize) -> usize {
+    ///
+    /// # Panics
+    ///
+    /// Panics if [`dilations`](Self::dilations) is empty, which a valid config's are not.
+    pub fn dilation(&self, layer: usize) -> usize {
         match layer.checked_sub(1) {
             Some(index) => self.dilations[index % self.dilations.len()],
             None => 1,
@@ -181,6 +234,7 @@ impl ModelConfig {
     }
 
     /// Panics if the config is invalid.
+    #[cfg(feature = "burn")]
     pub(crate) fn expect_valid(&self) {
         if let Err(error) = self.validate() {
             panic!("{error}");

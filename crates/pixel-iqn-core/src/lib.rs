@@ -39,6 +39,13 @@
 //!
 //! A [`Lowering`] says how convolutions become operations of a backend. The rest of the crate knows
 //! no backend, and uses no files, clocks or threads.
+//!
+//! # Crate features
+//!
+//! - `burn` (default): the networks. Without it there are [`ModelConfig`], [`Order`], [`Noise`], the options
+//!   and batches of sampling and [`weights`] by their names, which is all that a sampler without tensors
+//!   needs.
+//! - `flex`: operations with hand-written gradients on Burn's Flex backend.
 
 // The pages of docs.rs say which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -48,57 +55,90 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "burn")]
 mod any_model;
 mod config;
 mod config_error;
+#[cfg(feature = "burn")]
 mod conv;
+#[cfg(feature = "burn")]
 mod draw;
+#[cfg(feature = "burn")]
 mod flops;
+#[cfg(feature = "burn")]
 mod gated_layer;
+#[cfg(feature = "burn")]
 mod gated_pixel_cnn;
+#[cfg(feature = "burn")]
 mod label;
+#[cfg(feature = "burn")]
 mod lower;
+#[cfg(feature = "burn")]
 mod mask;
+#[cfg(feature = "burn")]
 mod model;
 mod noise;
 mod order;
+#[cfg(feature = "burn")]
+mod order_of_tensors;
 mod output;
+#[cfg(feature = "burn")]
 pub mod parity;
+#[cfg(feature = "burn")]
 mod pixel_iqn;
+#[cfg(feature = "burn")]
 mod pointwise;
 mod progress;
 mod sample;
+#[cfg(feature = "burn")]
 mod tau;
+#[cfg(feature = "burn")]
 mod tau_head;
+#[cfg(feature = "burn")]
 mod tau_placement;
+#[cfg(feature = "burn")]
 mod trunk;
 pub mod weights;
 
+#[cfg(feature = "burn")]
 pub use any_model::AnyModel;
 pub use config::ModelConfig;
 pub use config_error::ConfigError;
+#[cfg(feature = "burn")]
 pub use conv::{HorizontalConv, HorizontalConvConfig, VerticalConv, VerticalConvConfig};
+#[cfg(feature = "burn")]
 pub use gated_layer::{Conditions, GatedLayer};
+#[cfg(feature = "burn")]
 pub use gated_pixel_cnn::{CategoricalOutput, GatedPixelCnn};
+#[cfg(feature = "burn")]
 pub use label::{LabelEmbedding, LabelEmbeddingConfig};
+#[cfg(feature = "burn")]
 pub use lower::Lowering;
+#[cfg(feature = "burn")]
 pub use model::PixelModel;
 pub use noise::Noise;
 pub use order::Order;
 pub use output::Output;
+#[cfg(feature = "burn")]
 pub use pixel_iqn::{GatesOutput, HeadOutput, MonotoneOutput, PixelIqn, QuantileOutput};
 pub use pixel_iqn_loss::Knots;
+#[cfg(feature = "burn")]
 pub use pointwise::{
     GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, Pointwise, PointwiseConfig,
 };
 pub use progress::{
     Cancelled, FinishedRow, NoProgress, PartProgress, Progress, RowProgress, report,
 };
+#[cfg(feature = "burn")]
+pub use sample::{IncrementalSampler, NaiveSampler};
 pub use sample::{
-    IncrementalSampler, KnownValues, Labels, NaiveSampler, SampleBatch, SampleError, SampleOptions,
-    Sampler, TauSource,
+    KnownValues, Labels, SampleBatch, SampleError, SampleOptions, Sampler, TauSource,
 };
+#[cfg(feature = "burn")]
 pub use tau::{TauEmbedding, TauEmbeddingConfig, TauLinear, TauProjection, TauProjectionConfig};
+#[cfg(feature = "burn")]
 pub use tau_head::TauHeadBlock;
+#[cfg(feature = "burn")]
 pub use tau_placement::TauPlacement;
+#[cfg(feature = "burn")]
 pub use trunk::Trunk;

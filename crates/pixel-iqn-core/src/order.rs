@@ -1,5 +1,3 @@
-use burn::tensor::Tensor;
-
 /// A generation order: the raster order of the image after it was transposed or turned around.
 ///
 /// The joint distribution of an image factorises over any order of its values. A model of eight
@@ -20,7 +18,7 @@ use burn::tensor::Tensor;
 /// assert!(Order::new(8).is_none());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Order(u8);
+pub struct Order(pub(crate) u8);
 
 impl Order {
     /// The number of orders.
@@ -54,53 +52,13 @@ impl Order {
     }
 
     /// The height and width of an image of size `[height, width]` after
-    /// [`reorder`](Self::reorder).
+    /// [`reorder_values`](Self::reorder_values).
     pub fn size(self, [height, width]: [usize; 2]) -> [usize; 2] {
         if self.transposes() {
             [width, height]
         } else {
             [height, width]
         }
-    }
-
-    /// Turns images so that the raster order of the result is this generation order of `x`.
-    ///
-    /// # Shapes
-    ///
-    /// - `x`: `[.., height, width]`
-    /// - output: `[.., height, width]`, or `[.., width, height]` where the order
-    ///   [transposes](Self::transposes)
-    pub fn reorder<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        let x = if self.transposes() {
-            x.swap_dims(D - 2, D - 1)
-        } else {
-            x
-        };
-        self.flip(x)
-    }
-
-    /// Turns images back: the inverse of [`reorder`](Self::reorder).
-    ///
-    /// # Shapes
-    ///
-    /// - `x`: `[.., height, width]`
-    /// - output: `[.., height, width]`, or `[.., width, height]` where the order
-    ///   [transposes](Self::transposes)
-    pub fn restore<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        let x = self.flip(x);
-        if self.transposes() {
-            x.swap_dims(D - 2, D - 1)
-        } else {
-            x
-        }
-    }
-
-    /// Turns rows and columns around, as the order says.
-    fn flip<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        let flips = [(2, D - 2), (1, D - 1)].into_iter();
-        flips
-            .filter(|(bit, _)| self.0 & bit != 0)
-            .fold(x, |x, (_, axis)| x.flip([axis as isize]))
     }
 
     /// The row and column, in an image of size `[height, width]`, of the pixel that comes at a row
@@ -124,7 +82,7 @@ impl Order {
         }
     }
 
-    /// Turns planes of values on the host, as [`reorder`](Self::reorder) does.
+    /// Turns planes of values on the host, so that the raster order of the result is this generation order of them.
     ///
     /// # Shapes
     ///
@@ -146,7 +104,7 @@ impl Order {
             .collect()
     }
 
-    /// Turns planes of values on the host back, as [`restore`](Self::restore) does.
+    /// Turns planes of values on the host back, the inverse of [`reorder_values`](Self::reorder_values).
     ///
     /// # Shapes
     ///
@@ -220,27 +178,6 @@ impl core::fmt::Display for Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
-
-    const SIZE: [usize; 2] = [2, 3];
-
-    #[test]
-    fn tensors_and_values_turn_alike_and_back() {
-        let values: Vec<f32> = (0..12u8).map(f32::from).collect();
-        let x = Tensor::<1>::from_data(values.as_slice(), &Device::flex()).reshape([2, 1, 2, 3]);
-        let mut seen = std::collections::HashSet::new();
-        for order in Order::first(8) {
-            let turned = order.reorder(x.clone());
-            let [_, _, height, width] = turned.dims();
-            assert_eq!([height, width], order.size(SIZE));
-            assert_eq!(order.restore(turned.clone()).to_data(), x.to_data());
-            let turned: Vec<f32> = turned.into_data().try_to_vec().unwrap();
-            assert_eq!(order.reorder_values(&values, SIZE), turned);
-            assert_eq!(order.restore_values(&turned, SIZE), values);
-            // The size and the pixels together tell all orders apart.
-            assert!(seen.insert(format!("{height} {turned:?}")));
-        }
-    }
 
     #[test]
     fn the_order_of_a_region_begins_at_the_known_side() {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use pixel_iqn_core::weights::{WeightsError, to_safetensors};
 use pixel_iqn_core::{
     AnyModel, Cancelled, Conditions, GatedPixelCnn, IncrementalSampler, Knots, KnownValues,
     ModelConfig, NaiveSampler, NoProgress, Noise, Order, Output, PixelIqn, PixelModel, SampleBatch,
@@ -151,6 +152,30 @@ impl Case {
         prop_assert_eq!(&sampled, &naive);
         let sampled = incremental.sample(&self.batch, &NoProgress).unwrap();
         prop_assert_eq!(&sampled, &naive);
+        self.check_steps(&compiled, &naive)
+    }
+
+    /// Samples pixel by pixel, in several lots, what is to be `expected`.
+    fn check_steps(&self, compiled: &CpuSampler, expected: &[f32]) -> Result<(), TestCaseError> {
+        let mut steps = compiled.begin(&self.batch).unwrap();
+        let [images, channels, height, width] = self.batch.dims;
+        loop {
+            let pixels = steps.advance(5);
+            if pixels.is_empty() {
+                break;
+            }
+            for pixel in pixels {
+                let [row, column] = steps.position(pixel);
+                for plane in 0..images * channels {
+                    let value = steps.value(plane / channels, plane % channels, pixel);
+                    let at = (plane * height + row) * width + column;
+                    prop_assert_eq!(value, expected[at]);
+                }
+            }
+        }
+        prop_assert_eq!(steps.images(), expected);
+        let (predictions, _) = compiled.predict(&self.batch, &NoProgress).unwrap();
+        prop_assert_eq!(steps.predictions(), predictions);
         Ok(())
     }
 }
@@ -231,6 +256,31 @@ fn a_panic_of_the_progress_ends_all_threads() {
     };
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(sample));
     assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"on purpose"));
+}
+
+#[test]
+fn the_bytes_of_a_file_are_the_model() {
+    for kind in Output::KINDS {
+        let output = Output::of_kind(kind).unwrap();
+        let config = ModelConfig::tiny().with_classes(2).with_output(output);
+        let model: AnyModel = seeded(1, &config);
+        let bytes = to_safetensors(&model).unwrap();
+        let sampler = CpuSampler::from_safetensors(&config, &bytes).unwrap();
+        let batch = SampleBatch::new([2, 3, 3, 4], Noise::new(0).uniform(0, 72))
+            .with_labels(Some(vec![Some(1), None]));
+        assert_eq!(
+            sampler.predict(&batch, &NoProgress).unwrap(),
+            CpuSampler::from(&model)
+                .predict(&batch, &NoProgress)
+                .unwrap()
+        );
+
+        let deeper = config.clone().with_layers(4);
+        let error = CpuSampler::from_safetensors(&deeper, &bytes).unwrap_err();
+        assert!(error.to_string().contains("`layers.3."), "{error}");
+        let error = CpuSampler::from_safetensors(&config, &bytes[..999]).unwrap_err();
+        assert!(matches!(error, WeightsError::Content(_)), "{error}");
+    }
 }
 
 #[test]

@@ -137,6 +137,11 @@
 //! The crate reads no file, no clock and starts no thread of its own, so it builds for
 //! `wasm32-unknown-unknown`. It needs no particular backend: choose one by a feature of `burn`.
 //!
+//! # Crate features
+//!
+//! - `burn` (default): what computes on tensors. Without it the functions of plain numbers and slices remain,
+//!   with [`Knots`] and [`QuantileFunction`], and the crate depends on nothing.
+//!
 //! # Sources
 //!
 //! * R. Koenker, G. Bassett, "Regression Quantiles", Econometrica 46, 1978: the pinball loss.
@@ -158,45 +163,65 @@
 //! * T. Gneiting, A. Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA
 //!   102, 2007: the CRPS, the interval score and skill scores.
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "burn"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "burn")]
 mod broadcast;
+#[cfg(feature = "burn")]
 mod censoring;
+#[cfg(feature = "burn")]
 mod crossing;
+#[cfg(feature = "burn")]
 mod crps;
+mod crps_of_samples;
 mod divergence;
 mod energy_score;
+#[cfg(feature = "burn")]
 mod interval;
 mod knots;
+#[cfg(feature = "burn")]
 mod monotone_head;
+#[cfg(feature = "burn")]
 mod pinball;
 mod quantile_function;
+#[cfg(feature = "burn")]
 mod quantile_functions;
+#[cfg(feature = "burn")]
 mod quantile_huber;
+#[cfg(feature = "burn")]
 mod quantile_network;
+#[cfg(feature = "burn")]
 mod reduction;
 mod skill;
 mod tau;
 
+#[cfg(feature = "burn")]
 pub use censoring::{Censoring, censor};
+#[cfg(feature = "burn")]
 pub use crossing::crossing_rate;
-pub use crps::{
-    crps, crps_categorical, crps_from_quantiles, crps_from_samples, crps_from_samples_fair,
-};
+#[cfg(feature = "burn")]
+pub use crps::{crps, crps_categorical, crps_from_quantiles};
+pub use crps_of_samples::{crps_from_samples, crps_from_samples_fair};
 pub use divergence::{quantile_divergence, quantile_divergence_from_samples};
 pub use energy_score::energy_score_fair;
+#[cfg(feature = "burn")]
 pub use interval::{coverage, interval_score};
 pub use knots::{Knots, KnotsError};
+#[cfg(feature = "burn")]
 pub use monotone_head::{MonotoneHead, MonotoneHeadConfig, increments_of_uniform};
+#[cfg(feature = "burn")]
 pub use pinball::{PinballLoss, pinball};
 pub use quantile_function::{QuantileFunction, quantile_of_increments, values_of_increments};
+#[cfg(feature = "burn")]
 pub use quantile_functions::QuantileFunctions;
+#[cfg(feature = "burn")]
 pub use quantile_huber::{QuantileHuberLoss, QuantileHuberLossConfig, quantile_huber};
+#[cfg(feature = "burn")]
 pub use quantile_network::QuantileNetwork;
 pub use skill::skill_score;
 pub use tau::tau_midpoints;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "burn"))]
 mod testing;

@@ -199,9 +199,11 @@ pub fn quantile_of_increments(increments: &[f32], knots: &Knots, tau: f64) -> f6
     value
 }
 
-/// `ln(1 + e^x)` without overflow.
+/// `ln(1 + e^x)` without overflow. In double precision, because the functions of single precision differ
+/// in their last bit between the libraries of systems, and with it samples would.
 fn softplus(x: f32) -> f64 {
-    f64::from(x.max(0.0) + (-x.abs()).exp().ln_1p())
+    let x = f64::from(x);
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 /// Computes the values at the knots from increments, as

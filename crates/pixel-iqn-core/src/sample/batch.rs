@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+#[cfg(feature = "burn")]
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::ModelConfig;
@@ -175,6 +176,7 @@ impl SampleBatch {
 
     /// Creates the tensor of the labels, `[batch]`, in which the number of classes stands for no
     /// class.
+    #[cfg(feature = "burn")]
     pub(crate) fn label_tensor(&self, classes: usize, device: &Device) -> Option<Tensor<1, Int>> {
         let labels = self.labels.as_ref()?;
         let labels: Vec<i64> = labels

@@ -1,12 +1,16 @@
 //! Sampling: options and batches, and the samplers for every backend.
 
 mod batch;
+#[cfg(feature = "burn")]
 mod incremental;
+#[cfg(feature = "burn")]
 mod naive;
 mod options;
 
 pub use batch::{KnownValues, SampleBatch, SampleError};
+#[cfg(feature = "burn")]
 pub use incremental::IncrementalSampler;
+#[cfg(feature = "burn")]
 pub use naive::NaiveSampler;
 pub use options::{Labels, SampleOptions, TauSource};
 

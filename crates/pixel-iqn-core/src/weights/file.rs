@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burn::tensor::{Bytes, DType, TensorData};
+use half::{bf16, f16};
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensorError, SafeTensors};
 
 use super::{WeightsError, content};
 
@@ -20,6 +20,7 @@ pub(super) struct Weight {
 }
 
 impl Weight {
+    #[cfg(feature = "burn")]
     pub(super) fn zeros(shape: &[usize]) -> Self {
         let values = vec![0.0; shape.iter().product()];
         let shape = shape.to_vec();
@@ -31,13 +32,24 @@ impl Weight {
 #[derive(Debug)]
 pub(super) struct WeightsFile {
     pub tensors: BTreeMap<String, Weight>,
+    #[cfg_attr(not(feature = "burn"), expect(dead_code, reason = "read by modules"))]
     pub notices: Vec<String>,
 }
 
 impl WeightsFile {
+    /// Reads the bytes of a file, whose values are to be finite: see [`parse`](Self::parse).
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, WeightsError> {
+        let file = Self::parse(bytes)?;
+        let finite = |weight: &Weight| weight.values.iter().all(|value| value.is_finite());
+        match file.tensors.iter().find(|(_, weight)| !finite(weight)) {
+            Some((name, _)) => Err(WeightsError::NotFinite(name.clone())),
+            None => Ok(file),
+        }
+    }
+
     /// Reads the bytes of a file: floats of 16 and 64 bits become those of 32, and the names lose what
     /// wrappers put in front of them.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, WeightsError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, WeightsError> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|error| WeightsError::Content(content::describe(bytes, &error)))?;
         let mut tensors = BTreeMap::new();
@@ -57,9 +69,6 @@ impl WeightsFile {
                 notices.insert(format!("weights of type {kind} are converted to F32"));
             }
             let values = floats(&name, &view)?;
-            if !values.iter().all(|value| value.is_finite()) {
-                return Err(WeightsError::NotFinite(name));
-            }
             let shape = view.shape().to_vec();
             if tensors
                 .insert(name.clone(), Weight { shape, values })
@@ -76,6 +85,7 @@ impl WeightsFile {
     }
 
     /// Fails unless the tensors are those of `model`, by name and shape.
+    #[cfg(feature = "burn")]
     pub(super) fn expect_those_of(
         &self,
         model: &BTreeMap<String, Vec<usize>>,
@@ -110,6 +120,7 @@ impl WeightsFile {
     }
 
     /// Writes the tensors as a safetensors file.
+    #[cfg(feature = "burn")]
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
         let data: Vec<(&String, &Weight, Vec<u8>)> = (self.tensors.iter())
             .map(|(name, weight)| {
@@ -127,6 +138,7 @@ impl WeightsFile {
 }
 
 /// The shapes of the tensors in the bytes of a file, by their names.
+#[cfg(feature = "burn")]
 pub(super) fn shapes(bytes: &[u8]) -> Result<BTreeMap<String, Vec<usize>>, WeightsError> {
     let file = SafeTensors::deserialize(bytes).map_err(format)?;
     let shapes = file.iter();
@@ -147,23 +159,28 @@ fn unwrapped(name: &str) -> String {
 
 /// The values of a tensor in single precision.
 fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
-    let kind = match view.dtype() {
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        Dtype::F64 => DType::F64,
+    let bytes = view.data();
+    Ok(match view.dtype() {
+        Dtype::F32 => values(bytes, f32::from_le_bytes),
+        Dtype::F16 => values(bytes, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Dtype::BF16 => values(bytes, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        Dtype::F64 => values(bytes, |bytes| f64::from_le_bytes(bytes) as f32),
         other => {
             let problem = format!(
                 "`{name}` is of type {other}, and weights are floats: leave it out if it is none of them"
             );
             return Err(WeightsError::Mismatch(vec![problem]));
         }
-    };
-    let bytes = Bytes::from_bytes_vec(view.data().to_vec());
-    let data = TensorData::from_bytes(bytes, view.shape().to_vec(), kind).convert::<f32>();
-    Ok(data.iter::<f32>().collect())
+    })
 }
 
-pub(super) fn format(error: SafeTensorError) -> WeightsError {
+/// Reads numbers of `N` bytes each.
+fn values<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    let (numbers, _) = bytes.as_chunks::<N>();
+    numbers.iter().map(|bytes| read(*bytes)).collect()
+}
+
+#[cfg(feature = "burn")]
+pub(super) fn format(error: safetensors::SafeTensorError) -> WeightsError {
     WeightsError::Format(burn::store::SafetensorsStoreError::Safetensors(error))
 }

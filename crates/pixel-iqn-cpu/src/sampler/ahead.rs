@@ -3,7 +3,7 @@
 
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, Thread};
 
 use super::layer_state::LayerState;
@@ -77,12 +77,12 @@ impl Layers {
 
 /// The first thread's side of the second one.
 #[derive(Debug)]
-pub(super) struct Ahead<'a> {
-    layers: &'a Layers,
+pub(super) struct Ahead {
+    layers: Arc<Layers>,
     thread: Thread,
 }
 
-impl Ahead<'_> {
+impl Ahead {
     /// Wakes the second thread at the beginning of a row.
     pub fn begin_row(&self, row: usize) {
         self.layers.rows.store(row + 1, Ordering::Release);
@@ -102,7 +102,7 @@ impl Ahead<'_> {
     }
 }
 
-impl Drop for Ahead<'_> {
+impl Drop for Ahead {
     /// Ends the second thread, also where the first one panics or is cancelled.
     fn drop(&mut self) {
         self.layers.stopped.store(true, Ordering::Relaxed);
@@ -111,11 +111,11 @@ impl Drop for Ahead<'_> {
 }
 
 /// Runs `first` with a second thread for the layers, or with none where the system has no thread left.
-pub(super) fn with_second_thread<'a, R>(
+pub(super) fn with_second_thread<R>(
     plan: &Plan,
-    layers: &'a Layers,
+    layers: &Arc<Layers>,
     [height, width, images]: [usize; 3],
-    first: impl FnOnce(Option<Ahead<'a>>) -> R,
+    first: impl FnOnce(Option<Ahead>) -> R,
 ) -> R {
     thread::scope(|scope| {
         let second = thread::Builder::new().name("left".to_owned());
@@ -130,7 +130,7 @@ pub(super) fn with_second_thread<'a, R>(
             core::mem::forget(stop);
         });
         first(second.ok().map(|second| Ahead {
-            layers,
+            layers: Arc::clone(layers),
             thread: second.thread().clone(),
         }))
     })

@@ -4,17 +4,21 @@ mod ahead;
 mod layer_state;
 mod plan;
 mod run;
+mod steps;
 mod vertical;
 
-use pixel_iqn_core::{
-    AnyModel, GatedPixelCnn, ModelConfig, PixelIqn, Progress, RowProgress, SampleBatch,
-    SampleError, Sampler,
-};
+use std::sync::Arc;
+
+use pixel_iqn_core::weights::{NamedWeights, WeightsError};
+#[cfg(feature = "burn")]
+use pixel_iqn_core::{AnyModel, GatedPixelCnn, PixelIqn, PixelModel};
+use pixel_iqn_core::{ModelConfig, Progress, RowProgress, SampleBatch, SampleError, Sampler};
 use rayon::prelude::*;
 
 use ahead::with_second_thread;
 use plan::Plan;
 use run::Run;
+pub use steps::CpuSampling;
 
 /// A sampler on the CPU that computes every feature once: a batch costs about the arithmetic of one
 /// forward pass.
@@ -40,43 +44,44 @@ use run::Run;
 /// [`cache_bytes`](Self::cache_bytes) computes it.
 #[derive(Debug)]
 pub struct CpuSampler {
-    plan: Plan,
+    plan: Arc<Plan>,
 }
 
+#[cfg(feature = "burn")]
 impl From<&PixelIqn> for CpuSampler {
     /// Compiles a PixelIQN.
     ///
     /// # Panics
     ///
-    /// Panics for an output that this version does not know.
+    /// Panics for an output that this version does not know, and where the weights cannot be read from
+    /// their device.
     fn from(model: &PixelIqn) -> Self {
-        Self {
-            plan: Plan::pixel_iqn(model),
-        }
+        Self::of(model.config(), NamedWeights::of(model))
     }
 }
 
+#[cfg(feature = "burn")]
 impl From<&GatedPixelCnn> for CpuSampler {
     /// Compiles a Gated PixelCNN.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the weights cannot be read from their device.
     fn from(model: &GatedPixelCnn) -> Self {
-        Self {
-            plan: Plan::gated_pixel_cnn(model),
-        }
+        Self::of(model.config(), NamedWeights::of(model))
     }
 }
 
+#[cfg(feature = "burn")]
 impl From<&AnyModel> for CpuSampler {
     /// Compiles a model of any kind.
     ///
     /// # Panics
     ///
-    /// Panics for a model that this version does not know.
+    /// Panics for a model that this version does not know, and where the weights cannot be read from their
+    /// device.
     fn from(model: &AnyModel) -> Self {
-        match model {
-            AnyModel::PixelIqn(model) => model.into(),
-            AnyModel::GatedPixelCnn(model) => model.into(),
-            _ => unknown(),
-        }
+        Self::of(model.config(), NamedWeights::of(model))
     }
 }
 
@@ -86,6 +91,59 @@ fn unknown() -> ! {
 }
 
 impl CpuSampler {
+    /// Compiles a model from the bytes of a safetensors file of its weights, without Burn.
+    ///
+    /// ```no_run
+    /// use pixel_iqn_core::{ModelConfig, NoProgress, SampleOptions, Sampler};
+    /// use pixel_iqn_cpu::CpuSampler;
+    ///
+    /// let config = ModelConfig::from_json(&std::fs::read_to_string("config.json")?)?;
+    /// let sampler = CpuSampler::from_safetensors(&config, &std::fs::read("weights.safetensors")?)?;
+    /// for batch in SampleOptions::new(1, [32, 32], 0).batches(&config)? {
+    ///     let images = sampler.sample(&batch, &NoProgress)?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] where the bytes are not a safetensors file, where a value in it is not finite, and
+    /// where its tensors are not those of the model.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the config is invalid.
+    pub fn from_safetensors(config: &ModelConfig, bytes: &[u8]) -> Result<Self, WeightsError> {
+        if let Err(error) = config.validate() {
+            panic!("{error}");
+        }
+        let plan = Plan::new(config, NamedWeights::read(bytes)?)?;
+        Ok(Self {
+            plan: Arc::new(plan),
+        })
+    }
+
+    /// Compiles the weights of a module, which has those of its config.
+    #[cfg(feature = "burn")]
+    fn of(config: &ModelConfig, weights: Result<NamedWeights, WeightsError>) -> Self {
+        let plan = weights.and_then(|weights| Plan::new(config, weights));
+        Self {
+            plan: Arc::new(
+                plan.unwrap_or_else(|error| panic!("the weights of the model: {error}")),
+            ),
+        }
+    }
+
+    /// Begins to sample the images of a batch pixel by pixel, on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Invalid`] where the batch does not fit the model.
+    pub fn begin(&self, batch: &SampleBatch) -> Result<CpuSampling, SampleError> {
+        batch.validate(&self.plan.config)?;
+        Ok(CpuSampling::new(&self.plan, batch))
+    }
+
     /// Computes the size in bytes of what sampling a batch of images of a width holds besides the
     /// images, by the formula above.
     pub fn cache_bytes(&self, batch: usize, width: usize) -> usize {
@@ -117,7 +175,7 @@ impl CpuSampler {
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.plan.config)?;
         let rows = RowProgress::new(batch, progress);
-        let turned = batch.reordered();
+        let turned = Arc::new(batch.reordered().into_owned());
         let [images, channels, height, width] = turned.dims;
         let values = channels * height * width;
         let threads = rayon::current_num_threads();
@@ -135,14 +193,8 @@ impl CpuSampler {
                 let images = sampled.len() / values;
                 let layers = Run::layers(&self.plan, &turned, first, images);
                 let mut sample = |ahead| {
-                    let run = Run::new(
-                        &self.plan,
-                        &turned,
-                        [first, images],
-                        &layers,
-                        ahead,
-                        threads,
-                    );
+                    let (images, layers) = ([first, images], Arc::clone(&layers));
+                    let run = Run::new(&self.plan, &turned, images, layers, ahead, threads);
                     run.sample(predictions, sampled, &rows)
                 };
                 match threads {
@@ -168,7 +220,7 @@ impl Sampler for CpuSampler {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "burn"))]
 mod tests {
     use super::*;
 
@@ -181,9 +233,9 @@ mod tests {
         let sampler = CpuSampler::from(&config.init_pixel_iqn(&device));
         for height in [1, 4] {
             let dims = [3, 3, height, 5];
-            let batch = SampleBatch::new(dims, vec![0.5; dims.iter().product()]);
+            let batch = Arc::new(SampleBatch::new(dims, vec![0.5; dims.iter().product()]));
             let layers = Run::layers(&sampler.plan, &batch, 0, 3);
-            let run = Run::new(&sampler.plan, &batch, [0, 3], &layers, None, 1);
+            let run = Run::new(&sampler.plan, &batch, [0, 3], layers, None, 1);
             assert_eq!(run.numbers() * size_of::<f32>(), sampler.cache_bytes(3, 5));
         }
     }

@@ -3,11 +3,8 @@
 //! The inputs of the gates are ordered by channel group, with the two gate halves of a group side
 //! by side, so that a group is one contiguous range of columns.
 
-use burn::tensor::Tensor;
-use pixel_iqn_core::{
-    GatedLayer, GatedPixelCnn, GroupedPointwise, Knots, LabelEmbedding, MaskedPointwise,
-    ModelConfig, PixelIqn, PixelModel, QuantileOutput, TauEmbedding, TauProjection, Trunk,
-};
+use pixel_iqn_core::weights::{NamedWeights, WeightsError};
+use pixel_iqn_core::{Knots, ModelConfig, Output};
 use pixel_iqn_kernels::Panels;
 
 use super::unknown;
@@ -106,134 +103,186 @@ pub(super) enum OutputWeights {
 }
 
 impl Plan {
-    /// Compiles a PixelIQN.
-    pub(super) fn pixel_iqn(model: &PixelIqn) -> Self {
-        let config = model.config().clone();
-        let groups = config.channels;
-        let (tau, output) = match &model.output {
-            QuantileOutput::Gates(output) => (
-                Some(TauWeights::new(&output.tau_embedding, Vec::new())),
-                OutputWeights::Gates(masked(&output.out, groups)),
+    /// Compiles a model of a valid config from its weights.
+    ///
+    /// # Panics
+    ///
+    /// Panics for an output that this version does not know.
+    pub(super) fn new(
+        config: &ModelConfig,
+        mut weights: NamedWeights,
+    ) -> Result<Self, WeightsError> {
+        let (features, groups) = (config.features, config.channels);
+        let source = &mut weights;
+        let layers = (0..config.layers).map(|index| Layer::new(source, config, index));
+        let layers = layers.collect();
+        let hidden = masked(source, "hidden", [features, features], groups);
+        let (tau, output) = match &config.output {
+            Output::Gates {
+                cosines,
+                tau_features,
+            } => (
+                Some(TauWeights::new(
+                    source,
+                    [*cosines, *tau_features],
+                    Vec::new(),
+                )),
+                OutputWeights::Gates(masked(source, "out", [groups, features], groups)),
             ),
-            QuantileOutput::Head(output) => {
-                let blocks = output.head_blocks.iter().map(|block| Block {
-                    input: grouped(&block.input.iter().collect::<Vec<_>>(), groups),
-                    tau: tau_matrices(&block.tau),
-                    output: grouped(&[&block.output], groups),
-                });
-                (
-                    Some(TauWeights::new(&output.tau_embedding, blocks.collect())),
-                    OutputWeights::Head(grouped(&[&output.out], groups)),
-                )
+            Output::Head {
+                blocks,
+                cosines,
+                tau_features,
+            } => {
+                let blocks = (0..*blocks)
+                    .map(|block| Block::new(source, config, block, *tau_features))
+                    .collect();
+                let tau = TauWeights::new(source, [*cosines, *tau_features], blocks);
+                let out = grouped(source, &["out".to_owned()], [groups, features], groups);
+                (Some(tau), OutputWeights::Head(out))
             }
-            QuantileOutput::Monotone(output) => {
-                let out = masked(&output.out, groups);
-                (None, OutputWeights::Monotone(out, output.knots().clone()))
+            Output::Monotone { knots } => {
+                let knots = Knots::new(knots.as_slice()).expect("the config is valid");
+                let shape = [groups * knots.len(), features];
+                let out = masked(source, "out", shape, groups);
+                (None, OutputWeights::Monotone(out, knots))
+            }
+            Output::Categorical { levels } => {
+                let out = masked(source, "out", [groups * levels, features], groups);
+                (None, OutputWeights::Categorical(out))
             }
             _ => unknown(),
         };
-        Self::new(config, &model.trunk, tau, output)
-    }
-
-    /// Compiles a Gated PixelCNN.
-    pub(super) fn gated_pixel_cnn(model: &GatedPixelCnn) -> Self {
-        let config = model.config().clone();
-        let output = OutputWeights::Categorical(masked(&model.output.out, config.channels));
-        Self::new(config, &model.trunk, None, output)
-    }
-
-    fn new(
-        config: ModelConfig,
-        trunk: &Trunk,
-        tau: Option<TauWeights>,
-        output: OutputWeights,
-    ) -> Self {
-        Self {
-            layers: trunk
-                .layers
-                .iter()
-                .map(|layer| Layer::new(layer, &config))
-                .collect(),
-            hidden: masked(&trunk.hidden, config.channels),
-            group: config.features / config.channels,
+        weights.finish()?;
+        Ok(Self {
+            config: config.clone(),
+            group: features / groups,
+            layers,
+            hidden,
             tau,
             output,
-            config,
-        }
+        })
     }
 }
 
 impl TauWeights {
-    fn new(embedding: &TauEmbedding, blocks: Vec<Block>) -> Self {
-        let linear = &embedding.linear;
-        let [features, cosines] = linear.weight.val().dims();
-        let weight = floats(linear.weight.val());
+    fn new(source: &mut NamedWeights, [cosines, features]: [usize; 2], blocks: Vec<Block>) -> Self {
+        let weight = source.take("tau_embedding.linear.weight", &[features, cosines]);
         Self {
             weight: Panels::new([1, cosines, features], |k, n| weight[n * cosines + k]),
-            bias: floats(linear.bias.val()),
+            bias: source.take("tau_embedding.linear.bias", &[features]),
             blocks,
         }
     }
 }
 
-impl Layer {
-    fn new(layer: &GatedLayer, config: &ModelConfig) -> Self {
+impl Block {
+    fn new(
+        source: &mut NamedWeights,
+        config: &ModelConfig,
+        index: usize,
+        tau_features: usize,
+    ) -> Self {
         let (features, groups) = (config.features, config.channels);
-        let group = features / groups;
-        let [_, input, rows, columns] = layer.vertical.weight.val().dims();
-        let half = columns / 2;
-        let dilation = layer.vertical.dilation();
+        let name = format!("head_blocks.{index}");
+        let shape = [features, features];
+        let halves = [0, 1].map(|half| format!("{name}.input.{half}"));
+        Self {
+            input: grouped(source, &halves, shape, groups),
+            tau: tau_matrices(source, &name, [features, tau_features], groups),
+            output: grouped(source, &[format!("{name}.output")], shape, groups),
+        }
+    }
+}
+
+impl Layer {
+    fn new(source: &mut NamedWeights, config: &ModelConfig, index: usize) -> Self {
+        let (features, groups) = (config.features, config.channels);
+        let (group, outputs) = (features / groups, 2 * features);
+        let first = index == 0;
+        let (input, kernel) = match first {
+            true => (config.channels, config.input_kernel),
+            false => (features, config.kernel),
+        };
+        let (half, dilation) = (kernel / 2, config.dilation(index));
         let order = gate_order(features, groups);
-        // The axes are [outputs, rows, columns, inputs].
-        let vertical = floats(layer.vertical.weight.val().permute([0, 2, 3, 1]));
+        let name = |part: &str| format!("layers.{index}.{part}");
+        let (rows, columns) = (half + 1, kernel);
         let taps = rows * columns;
+        let vertical = source.take(&name("vertical.weight"), &[outputs, input, rows, columns]);
         // Its inputs are the outputs of the vertical convolution, which are reordered, too.
-        let from_above = floats(layer.vertical_to_horizontal.weight.val());
-        // The axes are [outputs, columns, inputs].
-        let horizontal = floats(layer.horizontal.masked_weight().permute([0, 2, 3, 1]));
-        let horizontal = |k: usize, n: usize| horizontal[order[n] * (half + 1) * input + k];
+        let from_above = source.take(
+            &name("vertical_to_horizontal.weight"),
+            &[outputs, outputs, 1, 1],
+        );
+        let horizontal = source.take(&name("horizontal.weight"), &[outputs, input, 1, half + 1]);
+        // Row `k` is input `k % input` of tap `k / input`.
+        let horizontal = |k: usize, n: usize| {
+            horizontal[(order[n] * input + k % input) * (half + 1) + k / input]
+        };
         let input_group = input / groups;
-        let first = layer.is_first();
+        // What the mask removes is not read.
         let centre = (0..groups).map(|g| {
             let reads = if first { g } else { g + 1 } * input_group;
             Panels::new([1, reads, 2 * group], |k, n| {
                 horizontal(half * input + k, g * 2 * group + n)
             })
         });
-        let label = |embedding: &Option<LabelEmbedding>| match embedding {
-            Some(embedding) => floats(embedding.weight.val())
-                .chunks_exact(2 * features)
-                .flat_map(|row| order.iter().map(|&i| row[i]))
-                .collect(),
-            None => Vec::new(),
-        };
-        let bias = |bias: Tensor<1>| -> Vec<f32> {
-            let bias = floats(bias);
+        let mut bias = |part: &str| -> Vec<f32> {
+            let bias = source.take(&name(part), &[outputs]);
             order.iter().map(|&i| bias[i]).collect()
         };
+        let vertical_bias = bias("vertical.bias");
+        let from_above_bias = bias("vertical_to_horizontal.bias");
+        let horizontal_bias = bias("horizontal.bias").into_iter().zip(from_above_bias);
+        let mut biases_of = |part: &str, count: usize| -> Vec<f32> {
+            source
+                .take(&name(part), &[count, outputs])
+                .chunks_exact(outputs)
+                .flat_map(|row| order.iter().map(|&i| row[i]))
+                .collect()
+        };
+        let mut of_labels = |part: &str| match config.classes {
+            0 => Vec::new(),
+            classes => biases_of(part, classes),
+        };
+        let label_vertical = of_labels("label_vertical.weight");
+        let label_horizontal = of_labels("label_horizontal.weight");
+        let mut of_orders = |part: &str| match config.orders {
+            1 => Vec::new(),
+            orders => biases_of(part, orders),
+        };
+        let order_vertical = of_orders("order_vertical.weight");
+        let order_horizontal = of_orders("order_horizontal.weight");
         Self {
             input,
             half,
             dilation,
             reach: half * dilation,
-            vertical: VerticalWeights::new([rows, columns], [input, 2 * features], |tap, k, n| {
-                vertical[(order[n] * taps + tap) * input + k]
+            vertical: VerticalWeights::new([rows, columns], [input, outputs], |tap, k, n| {
+                vertical[(order[n] * input + k) * taps + tap]
             }),
-            vertical_bias: bias(layer.vertical.bias.val()),
-            vertical_to_horizontal: Panels::new([1, 2 * features, 2 * features], |k, n| {
-                from_above[order[n] * 2 * features + order[k]]
+            vertical_bias,
+            vertical_to_horizontal: Panels::new([1, outputs, outputs], |k, n| {
+                from_above[order[n] * outputs + order[k]]
             }),
-            horizontal_bias: bias(
-                layer.horizontal.bias.val() + layer.vertical_to_horizontal.bias.val(),
-            ),
-            left: Panels::new([half, input, 2 * features], horizontal),
+            horizontal_bias: horizontal_bias.map(|(a, b)| a + b).collect(),
+            left: Panels::new([half, input, outputs], horizontal),
             centre: centre.collect(),
-            output: masked(&layer.output, groups),
-            tau: layer.tau.as_ref().map(tau_matrices).unwrap_or_default(),
-            label_vertical: label(&layer.label_vertical),
-            label_horizontal: label(&layer.label_horizontal),
-            order_vertical: label(&layer.order_vertical),
-            order_horizontal: label(&layer.order_horizontal),
+            output: masked(source, &name("output"), [features, features], groups),
+            tau: match config.output {
+                Output::Gates { tau_features, .. } => tau_matrices(
+                    source,
+                    &format!("layers.{index}"),
+                    [features, tau_features],
+                    groups,
+                ),
+                _ => Vec::new(),
+            },
+            label_vertical,
+            label_horizontal,
+            order_vertical,
+            order_horizontal,
         }
     }
 }
@@ -249,11 +298,14 @@ fn gate_order(features: usize, groups: usize) -> Vec<usize> {
 }
 
 /// Packs a masked 1x1 convolution for each group, from the features of the groups up to its own.
-fn masked(layer: &MaskedPointwise, groups: usize) -> Vec<GroupLinear> {
-    let weight = layer.masked_weight();
-    let [outputs, inputs] = weight.dims();
-    let weight = floats(weight);
-    let bias = floats(layer.bias.val());
+fn masked(
+    source: &mut NamedWeights,
+    name: &str,
+    [outputs, inputs]: [usize; 2],
+    groups: usize,
+) -> Vec<GroupLinear> {
+    let weight = source.take(&format!("{name}.weight"), &[outputs, inputs, 1, 1]);
+    let bias = source.take(&format!("{name}.bias"), &[outputs]);
     let group = outputs / groups;
     (0..groups)
         .map(|g| GroupLinear {
@@ -265,35 +317,50 @@ fn masked(layer: &MaskedPointwise, groups: usize) -> Vec<GroupLinear> {
         .collect()
 }
 
-/// Packs grouped 1x1 convolutions for each group, with the outputs of all of them side by side.
-fn grouped(layers: &[&GroupedPointwise], groups: usize) -> Vec<GroupLinear> {
-    let (weights, biases): (Vec<_>, Vec<_>) = layers.iter().map(|layer| layer.matrices()).unzip();
-    let weights = Tensor::cat(weights, 2);
-    let [_, inputs, outputs] = weights.dims();
-    let weights = floats(weights);
-    let biases = floats(Tensor::cat(biases, 2));
+/// Packs grouped 1x1 convolutions of one shape for each group, with the outputs of all of them side by
+/// side.
+fn grouped(
+    source: &mut NamedWeights,
+    names: &[String],
+    [outputs, inputs]: [usize; 2],
+    groups: usize,
+) -> Vec<GroupLinear> {
+    let (inputs, group) = (inputs / groups, outputs / groups);
+    let layers = names.iter().map(|name| {
+        let weight = source.take(&format!("{name}.weight"), &[outputs, inputs, 1, 1]);
+        let bias = source.take(&format!("{name}.bias"), &[outputs]);
+        (weight, bias)
+    });
+    let layers: Vec<_> = layers.collect();
     (0..groups)
         .map(|g| GroupLinear {
-            weight: Panels::new([1, inputs, outputs], |k, n| {
-                weights[(g * inputs + k) * outputs + n]
+            weight: Panels::new([1, inputs, layers.len() * group], |k, n| {
+                let (weight, _) = &layers[n / group];
+                weight[(g * group + n % group) * inputs + k]
             }),
-            bias: biases[g * outputs..(g + 1) * outputs].to_vec(),
+            bias: (layers.iter())
+                .flat_map(|(_, bias)| &bias[g * group..(g + 1) * group])
+                .copied()
+                .collect(),
         })
         .collect()
 }
 
-/// Packs a projection of the quantile embedding for each group.
-fn tau_matrices(projection: &TauProjection) -> Vec<Panels> {
-    let matrices = projection.matrices();
-    let [_, inputs, outputs] = matrices.dims();
-    floats(matrices)
-        .chunks_exact(inputs * outputs)
-        .map(|matrix| Panels::new([1, inputs, outputs], |k, n| matrix[k * outputs + n]))
+/// Packs a projection of the quantile embedding for each group, with its two gate halves side by side.
+fn tau_matrices(
+    source: &mut NamedWeights,
+    name: &str,
+    [features, embedding]: [usize; 2],
+    groups: usize,
+) -> Vec<Panels> {
+    let weight = source.take(&format!("{name}.tau.weight"), &[2, features, embedding]);
+    let group = features / groups;
+    (0..groups)
+        .map(|g| {
+            Panels::new([1, embedding, 2 * group], |k, n| {
+                let (half, feature) = (n / group, g * group + n % group);
+                weight[(half * features + feature) * embedding + k]
+            })
+        })
         .collect()
-}
-
-/// The values of a tensor.
-fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data = tensor.into_data().convert::<f32>();
-    data.try_to_vec().expect("the data was converted to f32")
 }

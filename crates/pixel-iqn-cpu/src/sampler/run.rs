@@ -3,6 +3,8 @@
 //! Rows of features are ordered by column, then by image, so that all images of a pixel are
 //! contiguous rows.
 
+use std::sync::Arc;
+
 use pixel_iqn_core::{Order, RowProgress, SampleBatch, SampleError};
 use pixel_iqn_kernels::{Rows, cosines, gate};
 use pixel_iqn_loss::quantile_of_increments;
@@ -13,17 +15,18 @@ use super::plan::{GroupLinear, Layer, OutputWeights, Plan};
 use super::vertical::{VerticalLayer, VerticalOutputs, fill};
 
 /// The state of a run.
-pub(super) struct Run<'a> {
-    plan: &'a Plan,
+#[derive(Debug)]
+pub(super) struct Run {
+    plan: Arc<Plan>,
     /// The batch in the raster of its order.
-    batch: &'a SampleBatch,
+    batch: Arc<SampleBatch>,
     /// The index in the batch of the first image of the run.
     first: usize,
     /// The number of images of the run.
     images: usize,
-    layers: &'a Layers,
+    layers: Arc<Layers>,
     /// The second thread, if there is one.
-    ahead: Option<Ahead<'a>>,
+    ahead: Option<Ahead>,
     /// The threads that the vertical stack takes.
     threads: usize,
     /// The output of the last gated layer for the current pixel, `[images, F]`.
@@ -36,10 +39,15 @@ pub(super) struct Run<'a> {
     biases: Vec<[Vec<f32>; 2]>,
 }
 
-impl<'a> Run<'a> {
+impl Run {
     /// Creates the states of the layers before the first row, for `images` images of the batch from
     /// `first` on.
-    pub(super) fn layers(plan: &Plan, batch: &SampleBatch, first: usize, images: usize) -> Layers {
+    pub(super) fn layers(
+        plan: &Plan,
+        batch: &SampleBatch,
+        first: usize,
+        images: usize,
+    ) -> Arc<Layers> {
         let states = plan.layers.iter().map(|layer| {
             let mut state = LayerState::new(layer, plan.config.features, batch.dims[3], images);
             let [_, bias] = biases(layer, batch.order);
@@ -53,24 +61,24 @@ impl<'a> Run<'a> {
             );
             state
         });
-        Layers::new(states.collect())
+        Arc::new(Layers::new(states.collect()))
     }
 
     /// Creates the state before the first row, beside that of the layers.
     pub(super) fn new(
-        plan: &'a Plan,
-        batch: &'a SampleBatch,
+        plan: &Arc<Plan>,
+        batch: &Arc<SampleBatch>,
         [first, images]: [usize; 2],
-        layers: &'a Layers,
-        ahead: Option<Ahead<'a>>,
+        layers: Arc<Layers>,
+        ahead: Option<Ahead>,
         threads: usize,
     ) -> Self {
         let features = plan.config.features;
         let positions = batch.dims[3] * images;
         let blocks = plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
         Self {
-            plan,
-            batch,
+            plan: Arc::clone(plan),
+            batch: Arc::clone(batch),
             first,
             images,
             layers,
@@ -99,35 +107,49 @@ impl<'a> Run<'a> {
         sampled: &mut [f32],
         progress: &RowProgress<'_>,
     ) -> Result<(), SampleError> {
-        let [_, channels, height, width] = self.batch.dims;
+        let [_, _, height, width] = self.batch.dims;
         for row in 0..height {
-            self.add_tau(row);
-            if let Some(ahead) = &self.ahead {
-                ahead.begin_row(row);
-            }
             for column in 0..width {
-                for channel in 0..channels {
-                    let values = self.values(row, column, channel);
-                    for (image, value) in values.into_iter().enumerate() {
-                        let at = ((image * channels + channel) * height + row) * width + column;
-                        let offset = self.first * channels * height * width;
-                        predictions[at] = value;
-                        sampled[at] = self.batch.final_value(offset + at, value);
-                        let pixel = (self.plan.layers[0].reach + column) * self.images + image;
-                        self.layers.lock(0).horizontal[pixel * channels + channel] =
-                            2.0 * sampled[at] - 1.0;
-                    }
-                }
-                if let Some(ahead) = &self.ahead {
-                    ahead.sampled(0, row * width + column + 1);
-                }
-            }
-            if row + 1 < height {
-                self.vertical(row);
+                self.pixel([row, column], predictions, sampled);
             }
             progress.finish(row, self.first, sampled)?;
         }
         Ok(())
+    }
+
+    /// Samples the next pixel of all images, which is that of this row and column, into `predictions` and
+    /// `sampled`, both `[images, channels, height, width]`. The pixels follow each other in raster order.
+    pub(super) fn pixel(
+        &mut self,
+        [row, column]: [usize; 2],
+        predictions: &mut [f32],
+        sampled: &mut [f32],
+    ) {
+        let [_, channels, height, width] = self.batch.dims;
+        if column == 0 {
+            self.add_tau(row);
+            if let Some(ahead) = &self.ahead {
+                ahead.begin_row(row);
+            }
+        }
+        for channel in 0..channels {
+            let values = self.values(row, column, channel);
+            for (image, value) in values.into_iter().enumerate() {
+                let at = ((image * channels + channel) * height + row) * width + column;
+                let offset = self.first * channels * height * width;
+                predictions[at] = value;
+                sampled[at] = self.batch.final_value(offset + at, value);
+                let pixel = (self.plan.layers[0].reach + column) * self.images + image;
+                self.layers.lock(0).horizontal[pixel * channels + channel] =
+                    2.0 * sampled[at] - 1.0;
+            }
+        }
+        if let Some(ahead) = &self.ahead {
+            ahead.sampled(0, row * width + column + 1);
+        }
+        if column + 1 == width && row + 1 < height {
+            self.vertical(row);
+        }
     }
 
     /// Adds the projections of tau to the inputs of a row's gates.
@@ -380,7 +402,7 @@ impl<'a> Run<'a> {
             let layer = VerticalLayer {
                 layer,
                 biases: &self.biases[l],
-                labels: labels(self.batch, self.first, images),
+                labels: labels(&self.batch, self.first, images),
                 x: &state.vertical,
                 taps: layer.vertical_taps(row, width, images),
                 images,

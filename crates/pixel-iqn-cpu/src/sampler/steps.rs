@@ -1,0 +1,105 @@
+use std::ops::Range;
+use std::sync::Arc;
+
+use pixel_iqn_core::SampleBatch;
+
+use super::plan::Plan;
+use super::run::Run;
+
+/// A batch that is sampled pixel by pixel, for programs that show each value or can be interrupted at
+/// any.
+///
+/// [`CpuSampler::begin`](crate::CpuSampler::begin) creates it. Its values are those of
+/// [`CpuSampler::predict`](crate::CpuSampler::predict), bit by bit.
+#[derive(Debug)]
+pub struct CpuSampling {
+    run: Run,
+    /// The batch in the raster of its order.
+    batch: Arc<SampleBatch>,
+    /// Height and width of the images in their own orientation.
+    size: [usize; 2],
+    predictions: Vec<f32>,
+    sampled: Vec<f32>,
+    next: usize,
+}
+
+impl CpuSampling {
+    pub(super) fn new(plan: &Arc<Plan>, batch: &SampleBatch) -> Self {
+        let [images, _, height, width] = batch.dims;
+        let turned = Arc::new(batch.reordered().into_owned());
+        let layers = Run::layers(plan, &turned, 0, images);
+        Self {
+            run: Run::new(plan, &turned, [0, images], layers, None, 1),
+            batch: turned,
+            size: [height, width],
+            predictions: vec![0.0; batch.tau.len()],
+            sampled: vec![0.0; batch.tau.len()],
+            next: 0,
+        }
+    }
+
+    /// Samples up to `count` pixels more of all images, and returns which: their places in the order of
+    /// generation, from 0 to [`pixels`](Self::pixels). It is empty when all are there.
+    pub fn advance(&mut self, count: usize) -> Range<usize> {
+        let [.., width] = self.batch.dims;
+        let from = self.next;
+        self.next = from.saturating_add(count).min(self.pixels());
+        for pixel in from..self.next {
+            let place = [pixel / width, pixel % width];
+            self.run
+                .pixel(place, &mut self.predictions, &mut self.sampled);
+        }
+        from..self.next
+    }
+
+    /// The number of pixels of an image.
+    pub fn pixels(&self) -> usize {
+        let [height, width] = self.size;
+        height * width
+    }
+
+    /// The row and column, in the image's own orientation, of the pixel at a place in the order of
+    /// generation.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such place.
+    pub fn position(&self, pixel: usize) -> [usize; 2] {
+        assert!(
+            pixel < self.pixels(),
+            "an image has {} pixels",
+            self.pixels()
+        );
+        let [.., width] = self.batch.dims;
+        let place = [pixel / width, pixel % width];
+        self.batch.order.position(place, self.size)
+    }
+
+    /// The final value of a channel of an image at a place in the order of generation, in [0, 1]; 0 before
+    /// it is sampled.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such image, channel or place.
+    pub fn value(&self, image: usize, channel: usize, pixel: usize) -> f32 {
+        let [images, channels, height, width] = self.batch.dims;
+        assert!(
+            image < images && channel < channels,
+            "no such image or channel"
+        );
+        self.sampled[(image * channels + channel) * height * width..][..height * width][pixel]
+    }
+
+    /// The predictions of the model so far, `[batch, channels, height, width]`: the values before clamping,
+    /// rounding and given values, and 0 where nothing is predicted yet.
+    pub fn predictions(&self) -> Vec<f32> {
+        let order = self.batch.order;
+        order.restore_values(&self.predictions, self.size)
+    }
+
+    /// The images so far, `[batch, channels, height, width]` in [0, 1], with 0 where nothing is sampled yet.
+    pub fn images(&self) -> Vec<f32> {
+        let order = self.batch.order;
+        order.restore_values(&self.sampled, self.size)
+    }
+}

@@ -1,0 +1,233 @@
+/** The picture that a person paints: its levels, and which pixels are rubbed out. */
+
+import { $, chosen, make, placeOf, shape, showLevels, showPen } from './dom.js';
+
+const COLOURS = ['#1f2328', '#ffffff', '#c8372d', '#e8a13a', '#f2dc5d', '#4f9a54', '#3c78c8', '#7b4fa3'];
+const GREYS = ['#ffffff', '#bfbfbf', '#7f7f7f', '#404040', '#000000'];
+const NAMES = {
+  '#1f2328': 'near black', '#ffffff': 'white', '#c8372d': 'red', '#e8a13a': 'orange', '#f2dc5d': 'yellow',
+  '#4f9a54': 'green', '#3c78c8': 'blue', '#7b4fa3': 'purple', '#bfbfbf': 'light grey', '#7f7f7f': 'grey',
+  '#404040': 'dark grey', '#000000': 'black',
+};
+
+export class Easel {
+  #canvas = $('easel');
+  #cursor = $('easel-cursor');
+  #model;
+  #history = [];
+  #place = [0, 0];
+  #last = null;
+
+  /** `onChange` is called after each stroke. */
+  constructor(onChange) {
+    this.onChange = onChange;
+    this.#canvas.addEventListener('pointerdown', (event) => this.#down(event));
+    this.#canvas.addEventListener('pointermove', (event) => this.#move(event));
+    this.#canvas.addEventListener('pointerup', () => this.#up());
+    this.#canvas.addEventListener('pointercancel', () => this.#up());
+    this.#canvas.addEventListener('pointerleave', () => this.#hover(null));
+    this.#canvas.addEventListener('keydown', (event) => this.#key(event));
+    this.#canvas.addEventListener('focus', () => this.#canvas.matches(':focus-visible') && this.#hover(this.#place));
+    this.#canvas.addEventListener('blur', () => this.#hover(null));
+    $('undo').addEventListener('click', () => this.undo());
+    for (const button of document.querySelectorAll('[data-region]')) {
+      button.addEventListener('click', () => this.rubOut(button.dataset.region));
+    }
+    $('file').addEventListener('change', (event) => this.#load(event.target));
+    $('colour').addEventListener('input', () => {
+      for (const input of $('swatches').querySelectorAll('input')) input.checked = false;
+      this.#choose('brush');
+    });
+  }
+
+  /** Takes an empty picture of a model's size. */
+  open(model) {
+    this.#model = model;
+    const [height, width] = model.size;
+    this.levels = new Uint8Array(model.channels * height * width);
+    this.missing = new Uint8Array(height * width).fill(1);
+    this.#history = [];
+    this.#place = [height >> 1, width >> 1];
+    const colours = model.channels < 3 ? GREYS : COLOURS;
+    $('any-colour').hidden = model.channels < 3;
+    const swatches = colours.map((colour, index) => {
+      const input = make('input', { type: 'radio', name: 'swatch', value: colour, checked: index === 0, 'aria-label': NAMES[colour] });
+      input.addEventListener('change', () => this.#choose('brush'));
+      const dot = shape('svg', { viewBox: '0 0 2 2', 'aria-hidden': 'true' });
+      dot.append(shape('rect', { width: 2, height: 2, fill: colour }));
+      return make('label', { title: NAMES[colour] }, input, dot);
+    });
+    $('swatches').replaceChildren($('swatches').querySelector('legend'), ...swatches);
+    $('width').value = Math.max(1, Math.round(width / 8));
+    this.#show();
+  }
+
+  /** Shows a picture that is whole. */
+  put(levels) {
+    this.#remember();
+    this.levels.set(levels);
+    this.missing.fill(0);
+    this.#changed();
+  }
+
+  undo() {
+    const before = this.#history.pop();
+    if (!before) return;
+    this.levels = before.levels;
+    this.missing = before.missing;
+    this.#changed();
+  }
+
+  /** Rubs a part of the picture out: a half, the middle, or all of it. */
+  rubOut(region) {
+    const [height, width] = this.#model.size;
+    const middle = (at, count) => at >= count / 4 && at < (3 * count) / 4;
+    const inside = {
+      left: (_, column) => column < width / 2,
+      right: (_, column) => column >= width / 2,
+      top: (row) => row < height / 2,
+      bottom: (row) => row >= height / 2,
+      middle: (row, column) => middle(row, height) && middle(column, width),
+      all: () => true,
+    }[region];
+    this.#remember();
+    for (let pixel = 0; pixel < height * width; pixel++) {
+      if (inside(Math.floor(pixel / width), pixel % width)) this.missing[pixel] = 1;
+    }
+    this.#changed();
+  }
+
+  #choose(tool) {
+    document.querySelector(`input[name="tool"][value="${tool}"]`).checked = true;
+  }
+
+  #colour() {
+    const hex = chosen('swatch') ?? $('colour').value;
+    return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  }
+
+  /** Paints or rubs out a dot of the brush's width. */
+  #dot([row, column]) {
+    const [height, width] = this.#model.size;
+    const size = Number($('width').value);
+    const radius = size / 2;
+    const rub = chosen('tool') === 'eraser';
+    const colour = this.#colour();
+    const reach = Math.ceil(radius);
+    // The middle of an even brush is a corner of pixels.
+    const shift = size % 2 === 0 ? 0.5 : 0;
+    for (let y = row - reach; y <= row + reach; y++) {
+      for (let x = column - reach; x <= column + reach; x++) {
+        const distance = Math.hypot(y - row + shift, x - column + shift);
+        if (y < 0 || x < 0 || y >= height || x >= width || distance > Math.max(radius - 0.2, 0.1)) continue;
+        const pixel = y * width + x;
+        this.missing[pixel] = rub ? 1 : 0;
+        for (let channel = 0; !rub && channel < this.#model.channels; channel++) {
+          this.levels[channel * height * width + pixel] = colour[channel % 3];
+        }
+      }
+    }
+  }
+
+  #stroke(from, to) {
+    const steps = Math.max(1, Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1]));
+    for (let step = 0; step <= steps; step++) {
+      this.#dot([0, 1].map((axis) => Math.round(from[axis] + ((to[axis] - from[axis]) * step) / steps)));
+    }
+    this.#show();
+  }
+
+  #down(event) {
+    if (!this.#model || event.button > 0) return;
+    this.#canvas.setPointerCapture(event.pointerId);
+    this.#remember();
+    this.#last = placeOf(event, this.#canvas, this.#model.size);
+    this.#stroke(this.#last, this.#last);
+  }
+
+  #move(event) {
+    if (!this.#model) return;
+    const place = placeOf(event, this.#canvas, this.#model.size);
+    if (this.#last) {
+      this.#stroke(this.#last, place);
+      this.#last = place;
+    }
+    this.#hover(place);
+  }
+
+  #up() {
+    if (!this.#last) return;
+    this.#last = null;
+    this.#changed();
+  }
+
+  #hover(place) {
+    showPen(this.#cursor, place, this.#model?.size ?? [1, 1]);
+  }
+
+  #key(event) {
+    const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const key = event.key.toLowerCase();
+    if (move && this.#model) {
+      this.#place = this.#place.map((at, axis) => Math.min(this.#model.size[axis] - 1, Math.max(0, at + move[axis])));
+      if (event.shiftKey) this.#press();
+      this.#hover(this.#place);
+    } else if (event.key === ' ') this.#press();
+    else if (key === 'b' && !event.ctrlKey) this.#choose('brush');
+    else if (key === 'e' && !event.ctrlKey) this.#choose('eraser');
+    else if (key === 'z') this.undo();
+    else return;
+    event.preventDefault();
+  }
+
+  #press() {
+    this.#remember();
+    this.#stroke(this.#place, this.#place);
+    this.#changed();
+  }
+
+  async #load(input) {
+    const [file] = input.files;
+    input.value = '';
+    if (!file) return;
+    const [height, width] = this.#model.size;
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(file);
+    } catch {
+      this.onChange(`${file.name} is no picture that this browser reads.`);
+      return;
+    }
+    // The largest part of the model's proportions, from the middle.
+    const scale = Math.max(width / bitmap.width, height / bitmap.height);
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext('2d');
+    context.imageSmoothingQuality = 'high';
+    const [w, h] = [bitmap.width * scale, bitmap.height * scale];
+    context.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
+    const { data } = context.getImageData(0, 0, width, height);
+    const plane = height * width;
+    const levels = new Uint8Array(this.levels.length);
+    for (let pixel = 0; pixel < plane; pixel++) {
+      const [red, green, blue] = data.subarray(pixel * 4, pixel * 4 + 3);
+      const grey = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
+      const values = this.#model.channels < 3 ? [grey] : [red, green, blue];
+      values.forEach((value, channel) => (levels[channel * plane + pixel] = value));
+    }
+    this.put(levels);
+  }
+
+  #remember() {
+    this.#history.push({ levels: this.levels.slice(), missing: this.missing.slice() });
+    if (this.#history.length > 50) this.#history.shift();
+  }
+
+  #changed() {
+    this.#show();
+    this.onChange();
+  }
+
+  #show() {
+    showLevels(this.#canvas, this.levels, this.#model, this.missing);
+  }
+}

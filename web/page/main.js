@@ -1,0 +1,73 @@
+/** The page: it reads the list of models, and gives the chosen one to the parts. */
+
+import { Complete } from './complete.js';
+import { $ } from './dom.js';
+import { Engine } from './engine.js';
+import { Inside } from './inside.js';
+import { Sample } from './sample.js';
+
+const asked = new URLSearchParams(location.search);
+
+function fail(message) {
+  $('alert').textContent = message;
+  $('alert').hidden = false;
+  $('facts').textContent = '';
+}
+
+const engine = new Engine(fail);
+const inside = new Inside(engine);
+const complete = new Complete(engine, (picture) => inside.look(picture));
+const sample = new Sample(engine, (picture) => inside.look(picture));
+
+function facts({ size: [height, width], channels, classes, orders, weights }) {
+  const kind = channels < 3 ? 'grey' : 'colour';
+  const parts = [`${height} × ${width} pixels, ${kind}`];
+  if (classes.length) parts.push(`${classes.length} classes`);
+  parts.push(orders > 1 ? `${orders} generation orders` : 'one generation order');
+  parts.push(`${(weights.bytes / 1e6).toFixed(1)} MB`);
+  return parts.join(' · ');
+}
+
+async function open(model) {
+  for (const slot of ['picture', 'complete', 'sample', 'inside']) engine.stop(slot);
+  $('alert').hidden = true;
+  $('facts').textContent = 'Fetching the weights…';
+  let opened;
+  try {
+    opened = await engine.open(model, asked.get('form') ?? undefined);
+  } catch (error) {
+    fail(error.message);
+    return;
+  }
+  $('facts').textContent = facts(model);
+  const form = opened.form === 'relaxed' ? 'with relaxed SIMD: a seed gives the picture of the command line' : 'with plain SIMD: pictures of a seed may differ from those of the command line in some values';
+  $('form').textContent = `The program runs ${form}.`;
+  for (const part of [complete, sample, inside]) part.open(model);
+  document.documentElement.dataset.model = model.name;
+  await complete.another('right');
+  performance.mark('first-picture');
+  await complete.run();
+  await sample.run();
+  sample.choose(0);
+}
+
+async function begin() {
+  let models;
+  try {
+    const answer = await fetch('manifest.json');
+    if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+    ({ models } = await answer.json());
+  } catch (error) {
+    fail(`The list of models cannot be fetched: ${error.message}.`);
+    return;
+  }
+  $('model').replaceChildren(...models.map(({ name }) => new Option(name, name)));
+  $('model').disabled = false;
+  const of = (name) => models.find((model) => model.name === name);
+  const first = of(asked.get('model')) ?? models[0];
+  $('model').value = first.name;
+  $('model').addEventListener('change', () => open(of($('model').value)));
+  await open(first);
+}
+
+begin();

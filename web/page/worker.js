@@ -1,0 +1,137 @@
+/**
+ * The worker: it has the program and the model, and works on any number of jobs a few pixels at a time, so
+ * that each can be shown while it is drawn, and stopped.
+ */
+
+import { weightsOf } from './store.js';
+
+/** The time in milliseconds that a job works before messages are read, and between two pictures. */
+const SLICE = 12;
+const FRAME = 30;
+
+/** Modules of one instruction, by which a browser says what it knows. */
+const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+const RELAXED = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
+
+const knows = (module) => WebAssembly.validate(new Uint8Array(module));
+
+let program;
+let model;
+let width = 1;
+const stopped = new Set();
+const running = new Set();
+
+/** Loads the program in the best form that the browser knows, once. */
+function load(wanted) {
+  if (!knows(SIMD)) {
+    throw new Error('This browser has no SIMD instructions in WebAssembly: Chrome 91, Firefox 89 and Safari 16.4 do.');
+  }
+  const form = wanted ?? (knows(RELAXED) ? 'relaxed' : 'simd');
+  program ??= import(`./program/${form}/pixel_iqn_web.js`).then(async (module) => {
+    await module.default();
+    return { module, form };
+  });
+  return program;
+}
+
+async function open({ entry, form }) {
+  const [{ module, form: taken }, { bytes, from }] = await Promise.all([load(form), weightsOf(entry)]);
+  model?.free();
+  model = undefined;
+  const [height, columns] = entry.size;
+  model = new module.Model(JSON.stringify(entry.config), height, columns, new Uint8Array(bytes));
+  width = columns;
+  return { form: taken, from };
+}
+
+/** Lets messages in. */
+const turn = (() => {
+  const { port1, port2 } = new MessageChannel();
+  const waiting = [];
+  port1.onmessage = () => waiting.shift()();
+  return () => new Promise((done) => (waiting.push(done), port2.postMessage(null)));
+})();
+
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+function begin({ kind, request, picture, missing, label, order }) {
+  switch (kind) {
+    case 'draw':
+      return model.draw(JSON.stringify(request));
+    case 'complete':
+      return model.complete(JSON.stringify(request), picture, missing);
+    case 'quantiles':
+      return model.quantiles(picture, label, order);
+    default:
+      throw new Error(`There is no job ${kind}.`);
+  }
+}
+
+/** How many pixels a job draws at once, and how long it then waits. */
+function steps(pace, total) {
+  switch (pace) {
+    case 'pixels':
+      return { pixels: 1, wait: Math.max(4, 10000 / total) };
+    case 'rows':
+      return { pixels: width, wait: Math.max(20, (2500 / total) * width) };
+    default:
+      return { pixels: 8, wait: 0 };
+  }
+}
+
+async function work(job) {
+  const { id, kind, pace, pixels: total } = job;
+  const begun = performance.now();
+  const task = begin(job);
+  try {
+    const shows = kind !== 'quantiles';
+    const { pixels, wait } = steps(pace, total);
+    let [shown, more] = [begun, true];
+    while (more) {
+      const slice = performance.now();
+      do more = task.advance(pixels);
+      while (more && !wait && performance.now() - slice < SLICE);
+      const now = performance.now();
+      if (more && shows && (wait || now - shown > FRAME)) {
+        shown = now;
+        postMessage({ id, type: 'frame', done: task.done, next: task.next, rgba: task.rgba() });
+      } else if (more && !shows) {
+        postMessage({ id, type: 'frame', done: task.done });
+      }
+      await (wait && more ? pause(wait) : turn());
+      if (stopped.delete(id)) {
+        postMessage({ id, type: 'stopped', done: task.done });
+        return;
+      }
+    }
+    const milliseconds = performance.now() - begun;
+    const result = shows
+      ? { rgba: task.rgba(), levels: task.levels(), tau: task.tau() }
+      : { levels: task.levels(), quantiles: task.quantiles() };
+    postMessage({ id, type: 'done', done: task.done, milliseconds, ...result });
+  } finally {
+    task.free();
+  }
+}
+
+onmessage = async ({ data }) => {
+  if (data.type === 'stop') {
+    if (running.has(data.id)) stopped.add(data.id);
+    return;
+  }
+  running.add(data.id);
+  try {
+    if (data.type === 'open') {
+      postMessage({ id: data.id, type: 'done', ...(await open(data)) });
+    } else if (data.type === 'order') {
+      postMessage({ id: data.id, type: 'done', order: model.orderFor(data.missing) });
+    } else {
+      await work(data);
+    }
+  } catch (error) {
+    postMessage({ id: data.id, type: 'error', message: error.message ?? String(error) });
+  } finally {
+    running.delete(data.id);
+    stopped.delete(data.id);
+  }
+};

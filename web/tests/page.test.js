@@ -1,0 +1,336 @@
+/** What a person does on the page. */
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { levelsIn, levelsOf, pixels, says, settled, withPage } from './browser.js';
+
+const MODEL = { query: '?model=shapes' };
+
+/** Where in a canvas of 16 pixels a pixel is. */
+async function at(canvas, row, column) {
+  const box = await canvas.boundingBox();
+  return [box.x + ((column + 0.5) / 16) * box.width, box.y + ((row + 0.5) / 16) * box.height];
+}
+
+/** The opacity, and the colour, of a pixel of a canvas of 16 pixels. */
+async function pixelOf(canvas, row, column) {
+  const from = 4 * (16 * row + column);
+  return (await pixels(canvas)).slice(from, from + 4);
+}
+
+async function drag(page, canvas, from, to) {
+  await canvas.scrollIntoViewIfNeeded();
+  await page.mouse.move(...(await at(canvas, ...from)));
+  await page.mouse.down();
+  await page.mouse.move(...(await at(canvas, ...to)), { steps: 5 });
+  await page.mouse.up();
+}
+
+test('a brush paints, an eraser rubs out, and undo takes both back', () =>
+  withPage(async (page) => {
+    const easel = page.locator('#easel');
+    const begun = await pixels(easel);
+    await page.getByLabel('red', { exact: true }).check();
+    await page.locator('#width').fill('1');
+    await drag(page, easel, [2, 10], [2, 13]);
+    assert.deepEqual(await pixelOf(easel, 2, 12), [200, 55, 45, 255]);
+    assert.equal((await pixelOf(easel, 3, 12))[3], 0, 'the row below is still rubbed out');
+
+    await page.getByLabel('Eraser').check();
+    await drag(page, easel, [5, 2], [9, 2]);
+    for (const row of [5, 7, 9]) assert.equal((await pixelOf(easel, row, 2))[3], 0);
+    assert.equal((await pixelOf(easel, 7, 4))[3], 255);
+
+    await page.getByRole('button', { name: 'Undo' }).click();
+    assert.equal((await pixelOf(easel, 7, 2))[3], 255);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    assert.deepEqual(await pixels(easel), begun);
+  }, MODEL));
+
+test('the keyboard paints and rubs out', () =>
+  withPage(async (page) => {
+    const easel = page.locator('#easel');
+    await page.locator('#width').fill('1');
+    await easel.focus();
+    for (const key of ['e', 'ArrowLeft', 'ArrowLeft', 'ArrowUp', ' ']) await page.keyboard.press(key);
+    assert.equal((await pixelOf(easel, 7, 6))[3], 0);
+    for (const key of ['b', ' ']) await page.keyboard.press(key);
+    assert.equal((await pixelOf(easel, 7, 6))[3], 255);
+    await page.keyboard.press('z');
+    assert.equal((await pixelOf(easel, 7, 6))[3], 0);
+    await page.keyboard.press('Tab');
+    assert.notEqual(await page.evaluate(() => document.activeElement.id), 'easel', 'no trap');
+  }, MODEL));
+
+test('completions keep what is given, differ, and again gives others', () =>
+  withPage(async (page) => {
+    await page.locator('#pace').selectOption('once');
+    await page.getByRole('button', { name: 'bottom' }).click();
+    const given = await pixels(page.locator('#easel'));
+    await page.getByRole('button', { name: 'Complete', exact: true }).click();
+    await says(page, 'complete-status', 'Four completions');
+    const first = [];
+    for (const tile of await page.locator('#completions canvas').all()) first.push(await pixels(tile));
+    assert.equal(first.length, 4);
+    for (const picture of first) {
+      for (let byte = 0; byte < given.length; byte++) {
+        const pixel = byte - (byte % 4);
+        if (given[pixel + 3]) assert.equal(picture[byte], given[byte]);
+        else assert.equal(picture[pixel + 3], 255, 'what was rubbed out is drawn');
+      }
+    }
+    assert.equal(new Set(first.map(String)).size, 4, 'four that differ');
+
+    const before = await levelsOf(page, '#completions');
+    await page.getByRole('button', { name: 'Again' }).click();
+    await says(page, 'complete-status', 'Four completions');
+    assert.notDeepEqual(await levelsOf(page, '#completions'), before);
+  }, MODEL));
+
+test('a picture is loaded, and nothing rubbed out is told', () =>
+  withPage(async (page) => {
+    // Two pixels: red and blue.
+    const png = await page.evaluate(() => {
+      const canvas = document.createElement('canvas');
+      [canvas.width, canvas.height] = [64, 64];
+      const context = canvas.getContext('2d');
+      context.fillStyle = '#ff0000';
+      context.fillRect(0, 0, 32, 64);
+      context.fillStyle = '#0000ff';
+      context.fillRect(32, 0, 32, 64);
+      return canvas.toDataURL('image/png').split(',')[1];
+    });
+    const file = { name: 'halves.png', mimeType: 'image/png', buffer: Buffer.from(png, 'base64') };
+    await page.locator('#file').setInputFiles(file);
+    const easel = page.locator('#easel');
+    await page.waitForFunction(() => document.querySelector('#easel').getContext('2d').getImageData(15, 8, 1, 1).data[3] === 255);
+    assert.deepEqual(await pixelOf(easel, 8, 2), [255, 0, 0, 255]);
+    assert.deepEqual(await pixelOf(easel, 8, 13), [0, 0, 255, 255]);
+    await page.getByRole('button', { name: 'Complete', exact: true }).click();
+    await says(page, 'complete-status', 'Nothing is rubbed out');
+
+    await page.locator('#file').setInputFiles({ name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('x') });
+    await says(page, 'complete-status', 'notes.txt is no picture');
+  }, MODEL));
+
+test('drawing is seen row by row, and stops where it is told to', () =>
+  withPage(async (page) => {
+    await page.locator('#pace').selectOption('pixels');
+    await page.getByRole('button', { name: 'all', exact: true }).click();
+    await page.getByRole('button', { name: 'Complete', exact: true }).click();
+    const opaque = async () => (await pixels(page.locator('#completions canvas').first())).filter((level, byte) => byte % 4 === 3 && level).length;
+    await page.waitForFunction(() => Number(document.querySelector('#complete-progress').value) > 0.05 && Number(document.querySelector('#complete-progress').value) < 0.9);
+    assert.ok(await page.locator('#completions .pen').first().isVisible());
+    await page.getByRole('button', { name: 'Stop' }).first().click();
+    await says(page, 'complete-status', 'Stopped after');
+    const drawn = await opaque();
+    assert.ok(drawn > 0 && drawn < 256, `${drawn} pixels`);
+    const said = await page.locator('#complete-status').textContent();
+    const count = Number(said.match(/after (\d+) of 256/)[1]);
+    assert.ok(count >= drawn && count < 256, said);
+    // Nothing goes on behind the page, which works as before.
+    await page.locator('#pace').selectOption('once');
+    await page.getByRole('button', { name: 'Complete', exact: true }).click();
+    await says(page, 'complete-status', 'Four completions');
+    assert.equal(await opaque(), 256);
+  }, MODEL));
+
+test('a class decides what is drawn', () =>
+  withPage(async (page) => {
+    const draw = async (label) => {
+      await page.locator('#sample-status').evaluate((status) => (status.textContent = ''));
+      await page.locator('#sample-class').selectOption({ label });
+      await says(page, 'sample-status', '16 images in');
+      return levelsOf(page, '#samples');
+    };
+    const checker = await draw('checker');
+    const hills = await draw('hills');
+    assert.notDeepEqual(checker, hills);
+    assert.deepEqual(await draw('checker'), checker, 'the same seed and class');
+    assert.equal(await page.getByRole('button', { name: 'Look inside sample 3, checker' }).count(), 1);
+    assert.match(await page.locator('#command').textContent(), /--model shapes --seed 0 --count 16 --labels '#8'/);
+  }, MODEL));
+
+test('a seed gives the pictures of the command line, value by value', () =>
+  withPage(async (page) => {
+    const { pictures } = JSON.parse(readFileSync(new URL('pictures.json', import.meta.url)));
+    assert.ok(pictures.length >= 4);
+    const form = await page.locator('#form').textContent();
+    // Asked of the engine itself, because the page asks for squares of images alone.
+    const drawn = await page.evaluate(async (requests) => {
+      const { Engine } = await import('./engine.js');
+      const { models } = await (await fetch('manifest.json')).json();
+      const engine = new Engine(console.error);
+      await engine.open(models.find(({ name }) => name === 'shapes'));
+      const drawn = [];
+      for (const request of requests) {
+        const { levels } = await engine.run('test', { kind: 'draw', request, pace: 'once', pixels: 256 });
+        drawn.push(Array.from(levels));
+      }
+      return drawn;
+    }, pictures.map(({ request }) => request));
+    pictures.forEach(({ request, levels }, index) => {
+      const expected = levelsIn(levels);
+      const differ = expected.filter((level, value) => level !== drawn[index][value]).length;
+      if (form.includes('relaxed')) assert.equal(differ, 0, `${JSON.stringify(request)}: ${differ} of ${expected.length} values differ`);
+    });
+    // What the page itself draws of the first request: 4 of its sequence, of which the file has 3.
+    await page.locator('#count').selectOption('4');
+    await page.locator('#seed').fill('7');
+    await page.getByRole('button', { name: 'Draw' }).click();
+    await says(page, 'sample-status', '4 images in');
+    const expected = levelsIn(pictures[0].levels);
+    if (form.includes('relaxed')) assert.deepEqual((await levelsOf(page, '#samples')).slice(0, expected.length), expected);
+  }, MODEL));
+
+test('without relaxed instructions the pictures are nearly those', () =>
+  withPage(async (page) => {
+    assert.match(await page.locator('#form').textContent(), /plain SIMD/);
+    const { pictures } = JSON.parse(readFileSync(new URL('pictures.json', import.meta.url)));
+    await page.locator('#count').selectOption('4');
+    await page.locator('#seed').fill('7');
+    await page.getByRole('button', { name: 'Draw' }).click();
+    await says(page, 'sample-status', '4 images in');
+    const expected = levelsIn(pictures[0].levels);
+    const drawn = (await levelsOf(page, '#samples')).slice(0, expected.length);
+    const difference = expected.reduce((sum, level, value) => sum + Math.abs(level - drawn[value]), 0) / expected.length;
+    assert.ok(difference < 8, `the mean difference is ${difference} of 255 levels`);
+  }, { query: '?model=shapes&form=simd' }));
+
+test('tau of a half gives the medians, whatever the seed', () =>
+  withPage(async (page) => {
+    const draw = async (seed) => {
+      await page.locator('#seed').fill(seed);
+      await page.locator('#sample-status').evaluate((status) => (status.textContent = ''));
+      await page.getByRole('button', { name: 'Draw' }).click();
+      await says(page, 'sample-status', 'images in');
+      return levelsOf(page, '#samples');
+    };
+    const samples = await draw('5');
+    await page.getByText('the same for all').click();
+    await says(page, 'sample-status', 'images in');
+    const medians = await draw('5');
+    assert.notDeepEqual(medians, samples);
+    assert.deepEqual(await draw('6'), medians);
+    assert.match(await page.locator('#command').textContent(), /--tau 0.5$/);
+    await page.locator('#tau').fill('0.9');
+    await page.waitForFunction(() => document.querySelector('#command').textContent.endsWith('--tau 0.9'));
+    await page.getByText('drawn from an interval').click();
+    await page.locator('#low').fill('0.9');
+    assert.equal(await page.locator('#high-out').textContent(), '0.91', 'the ends stay in order');
+  }, MODEL));
+
+test('a look inside shows the distribution at a pixel', () =>
+  withPage(async (page) => {
+    await page.locator('#samples .tile').nth(5).click();
+    await says(page, 'reading', 'Row 9, column 9, red');
+    const curve = () => page.locator('#quantile-plot .curve').getAttribute('d');
+    const first = await curve();
+    const picture = page.locator('#inside-picture');
+    await picture.scrollIntoViewIfNeeded();
+    await page.mouse.move(...(await at(picture, 3, 5)));
+    await says(page, 'reading', 'Row 4, column 6, red');
+    assert.notEqual(await curve(), first);
+    await picture.focus();
+    await page.keyboard.press('ArrowRight');
+    await says(page, 'reading', 'Row 4, column 7, red');
+    await page.getByLabel('Blue', { exact: true }).check();
+    await says(page, 'reading', 'Row 4, column 7, blue');
+    const level = (await pixelOf(page.locator('#samples canvas').nth(5), 3, 6))[2];
+    await says(page, 'reading', `The picture has ${level}:`);
+    assert.equal(await page.locator('#density-plot .area').count(), 1);
+  }, MODEL));
+
+test('damaged weights are told, and the page says what to do', () =>
+  withPage(
+    async (page) => {
+      await page.locator('#alert', { hasText: 'The weights of shapes are damaged' }).waitFor();
+      assert.match(await page.locator('#alert').textContent(), /Reload the page/);
+      assert.ok(await page.getByRole('button', { name: 'Complete', exact: true }).isDisabled());
+    },
+    {
+      ...MODEL,
+      ready: false,
+      routes: {
+        '**/*.safetensors': async (route) => {
+          const answer = await route.fetch();
+          const body = await answer.body();
+          body[body.length >> 1] ^= 1;
+          await route.fulfill({ response: answer, body });
+        },
+      },
+    },
+  ));
+
+test('weights that are not there are told', () =>
+  withPage(
+    async (page) => {
+      await page.locator('#alert', { hasText: 'not on the server, which answered 404' }).waitFor();
+    },
+    {
+      ...MODEL,
+      ready: false,
+      errors: [/404/],
+      routes: { '**/*.safetensors': (route) => route.fulfill({ status: 404, body: '' }) },
+    },
+  ));
+
+test('weights are fetched once and kept, and what is kept is verified', () => {
+  let fetched = 0;
+  const count = (route) => {
+    fetched += 1;
+    return route.continue();
+  };
+  return withPage(
+    async (page) => {
+      assert.equal(fetched, 1);
+      await page.reload();
+      await settled(page);
+      assert.equal(fetched, 1, 'from the cache');
+      await page.evaluate(async () => {
+        const store = await caches.open('pixel-iqn-weights');
+        for (const request of await store.keys()) await store.put(request, new Response(new Uint8Array(9)));
+      });
+      await page.reload();
+      await settled(page);
+      assert.equal(fetched, 2, 'fetched anew in the place of what was damaged');
+    },
+    { ...MODEL, routes: { '**/*.safetensors': count } },
+  );
+});
+
+test('every model of the page draws', () =>
+  withPage(async (page) => {
+    const names = await page.locator('#model option').allTextContents();
+    for (const name of names) {
+      await page.locator('#reading').evaluate((reading) => (reading.textContent = ''));
+      await page.locator('#model').selectOption('shapes');
+      await page.locator('#model').selectOption(name);
+      await page.locator(`html[data-model="${name}"]`).waitFor();
+      await says(page, 'complete-status', 'Four completions');
+      await settled(page);
+    }
+  }));
+
+test('the policy of the page holds: no code of others runs', () =>
+  withPage(
+    async (page) => {
+      const result = await page.evaluate(async () => {
+        const outcome = {};
+        const script = document.createElement('script');
+        script.textContent = 'globalThis.ran = true';
+        document.head.append(script);
+        outcome.ran = globalThis.ran === true;
+        outcome.fetched = await fetch('https://example.com/').then(() => 'yes', () => 'no');
+        const style = document.createElement('style');
+        style.textContent = 'body { opacity: 0.25 }';
+        document.head.append(style);
+        outcome.opacity = getComputedStyle(document.body).opacity;
+        return outcome;
+      });
+      assert.deepEqual(result, { ran: false, fetched: 'no', opacity: '1' });
+    },
+    { ...MODEL, errors: [/Content Security Policy/i, /Refused to/, /violates/, /example\.com/] },
+  ));
