@@ -40,7 +40,7 @@ async function open(model) {
     return;
   }
   $('facts').textContent = facts(model);
-  const form = opened.form === 'relaxed' ? 'with relaxed SIMD: a seed gives the picture of the command line' : 'with plain SIMD: pictures of a seed may differ from those of the command line in some values';
+  const form = opened.form === 'relaxed' ? 'with relaxed SIMD: a seed gives the picture of the command line' : 'with plain SIMD: now and then a picture of a seed differs a little from that of the command line';
   $('form').textContent = `The program runs ${form}.`;
   for (const part of [complete, sample, inside]) part.open(model);
   document.documentElement.dataset.model = model.name;

@@ -196,7 +196,7 @@ test('without relaxed instructions the pictures are nearly those', () =>
     const expected = levelsIn(pictures[0].levels);
     const drawn = (await levelsOf(page, '#samples')).slice(0, expected.length);
     const difference = expected.reduce((sum, level, value) => sum + Math.abs(level - drawn[value]), 0) / expected.length;
-    assert.ok(difference < 8, `the mean difference is ${difference} of 255 levels`);
+    assert.ok(difference < 1, `the mean difference is ${difference} of 255 levels`);
   }, { query: '?model=shapes&form=simd' }));
 
 test('tau of a half gives the medians, whatever the seed', () =>
