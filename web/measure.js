@@ -3,7 +3,9 @@
  * its samples in Node.js, and in a browser the time from a cold load to the first picture.
  *
  *     cargo xtask web --serve &
- *     PAGE=http://127.0.0.1:8080/ DIST=dist node web/measure.js
+ *     PAGE=http://127.0.0.1:8080/ DIST=dist node --experimental-wasm-relaxed-simd web/measure.js
+ *
+ * Node.js 20 needs the flag; later ones know the instructions without it.
  */
 
 import { readFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /** The page: it reads the list of models, and gives the chosen one to the parts. */
 
 import { Complete } from './complete.js';
+import { Crew } from './crew.js';
 import { $ } from './dom.js';
 import { Engine } from './engine.js';
 import { Inside } from './inside.js';
@@ -15,9 +16,10 @@ function fail(message) {
 }
 
 const engine = new Engine(fail);
+const crew = new Crew(engine, fail);
 const inside = new Inside(engine);
 const complete = new Complete(engine, (picture) => inside.look(picture));
-const sample = new Sample(engine, (picture) => inside.look(picture));
+const sample = new Sample(crew, (picture) => inside.look(picture));
 
 function facts({ size: [height, width], channels, classes, orders, weights }) {
   const kind = channels < 3 ? 'grey' : 'colour';
@@ -28,25 +30,36 @@ function facts({ size: [height, width], channels, classes, orders, weights }) {
   return parts.join(' · ');
 }
 
+/** Whether a model is still the one that the person wants. */
+const chosen = (model) => $('model').value === model.name;
+
 async function open(model) {
-  for (const slot of ['picture', 'complete', 'sample', 'inside']) engine.stop(slot);
+  for (const slot of ['picture', 'complete', 'sample', 'inside']) crew.stop(slot);
+  crew.close();
+  const form = asked.get('form') ?? undefined;
   $('alert').hidden = true;
   $('facts').textContent = 'Fetching the weights…';
   let opened;
   try {
-    opened = await engine.open(model, asked.get('form') ?? undefined);
+    opened = await engine.open(model, form);
   } catch (error) {
-    fail(error.message);
+    if (chosen(model)) fail(error.message);
     return;
   }
+  if (!chosen(model)) return;
   $('facts').textContent = facts(model);
-  const form = opened.form === 'relaxed' ? 'with relaxed SIMD: a seed gives the picture of the command line' : 'with plain SIMD: pictures of a seed may differ from those of the command line in some values';
-  $('form').textContent = `The program runs ${form}.`;
+  const text = opened.form === 'relaxed' ? 'with relaxed SIMD: a seed gives the picture of the command line' : 'with plain SIMD: now and then a picture of a seed differs a little from that of the command line';
+  $('form').textContent = `The program runs ${text}.`;
   for (const part of [complete, sample, inside]) part.open(model);
   document.documentElement.dataset.model = model.name;
   await complete.another('right');
+  // Another model may have been chosen in the meantime, as after each wait.
+  if (!chosen(model)) return;
   performance.mark('first-picture');
   await complete.run();
+  if (!chosen(model)) return;
+  await crew.open(model, form).catch(() => crew.close());
+  if (!chosen(model)) return;
   await sample.run();
   sample.choose(0);
 }

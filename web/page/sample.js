@@ -7,13 +7,13 @@ import { Tiles } from './tiles.js';
 const TAUS = { constant: ['tau'], interval: ['low', 'high'] };
 
 export class Sample {
-  #engine;
+  #crew;
   #model;
   #tiles;
   #busy = 0;
 
-  constructor(engine, onChoose) {
-    this.#engine = engine;
+  constructor(crew, onChoose) {
+    this.#crew = crew;
     this.#tiles = new Tiles($('samples'), onChoose);
     $('sample-form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -23,7 +23,7 @@ export class Sample {
       $('seed').value = (Number($('seed').value) || 0) + 1;
       this.run();
     });
-    $('stop-sample').addEventListener('click', () => engine.stop('sample'));
+    $('stop-sample').addEventListener('click', () => crew.stop('sample'));
     for (const id of ['seed', 'count', 'sample-class']) {
       $(id).addEventListener('change', () => this.run());
     }
@@ -130,10 +130,9 @@ export class Sample {
     $('stop-sample').disabled = false;
     this.#say('Drawing…');
     try {
-      const job = { kind: 'draw', request, pace: 'once', pixels: total };
-      const result = await this.#engine.run('sample', job, ({ rgba, next, done }) => {
+      const result = await this.#crew.draw('sample', request, total, ({ rgba, done }) => {
         if (model !== this.#model || this.#busy > 1) return;
-        this.#tiles.show(rgba, next);
+        this.#tiles.show(rgba);
         $('sample-progress').value = done / total;
       });
       if (model !== this.#model) return;

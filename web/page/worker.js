@@ -18,6 +18,7 @@ const knows = (module) => WebAssembly.validate(new Uint8Array(module));
 let program;
 let model;
 let width = 1;
+let opened = 0;
 const stopped = new Set();
 const running = new Set();
 
@@ -34,8 +35,11 @@ function load(wanted) {
   return program;
 }
 
-async function open({ entry, form }) {
+async function open({ id, entry, form }) {
+  opened = id;
   const [{ module, form: taken }, { bytes, from }] = await Promise.all([load(form), weightsOf(entry)]);
+  // Another model was chosen while this one came.
+  if (opened !== id) return {};
   model?.free();
   model = undefined;
   const [height, columns] = entry.size;

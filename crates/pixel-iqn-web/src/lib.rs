@@ -12,8 +12,9 @@
 //!
 //! A seed gives the picture that `pixel-iqn sample --seed` gives. That needs the same rounding in every sum,
 //! and so the fused multiply-add that CPUs have: browsers have it among the relaxed SIMD instructions (feature
-//! `relaxed-simd`). Elsewhere products are rounded before they are added, a few values come out one level
-//! higher or lower, and later values follow them.
+//! `relaxed-simd`). Elsewhere products are rounded before they are added: now and then a value comes out one
+//! level higher or lower, and later values follow it. The exponentials of Gated PixelCNN are those of the system's
+//! library, which may differ in the last bit too.
 //!
 //! # Crate features
 //!
