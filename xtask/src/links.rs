@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 const REPOSITORY: &str = "https://github.com/pixel-iqn/pixel-iqn/blob/main/";
 
 /// Folders that are no documentation of this repository.
-const OTHERS: [&str; 4] = ["target", "runs", "data", "corpus"];
+const OTHERS: [&str; 6] = ["target", "runs", "data", "corpus", "node_modules", "dist"];
 
 pub fn run() -> anyhow::Result<()> {
     let root = Workspace::read(false)?.root();
@@ -179,6 +179,8 @@ mod tests {
             &format!("[readme]({REPOSITORY}README.md#it) [gone]({REPOSITORY}gone.md)\n"),
         );
         write("docs/SUMMARY.md", "[A](a.md)\n");
+        fs::create_dir_all(root.join("web/node_modules/axe")).unwrap();
+        write("web/node_modules/axe/README.md", "[of others](no.md)\n");
         let pages = pages(&root).unwrap();
         let faults = [faults(&root, &pages), chapters(&pages)]
             .concat()
