@@ -4,12 +4,28 @@
 
 use std::sync::Arc;
 
+use clap::Parser;
 use pixel_iqn::core::{AnyModel, NoProgress, Noise};
 use pixel_iqn::data::{ImageDataset, Loader, LoaderConfig, say};
 use pixel_iqn::loss::Knots;
+use pixel_iqn::terminal::{arguments, number};
 use pixel_iqn::train::sample_levels;
 use pixel_iqn::{GatedPixelCnn, ModelConfig, Output, PixelIqn, SampleOptions};
 use pixel_iqn::{TrainConfig, TrainModel, Trainer};
+
+/// Fit images of two pixels whose rare mode is 1 in 200, by quantile regression and by a softmax, and
+/// count the rare ones among samples
+///
+/// The whole experiment is ninety trainings, which take tens of minutes.
+#[derive(Parser)]
+struct Args {
+    /// Training images, for one group of rows each; 64 at least
+    #[arg(long, value_delimiter = ',', default_value = "500,2000,8000", value_parser = number::whole(64, 1_000_000_usize))]
+    images: Vec<usize>,
+    /// Training steps of each of the ten seeds
+    #[arg(long, default_value_t = 2000, value_parser = number::count)]
+    steps: usize,
+}
 
 const RARE: f32 = 0.005;
 const DRAWS: usize = 20_000;
@@ -33,11 +49,11 @@ fn rare(levels: &[u8]) -> f64 {
     levels.chunks(2).filter(is_rare).count() as f64 / (levels.len() / 2) as f64
 }
 
-/// Trains on so many images, and returns the fraction of rare ones among samples.
+/// Trains for so many steps on so many images, and returns the fraction of rare ones among samples.
 fn fit<M: TrainModel + Into<AnyModel>>(
     output: Output,
     seed: u64,
-    count: usize,
+    [steps, count]: [usize; 2],
 ) -> anyhow::Result<f64> {
     let device = pixel_iqn::device("cpu")?;
     let images = Arc::new(ImageDataset::new(pairs(seed, count), [1, 1, 2])?);
@@ -45,10 +61,10 @@ fn fit<M: TrainModel + Into<AnyModel>>(
         .with_channels(1)
         .with_features(24)
         .with_output(output);
-    let config = TrainConfig::new(2000, 64)
+    let config = TrainConfig::new(steps, 64)
         .with_ema_decay(0.99)
         .with_learning_rate(3e-3);
-    let (steps, batch) = (config.steps, config.batch);
+    let batch = config.batch;
     let mut trainer = Trainer::<M>::new(&model, config.with_seed(seed), &device)?;
     for batch in Loader::new(
         images,
@@ -66,13 +82,15 @@ fn fit<M: TrainModel + Into<AnyModel>>(
 }
 
 fn main() -> anyhow::Result<()> {
+    let args: Args = arguments();
     say!("| Model | Images | Rare among samples: mean, 95% interval | Seeds that found it |");
-    for count in [500, 2000, 8000] {
+    for count in args.images {
+        let sizes = [args.steps, count];
         for kind in ["gates", "monotone", "categorical", "the images"] {
             let of_seed = |seed| match kind {
-                "gates" => fit::<PixelIqn>(Output::gates(16, 8), seed, count),
-                "monotone" => fit::<PixelIqn>(Output::monotone(&Knots::default()), seed, count),
-                "categorical" => fit::<GatedPixelCnn>(Output::categorical(256), seed, count),
+                "gates" => fit::<PixelIqn>(Output::gates(16, 8), seed, sizes),
+                "monotone" => fit::<PixelIqn>(Output::monotone(&Knots::default()), seed, sizes),
+                "categorical" => fit::<GatedPixelCnn>(Output::categorical(256), seed, sizes),
                 _ => Ok(rare(&pairs(seed, count))),
             };
             let fractions = (0..10).map(of_seed).collect::<anyhow::Result<Vec<_>>>()?;
