@@ -91,7 +91,7 @@ fn a_training_begins_from_a_shipped_model_by_its_name() {
     assert!(find("shapes").unwrap().config.is_some());
     let error = find("shape").err().unwrap().to_string();
     assert!(
-        error.contains("shape is missing") && error.contains("(shapes)"),
+        error.contains("shape is missing") && error.contains("shapes)"),
         "{error}"
     );
 }
