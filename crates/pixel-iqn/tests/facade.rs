@@ -475,7 +475,7 @@ fn pictures_that_stand_in_are_small_and_train_for_a_first_look() {
 
 #[test]
 fn the_config_in_the_guide_is_one() {
-    let guide = include_str!("../../../docs/guide.md");
+    let guide = include_str!("../../../docs/train-and-sample.md");
     let (_, rest) = guide.split_once("```json\n").unwrap();
     let (json, _) = rest.split_once("```").unwrap();
     let config = pixel_iqn::ModelConfig::from_json(json).unwrap();
