@@ -7,6 +7,7 @@ mod train;
 mod uploads;
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -35,6 +36,24 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Train(args) => train::run(args),
         Bench::Uploads(args) => uploads::run(args),
     }
+}
+
+/// Where the reference model is, and what runs it.
+#[derive(clap::Args, Debug)]
+struct Torch {
+    /// A Python with PyTorch, to measure the reference model, too
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// Folder of pixel_iqn.py, the reference model
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../crates/pixel-iqn-core/tests/fixtures/reference"
+        )
+    )]
+    reference: PathBuf,
 }
 
 /// The lowerings to measure: those of `--lowering`, else the one that models use on the CPU, where

@@ -8,10 +8,13 @@ use burn::tensor::Tensor;
 use pixel_iqn::core::{Conditions, Output, weights};
 use pixel_iqn::data::{DatasetKind, ImageDataset, OpenOptions, open, say, tell};
 use pixel_iqn::score::MarginalForecaster;
+use pixel_iqn::terminal::number;
 use pixel_iqn::train::Schedule;
 use pixel_iqn::{ModelConfig, PixelIqn, PixelModel, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::Torch;
 
 /// Levels of tau that a score takes.
 const LEVELS: usize = 10;
@@ -25,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Height and width, to which the images are reduced
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = number::count)]
     size: usize,
     /// Layers and features of the model, with tau in its gates, and the batch
     #[arg(long, value_name = "LAYERSxFEATURES:BATCH", default_value = "5x48:16")]
@@ -34,33 +37,22 @@ pub struct Args {
     #[arg(long, default_value_t = 0.85, allow_negative_numbers = true)]
     skill: f64,
     /// Held-out images
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = number::count)]
     images: usize,
     /// Steps between two scores
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = number::count)]
     every: usize,
     /// Minutes of training after which it ends without the skill
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 20.0, value_parser = number::rate)]
     minutes: f64,
     /// Learning rate, which does not change
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, value_parser = number::rate)]
     learning_rate: f64,
     /// Seed of the weights, which both trainings begin with, and of tau
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = number::seed)]
     seed: u64,
-    /// A Python with PyTorch, to train the reference model at the same time
-    #[arg(long, value_name = "PATH")]
-    python: Option<PathBuf>,
-    /// Folder of pixel_iqn.py, the reference model
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../crates/pixel-iqn-core/tests/fixtures/reference"
-        )
-    )]
-    reference: PathBuf,
+    #[command(flatten)]
+    pytorch: Torch,
     /// Train in this process for the task in a folder, and print the last score as JSON
     #[arg(long, hide = true, value_name = "DIR")]
     alone: Option<PathBuf>,
@@ -103,8 +95,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let options = OpenOptions::new().with_size(args.size);
     let splits = open(args.dataset, args.data.as_deref(), &options)?;
     ensure!(
-        (1..=splits.held_out.len()).contains(&args.images) && args.every > 0,
-        "--images is from 1 to the {} held-out images, and --every at least 1",
+        args.images <= splits.held_out.len(),
+        "--images is at most the {} held-out images",
         splits.held_out.len()
     );
     let shape = splits.train.shape();
@@ -147,10 +139,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .arg(folder.path());
     ours.env("RAYON_NUM_THREADS", "1");
     let mut trainings = vec![("pixel-iqn", ours)];
-    if let Some(python) = &args.python {
+    if let Some(python) = &args.pytorch.python {
         let mut torch = Command::new(python);
         torch.args(["-c", include_str!("quality.py")]);
-        torch.args([&args.reference, folder.path()]);
+        torch.args([&args.pytorch.reference, folder.path()]);
         trainings.push(("torch", torch));
     }
     let trainings: Vec<_> = trainings

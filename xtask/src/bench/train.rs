@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use pixel_iqn::train::product_rate;
 use pixel_iqn::{AnyModel, ModelConfig, TrainConfig, Trainer};
 use serde_json::{Value, json};
 
-use super::{lowerings, output_of_this_program, peak_bytes};
+use super::{Torch, lowerings, output_of_this_program, peak_bytes};
 use crate::lowering::LoweringName;
 use crate::python;
 
@@ -41,19 +41,8 @@ pub struct Args {
     /// Instead of the cases, the first model at batches 1 to 32 and sizes 16 to 64
     #[arg(long)]
     sweep: bool,
-    /// A Python with PyTorch, to time the reference model in turn
-    #[arg(long, value_name = "PATH")]
-    python: Option<PathBuf>,
-    /// Folder of pixel_iqn.py, the reference model
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../crates/pixel-iqn-core/tests/fixtures/reference"
-        )
-    )]
-    reference: PathBuf,
+    #[command(flatten)]
+    pytorch: Torch,
     /// Seconds to measure each case and implementation
     #[arg(long, default_value_t = 10.0, value_parser = number::rate)]
     seconds: f64,
@@ -160,7 +149,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 best = Some(ours);
             }
         }
-        if let (Some(python), Some(ours)) = (&args.python, best) {
+        if let (Some(python), Some(ours)) = (&args.pytorch.python, best) {
             for mode in &torch_modes(args) {
                 // One that fails, for want of a compiler say, must not keep the others from running.
                 let mut theirs = match torch(args, python, case, mode) {
@@ -252,7 +241,7 @@ fn torch(args: &Args, python: &Path, case: &Case, mode: &str) -> anyhow::Result<
     let config = case.config_json()?;
     python::run(python, include_str!("train.py"), mode, |command| {
         command
-            .arg(&args.reference)
+            .arg(&args.pytorch.reference)
             .args([&config, mode])
             .args([case.batch, case.size, threads].map(|n| n.to_string()))
             .arg(args.seconds.to_string())

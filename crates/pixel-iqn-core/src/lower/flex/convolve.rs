@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use pixel_iqn_kernels as kernels;
 use pixel_iqn_kernels::{GridPanels, Panels, Rows, Tap, TapGrid};
 
-use super::{apply, contiguous, dims, floats, none, tensor};
+use super::{apply, contiguous, dims, floats, none, optional, tensor};
 use crate::lower::ReceptiveField;
 
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl Convolution {
         const FEATURES: usize = 24;
         let [outputs, inputs, _, _] = dims(&self.weight);
         let grid = TapGrid::of(&self.taps())?;
-        let masked = self.mask.shape().num_elements() > 0;
-        (inputs.min(outputs) >= FEATURES && !masked).then_some(grid)
+        let all_used = optional(&self.mask).is_none();
+        (inputs.min(outputs) >= FEATURES && all_used).then_some(grid)
     }
 
     /// Computes the convolution plus the bias.
@@ -95,11 +95,7 @@ impl Convolution {
         let (x, dims) = (floats(&self.x), self.positions());
         match self.grid() {
             Some(grid) => kernels::grid_weight_gradient(x, dy, dims, grid),
-            None => {
-                let masked = self.mask.shape().num_elements() > 0;
-                let mask = masked.then(|| floats(&self.mask));
-                kernels::weight_gradient(x, dy, dims, &self.taps(), mask)
-            }
+            None => kernels::weight_gradient(x, dy, dims, &self.taps(), optional(&self.mask)),
         }
     }
 
@@ -152,7 +148,7 @@ impl Convolution {
         let [batch, height, width] = self.positions();
         let [outputs, _, _, _] = dims(&self.weight);
         let shape = [batch, height, width, outputs];
-        let bias = (bias.shape().num_elements() > 0).then(|| floats(bias));
+        let bias = optional(bias);
         if base.shape().num_elements() == 0 {
             return tensor(self.convolve(bias), shape);
         }
@@ -190,11 +186,7 @@ pub(in crate::lower) fn convolve(
             weight: masked(weight, &mask),
             mask,
             field,
-            bias: if bias.shape().num_elements() == 0 {
-                [0, 0]
-            } else {
-                dims(&bias)
-            },
+            bias: optional(&bias).map_or([0, 0], |_| dims(&bias)),
         };
         (state.forward(&bias, base), state)
     })
@@ -202,10 +194,10 @@ pub(in crate::lower) fn convolve(
 
 /// Sets the weights that a mask removes to zero.
 fn masked(weight: FlexTensor, mask: &FlexTensor) -> FlexTensor {
-    if mask.shape().num_elements() == 0 {
+    let Some(mask) = optional(mask) else {
         return weight;
-    }
-    let products = floats(&weight).iter().zip(floats(mask)).map(|(w, m)| w * m);
+    };
+    let products = floats(&weight).iter().zip(mask).map(|(w, m)| w * m);
     tensor(products.collect(), dims::<4>(&weight))
 }
 

@@ -137,6 +137,11 @@ fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("the tensor is contiguous")
 }
 
+/// The values of a contiguous tensor, or nothing where it stands for an operand that is [not there](none).
+fn optional(tensor: &FlexTensor) -> Option<&[f32]> {
+    (tensor.shape().num_elements() > 0).then(|| floats(tensor))
+}
+
 /// The shape of a tensor of `D` axes.
 fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     tensor.shape().dims()
