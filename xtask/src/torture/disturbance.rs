@@ -4,7 +4,7 @@ use std::thread;
 
 use anyhow::{Context, ensure};
 
-use super::moment::{Moment, Stage};
+use super::moment::{Changes, Moment, Stage};
 
 /// What happens to a program while it works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +51,13 @@ impl Disturbance {
             Self::FullDisk => with_small_files(command, bytes),
             _ => same(command),
         };
+        let changes = Changes::new(folder);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
         if self == Self::ClosedPipe {
-            let stage = moment.wait(&mut child, folder)?;
+            let stage = moment.wait(&mut child, changes)?;
             drop((child.stdout.take(), child.stderr.take()));
             let status = child.wait()?;
             ensure!(status.success(), "a closed pipe ended it: {status}");
@@ -70,7 +71,7 @@ impl Disturbance {
         ];
         let mut stage = Stage::Ended;
         if let Self::Signal(signal) = self {
-            stage = moment.wait(&mut child, folder)?;
+            stage = moment.wait(&mut child, changes)?;
             if stage != Stage::Ended {
                 send(signal, &child)?;
             }

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use pixel_iqn::Run;
 use serde_json::Value;
 
-use super::moment::{Course, watch};
+use super::moment::{Changes, Course, watch};
 
 /// A program with its arguments, and the files that it makes.
 pub struct Job {
@@ -45,12 +45,13 @@ impl Job {
     /// Runs it to its end, undisturbed, and returns how it went.
     pub fn watch(&self, folder: &Path) -> anyhow::Result<Course> {
         let log = folder.with_extension("log");
+        let changes = Changes::new(folder);
         let mut child = self
             .command(folder)
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log)?)
             .spawn()?;
-        let course = watch(&mut child, folder)?;
+        let course = watch(&mut child, changes)?;
         ensure!(
             child.wait()?.success(),
             "it failed: {}",

@@ -59,12 +59,12 @@ impl Moment {
         }
     }
 
-    /// Waits for the moment, or for the end of the program that works in `folder`.
-    pub fn wait(self, child: &mut Child, folder: &Path) -> anyhow::Result<Stage> {
+    /// Waits for the moment, or for the end of the program. `changes` are those of the folder that it works
+    /// in, from before it began: its first file may be there sooner than anyone can look.
+    pub fn wait(self, child: &mut Child, mut changes: Changes<'_>) -> anyhow::Result<Stage> {
         match self {
             Self::After(time) => sleep(time),
             Self::Change { number, then } => {
-                let mut changes = Changes::new(folder);
                 while changes.count < number && child.try_wait()?.is_none() {
                     sleep(LOOK);
                     changes.look();
@@ -72,18 +72,19 @@ impl Moment {
                 sleep(then);
             }
         }
-        Ok(match (child.try_wait()?, names(folder).is_empty()) {
-            (Some(_), _) => Stage::Ended,
-            (None, true) => Stage::Starting,
-            (None, false) => Stage::Working,
-        })
+        Ok(
+            match (child.try_wait()?, names(changes.folder).is_empty()) {
+                (Some(_), _) => Stage::Ended,
+                (None, true) => Stage::Starting,
+                (None, false) => Stage::Working,
+            },
+        )
     }
 }
 
-/// Watches a program that has just begun until it ends.
-pub fn watch(child: &mut Child, folder: &Path) -> anyhow::Result<Course> {
+/// Watches a program that has just begun until it ends, by the changes of its folder from before it began.
+pub fn watch(child: &mut Child, mut changes: Changes<'_>) -> anyhow::Result<Course> {
     let start = Instant::now();
-    let mut changes = Changes::new(folder);
     let mut first = None;
     while child.try_wait()?.is_none() {
         sleep(LOOK);
@@ -100,14 +101,16 @@ pub fn watch(child: &mut Child, folder: &Path) -> anyhow::Result<Course> {
     })
 }
 
-struct Changes<'a> {
+/// The changes to the names in a folder since it was first looked at.
+pub struct Changes<'a> {
     folder: &'a Path,
     names: BTreeSet<PathBuf>,
     count: usize,
 }
 
 impl<'a> Changes<'a> {
-    fn new(folder: &'a Path) -> Self {
+    /// Looks at the folder for the first time.
+    pub fn new(folder: &'a Path) -> Self {
         Self {
             folder,
             names: names(folder),
@@ -175,8 +178,9 @@ mod tests {
             shell.spawn().unwrap()
         };
         let stage = |script: &str, moment: Moment| {
+            let changes = Changes::new(&folder);
             let mut child = start(script);
-            let stage = moment.wait(&mut child, &folder).unwrap();
+            let stage = moment.wait(&mut child, changes).unwrap();
             child.kill().ok();
             child.wait().unwrap();
             stage
@@ -192,14 +196,16 @@ mod tests {
         assert_eq!(stage(file, first), Stage::Working);
         fs::remove_file(folder.join("a")).unwrap();
         // It goes on once its file was seen, so that no clock decides.
+        let before = Changes::new(&folder);
         let mut child = start("echo > FOLDER/a; read line; mv FOLDER/a FOLDER/b");
-        let seen = first.wait(&mut child, &folder).unwrap();
+        let seen = first.wait(&mut child, before).unwrap();
         let mut changes = Changes::new(&folder);
         drop(child.stdin.take());
         child.wait().unwrap();
         changes.look();
         assert_eq!((seen, changes.count), (Stage::Working, 1));
-        let course = watch(&mut start("echo > FOLDER/c"), &folder).unwrap();
+        let before = Changes::new(&folder);
+        let course = watch(&mut start("echo > FOLDER/c"), before).unwrap();
         assert!(course.first <= course.seconds);
         fs::remove_dir_all(&folder).unwrap();
     }
