@@ -10,6 +10,8 @@ pub enum LoweringName {
     Product,
     /// The backend's convolution with a cropped kernel
     Convolution,
+    /// What models use, with operands rounded to bfloat16
+    Bfloat16,
 }
 
 impl LoweringName {
@@ -18,6 +20,7 @@ impl LoweringName {
             Self::Fastest => "fastest",
             Self::Product => "product",
             Self::Convolution => "convolution",
+            Self::Bfloat16 => "bfloat16",
         }
     }
 
@@ -26,6 +29,7 @@ impl LoweringName {
             Self::Fastest => Lowering::Fastest,
             Self::Product => Lowering::Product,
             Self::Convolution => Lowering::Convolution,
+            Self::Bfloat16 => Lowering::Bfloat16,
         }
     }
 }

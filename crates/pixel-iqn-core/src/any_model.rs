@@ -70,4 +70,11 @@ impl PixelModel for AnyModel {
             Self::GatedPixelCnn(model) => model.set_lowering(lowering),
         }
     }
+
+    fn lowering(&self) -> Lowering {
+        match self {
+            Self::PixelIqn(model) => model.lowering(),
+            Self::GatedPixelCnn(model) => model.lowering(),
+        }
+    }
 }

@@ -125,9 +125,13 @@ impl PixelModel for GatedPixelCnn {
         order.restore(values.permute([0, 3, 1, 2]))
     }
 
+    fn lowering(&self) -> Lowering {
+        self.trunk.lowering()
+    }
+
     fn set_lowering(&mut self, lowering: Lowering) {
         self.trunk.set_lowering(lowering);
-        self.output.out.lowering = lowering;
+        self.output.out.lowering = lowering.unrounded();
     }
 }
 

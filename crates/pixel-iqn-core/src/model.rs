@@ -48,6 +48,11 @@ pub trait PixelModel: Module {
     /// nothing.
     fn set_lowering(&mut self, _lowering: Lowering) {}
 
+    /// How the convolutions become operations of the backend. The default implementation returns the default.
+    fn lowering(&self) -> Lowering {
+        Lowering::default()
+    }
+
     /// Returns the model with another lowering of its convolutions.
     fn with_lowering(mut self, lowering: Lowering) -> Self {
         self.set_lowering(lowering);

@@ -377,15 +377,19 @@ impl PixelModel for PixelIqn {
         values.clamp(0.0, 1.0) + nothing
     }
 
+    fn lowering(&self) -> Lowering {
+        self.trunk.lowering()
+    }
+
     fn set_lowering(&mut self, lowering: Lowering) {
         self.trunk.set_lowering(lowering);
         match &mut self.output {
             QuantileOutput::Gates(output) => {
-                output.tau_embedding.lowering = lowering;
-                output.out.lowering = lowering;
+                output.tau_embedding.lowering = lowering.unrounded();
+                output.out.lowering = lowering.unrounded();
             }
-            QuantileOutput::Head(output) => output.tau_embedding.lowering = lowering,
-            QuantileOutput::Monotone(output) => output.out.lowering = lowering,
+            QuantileOutput::Head(output) => output.tau_embedding.lowering = lowering.unrounded(),
+            QuantileOutput::Monotone(output) => output.out.lowering = lowering.unrounded(),
         }
     }
 }

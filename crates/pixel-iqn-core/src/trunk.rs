@@ -79,4 +79,9 @@ impl Trunk {
         }
         self.hidden.lowering = lowering;
     }
+
+    /// How the convolutions become operations of the backend.
+    pub(crate) fn lowering(&self) -> Lowering {
+        self.hidden.lowering
+    }
 }

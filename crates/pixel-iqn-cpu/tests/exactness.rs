@@ -8,8 +8,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use pixel_iqn_core::weights::{WeightsError, to_safetensors};
 use pixel_iqn_core::{
     AnyModel, Cancelled, Conditions, GatedPixelCnn, IncrementalSampler, Knots, KnownValues,
-    ModelConfig, NaiveSampler, NoProgress, Noise, Order, Output, PixelIqn, PixelModel, SampleBatch,
-    Sampler,
+    Lowering, ModelConfig, NaiveSampler, NoProgress, Noise, Order, Output, PixelIqn, PixelModel,
+    SampleBatch, Sampler,
 };
 use pixel_iqn_cpu::CpuSampler;
 use proptest::prelude::*;
@@ -204,18 +204,57 @@ proptest! {
 #[test]
 fn an_image_does_not_depend_on_its_batch_or_on_the_threads() {
     let config = ModelConfig::quick();
-    let fast = CpuSampler::from(&seeded::<PixelIqn>(0, &config));
-    let batch = |first: u64, images: usize| {
-        let tau = (first..first + images as u64).flat_map(|image| Noise::new(3).uniform(image, 60));
-        SampleBatch::new([images, 3, 4, 5], tau.collect()).with_levels(Some(256))
-    };
-    let whole = fast.sample(&batch(0, 5), &NoProgress).unwrap();
-    for image in 0..5 {
-        let alone = fast.sample(&batch(image as u64, 1), &NoProgress).unwrap();
-        assert_eq!(alone, whole[image * 60..(image + 1) * 60], "image {image}");
+    for lowering in [Lowering::Fastest, Lowering::Bfloat16] {
+        let model = seeded::<PixelIqn>(0, &config).with_lowering(lowering);
+        let fast = CpuSampler::from(&model);
+        let batch = |first: u64, images: usize| {
+            let images_of = first..first + images as u64;
+            let tau = images_of.flat_map(|image| Noise::new(3).uniform(image, 60));
+            SampleBatch::new([images, 3, 4, 5], tau.collect()).with_levels(Some(256))
+        };
+        let whole = fast.sample(&batch(0, 5), &NoProgress).unwrap();
+        for image in 0..5 {
+            let alone = fast.sample(&batch(image as u64, 1), &NoProgress).unwrap();
+            assert_eq!(
+                alone,
+                whole[image * 60..(image + 1) * 60],
+                "{lowering:?}, image {image}"
+            );
+        }
+        let on_three = with_threads(3, || fast.sample(&batch(0, 5), &NoProgress).unwrap());
+        assert_eq!(on_three, whole, "{lowering:?}");
     }
-    let on_three = with_threads(3, || fast.sample(&batch(0, 5), &NoProgress).unwrap());
-    assert_eq!(on_three, whole);
+}
+
+#[test]
+fn rounded_weights_predict_nearly_the_same() {
+    let device = Device::flex();
+    // Elsewhere nothing is rounded.
+    let rounds = Lowering::has_bfloat16(&device);
+    for kind in Output::KINDS {
+        let config = ModelConfig::quick().with_output(Output::of_kind(kind).unwrap());
+        let model: AnyModel = seeded(2, &config);
+        let dims = [2, 3, 7, 8];
+        let values = |key| Noise::new(key).uniform(0, dims.iter().product());
+        let batch = SampleBatch::new(dims, values(0)).with_known(Some(KnownValues {
+            values: values(1),
+            mask: vec![true; dims.iter().product()],
+        }));
+        let predict = |lowering| {
+            let model = model.clone().with_lowering(lowering);
+            let sampler = CpuSampler::from(&model);
+            sampler.predict(&batch, &NoProgress).unwrap().0
+        };
+        let (exact, rounded) = (predict(Lowering::Fastest), predict(Lowering::Bfloat16));
+        let off = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs());
+        let off = off.fold(0.0, f32::max);
+        assert!(off < 0.02, "{kind}: {off}");
+        // Levels of a softmax may all stay the same.
+        assert!(
+            kind == "categorical" || (off > 0.0) == rounds,
+            "{kind}: {off}"
+        );
+    }
 }
 
 /// Runs in a pool of so many threads.
@@ -231,16 +270,23 @@ fn one_image_on_many_threads_is_that_of_one() {
         .with_classes(3);
     for output in Output::KINDS {
         let config = config.clone().with_output(Output::of_kind(output).unwrap());
-        let model: AnyModel = seeded(1, &config);
-        let fast = CpuSampler::from(&model);
-        let dims = [1, 3, 5, 21];
-        let batch = SampleBatch::new(dims, Noise::new(3).uniform(0, 315))
-            .with_labels(Some(vec![Some(2)]))
-            .with_levels(Some(256));
-        let sample = |threads| with_threads(threads, || fast.sample(&batch, &NoProgress).unwrap());
-        let alone = sample(1);
-        for threads in [2, 3, 7] {
-            assert_eq!(sample(threads), alone, "{threads} threads, {output}");
+        for lowering in [Lowering::Fastest, Lowering::Bfloat16] {
+            let model: AnyModel = seeded(1, &config);
+            let fast = CpuSampler::from(&model.with_lowering(lowering));
+            let dims = [1, 3, 5, 21];
+            let batch = SampleBatch::new(dims, Noise::new(3).uniform(0, 315))
+                .with_labels(Some(vec![Some(2)]))
+                .with_levels(Some(256));
+            let sample =
+                |threads| with_threads(threads, || fast.sample(&batch, &NoProgress).unwrap());
+            let alone = sample(1);
+            for threads in [2, 3, 7] {
+                assert_eq!(
+                    sample(threads),
+                    alone,
+                    "{threads} threads, {output}, {lowering:?}"
+                );
+            }
         }
     }
 }

@@ -14,7 +14,8 @@
 //! Every sum has one order, whatever the number of rows, so that the result for a row does not
 //! depend on the rows that are computed with it.
 
-use pulp::{Arch, Simd, WithSimd};
+use crate::element::Element;
+use crate::microkernel::Gemm;
 
 /// The width of a column panel: the right operand is packed, and the output computed, in panels of
 /// this many columns.
@@ -23,9 +24,9 @@ pub(crate) const PANEL_WIDTH: usize = 16;
 /// The left operands of a batch-reduce GEMM, which share one layout: element `[m, k]` of block `p`
 /// is at `offsets[p] + m * row_stride + k * depth_stride`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LhsBatch<'a> {
+pub(crate) struct LhsBatch<'a, T = f32> {
     /// The slice that holds all blocks.
-    pub data: &'a [f32],
+    pub data: &'a [T],
     /// Where each block of the batch starts in `data`.
     pub offsets: &'a [usize],
     /// The distance from one row to the next.
@@ -38,9 +39,9 @@ pub(crate) struct LhsBatch<'a> {
 /// `offsets[p] + n / PANEL_WIDTH * panel_stride + k * depth_stride + n % PANEL_WIDTH`. The last
 /// panel is padded to its whole width.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RhsPanels<'a> {
+pub(crate) struct RhsPanels<'a, T = f32> {
     /// The slice that holds all blocks.
-    pub data: &'a [f32],
+    pub data: &'a [T],
     /// Where each block of the batch starts in `data`.
     pub offsets: &'a [usize],
     /// The distance from one step of the depth to the next.
@@ -91,7 +92,7 @@ impl From<usize> for Depth<'_> {
 
 impl Depth<'_> {
     #[inline(always)]
-    fn of(self, block: usize) -> usize {
+    pub fn of(self, block: usize) -> usize {
         match self {
             Self::All(depth) => depth,
             Self::Each(depths) => depths[block],
@@ -99,15 +100,15 @@ impl Depth<'_> {
     }
 }
 
-/// Computes a batch-reduce GEMM whose blocks are `depth` deep.
+/// Computes a batch-reduce GEMM whose blocks are `depth` elements deep.
 ///
 /// # Panics
 ///
 /// Panics if the operands and depths have different numbers of blocks, or if an operand, the bias
 /// or the output is too short.
-pub(crate) fn batch_reduce_gemm<'a>(
-    a: LhsBatch<'a>,
-    b: RhsPanels<'a>,
+pub(crate) fn batch_reduce_gemm<'a, T: Element>(
+    a: LhsBatch<'a, T>,
+    b: RhsPanels<'a, T>,
     depth: impl Into<Depth<'a>>,
     init: Init<'a>,
     y: OutputMatrix<'a>,
@@ -144,13 +145,15 @@ pub(crate) fn batch_reduce_gemm<'a>(
     if let Init::Bias(bias) = init {
         assert!(bias.len() >= columns, "the bias is too short");
     }
-    Arch::new().dispatch(Gemm {
+    let gemm = Gemm {
         a,
         b,
         depth,
         init,
         y,
-    });
+    };
+    // SAFETY: the indices that the microkernels compute were checked above.
+    unsafe { T::multiply(gemm) };
 }
 
 /// The largest index of a matrix that starts at `offset`, whose axes are given as length, at least
@@ -158,188 +161,6 @@ pub(crate) fn batch_reduce_gemm<'a>(
 fn last_index(offset: usize, axes: [(usize, usize); 2]) -> usize {
     axes.iter().fold(offset, |index, &(length, stride)| {
         index.saturating_add((length - 1).saturating_mul(stride))
-    })
-}
-
-/// A batch-reduce GEMM whose operands are checked: no index that the microkernels compute leaves
-/// them.
-struct Gemm<'a> {
-    a: LhsBatch<'a>,
-    b: RhsPanels<'a>,
-    depth: Depth<'a>,
-    init: Init<'a>,
-    y: OutputMatrix<'a>,
-}
-
-impl WithSimd for Gemm<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        // The rows of a microkernel of 1, 2, ... panels: as many sums as the registers hold beside
-        // the operands, and enough of them to hide the latency of a fused multiply-add. More panels
-        // and fewer rows were no faster, 5 by 5 half as fast, because the compiler spills sums.
-        match S::F32_LANES {
-            16 => self.run::<S, 1>(simd, &[8, 8, 8]),
-            8 => self.run::<S, 2>(simd, &[6]),
-            // A browser on x86-64 has 16 registers for these vectors: with six rows it spilt sums, and
-            // sampling took 2.5 times as long as with two.
-            4 if cfg!(target_arch = "wasm32") => self.run::<S, 4>(simd, &[2]),
-            4 => self.run::<S, 4>(simd, &[6]),
-            _ => self.run::<S, 16>(simd, &[1]),
-        }
-    }
-}
-
-impl Gemm<'_> {
-    /// Covers the output with microkernels: `kernel_rows[i]` is the largest number of rows of a
-    /// microkernel of `i + 1` panels, and `V` the number of vectors in a row of a panel.
-    #[inline(always)]
-    fn run<S: Simd, const V: usize>(mut self, simd: S, kernel_rows: &[usize]) {
-        let panels = self.y.columns.div_ceil(PANEL_WIDTH);
-        for (panel, width) in even_parts(panels, kernel_rows.len()) {
-            for (row, height) in even_parts(self.y.rows, kernel_rows[width - 1]) {
-                macro_rules! dispatch {
-                    ($($width:literal: $($height:literal)*;)*) => {
-                        match (width, height) {
-                            // SAFETY: `batch_reduce_gemm` checked every index of these rows and
-                            // panels.
-                            $($(($width, $height) => unsafe {
-                                self.microkernel::<S, V, $width, $height>(simd, panel, row)
-                            },)*)*
-                            _ => unreachable!("no microkernel is {width} panels by {height} rows"),
-                        }
-                    };
-                }
-                if V == 1 {
-                    dispatch! {
-                        1: 1 2 3 4 5 6 7 8;
-                        2: 1 2 3 4 5 6 7 8;
-                        3: 1 2 3 4 5 6 7 8;
-                    }
-                } else {
-                    dispatch! { 1: 1 2 3 4 5 6; }
-                }
-            }
-        }
-    }
-
-    /// The microkernel: computes `H` rows of `W` column panels of the output, from row `row` and
-    /// panel `panel` on, with all sums in registers.
-    ///
-    /// # Safety
-    ///
-    /// The panels `panel .. panel + W` and rows `row .. row + H` must be those of the output.
-    #[inline(always)]
-    unsafe fn microkernel<S: Simd, const V: usize, const W: usize, const H: usize>(
-        &mut self,
-        simd: S,
-        panel: usize,
-        row: usize,
-    ) {
-        assert!(S::F32_LANES * V == PANEL_WIDTH);
-        let (a, b) = (self.a, self.b);
-        let mut sums = [[[simd.splat_f32s(0.0); V]; W]; H];
-        let first = panel * PANEL_WIDTH;
-        let columns = self.y.columns - first;
-        match self.init {
-            Init::Zero => {}
-            Init::Bias(bias) => {
-                for (sums, bias) in sums[0].iter_mut().zip(bias[first..].chunks(PANEL_WIDTH)) {
-                    *sums = load::<S, V>(simd, bias);
-                }
-                sums = [sums[0]; H];
-            }
-            Init::Output => {
-                for (m, sums) in sums.iter_mut().enumerate() {
-                    let y = &self.y.data[(row + m) * self.y.row_stride + first..];
-                    for (sums, y) in sums
-                        .iter_mut()
-                        .zip(y[..columns.min(y.len())].chunks(PANEL_WIDTH))
-                    {
-                        *sums = load::<S, V>(simd, y);
-                    }
-                }
-            }
-        }
-        for (block, (&a_offset, &b_offset)) in a.offsets.iter().zip(b.offsets).enumerate() {
-            let depth = self.depth.of(block);
-            if depth == 0 {
-                // Nothing says that such a block starts inside of its operand.
-                continue;
-            }
-            // SAFETY: `batch_reduce_gemm` asserted that the last elements of this block, those of
-            // the last row or panel at the full depth, lie inside of the operands; all strides are
-            // positive.
-            unsafe {
-                let mut a_k = a.data.as_ptr().add(a_offset + row * a.row_stride);
-                let mut b_k = b.data.as_ptr().add(b_offset + panel * b.panel_stride);
-                for _ in 0..depth {
-                    let mut right = [[simd.splat_f32s(0.0); V]; W];
-                    for (w, right) in right.iter_mut().enumerate() {
-                        for (v, right) in right.iter_mut().enumerate() {
-                            let vector = b_k.wrapping_add(w * b.panel_stride).cast::<S::f32s>();
-                            *right = vector.add(v).read_unaligned();
-                        }
-                    }
-                    for (m, sums) in sums.iter_mut().enumerate() {
-                        let left = simd.splat_f32s(*a_k.wrapping_add(m * a.row_stride));
-                        for (sums, right) in sums.iter_mut().zip(&right) {
-                            for (sum, &right) in sums.iter_mut().zip(right) {
-                                *sum = simd.mul_add_e_f32s(left, right, *sum);
-                            }
-                        }
-                    }
-                    a_k = a_k.wrapping_add(a.depth_stride);
-                    b_k = b_k.wrapping_add(b.depth_stride);
-                }
-            }
-        }
-        for (m, sums) in sums.iter().enumerate() {
-            let y = &mut self.y.data[(row + m) * self.y.row_stride + first..];
-            let columns = columns.min(y.len());
-            for (sums, y) in sums.iter().zip(y[..columns].chunks_mut(PANEL_WIDTH)) {
-                store::<S, V>(simd, y, sums);
-            }
-        }
-    }
-}
-
-/// Loads a row of a panel as vectors; where the row is cut short, zeros fill them.
-#[inline(always)]
-fn load<S: Simd, const V: usize>(simd: S, row: &[f32]) -> [S::f32s; V] {
-    if row.len() == PANEL_WIDTH {
-        let (vectors, _) = S::as_simd_f32s(row);
-        core::array::from_fn(|v| vectors[v])
-    } else {
-        core::array::from_fn(|v| simd.partial_load_f32s(&row[(v * S::F32_LANES).min(row.len())..]))
-    }
-}
-
-/// Stores vectors into a row of a panel, as far as it goes.
-#[inline(always)]
-fn store<S: Simd, const V: usize>(simd: S, row: &mut [f32], vectors: &[S::f32s; V]) {
-    if row.len() == PANEL_WIDTH {
-        let (room, _) = S::as_mut_simd_f32s(row);
-        room.copy_from_slice(vectors);
-        return;
-    }
-    let mut rest = row;
-    for &vector in vectors {
-        let (now, later) = rest.split_at_mut(S::F32_LANES.min(rest.len()));
-        simd.partial_store_f32s(now, vector);
-        rest = later;
-    }
-}
-
-/// Cuts `total` into the fewest parts of at most `max`, as even as possible, and returns the start
-/// and length of each.
-#[inline(always)]
-fn even_parts(total: usize, max: usize) -> impl Iterator<Item = (usize, usize)> {
-    let parts = total.div_ceil(max);
-    (0..parts).map(move |part| {
-        let start = part * total / parts;
-        (start, (part + 1) * total / parts - start)
     })
 }
 

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::batch_reduce::{Depth, Init, LhsBatch, OutputMatrix, PANEL_WIDTH, batch_reduce_gemm};
+use crate::element::Element;
 use crate::filled::filled;
 use crate::nonzero::Nonzero;
 use crate::panels::Panels;
@@ -47,7 +48,7 @@ fn spans(length: usize, offsets: impl Iterator<Item = isize>) -> Vec<(usize, usi
 ///
 /// # Shapes
 ///
-/// - `x`: `[batch, height, width, inputs]`
+/// - `x`: `[batch, height, width, inputs]`, or the [`Pair`](crate::Pair)s of inputs, as the weights have them
 /// - `dims`: batch, height and width
 /// - `weight`: `[taps, inputs, outputs]`
 /// - `bias`: `[outputs]`, or `[batch, outputs]` with one for each image
@@ -56,10 +57,10 @@ fn spans(length: usize, offsets: impl Iterator<Item = isize>) -> Vec<(usize, usi
 /// # Panics
 ///
 /// Panics if a slice or the number of taps does not fit, or if the weight has no inputs.
-pub fn convolve(
-    x: &[f32],
+pub fn convolve<T: Element>(
+    x: &[T],
     dims: [usize; 3],
-    weight: &Panels,
+    weight: &Panels<T>,
     taps: &[Tap],
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
@@ -81,7 +82,13 @@ pub fn convolve(
 /// # Panics
 ///
 /// Panics if a slice or the number of taps does not fit, or if the weight has no inputs.
-pub fn convolve_onto(x: &[f32], dims: [usize; 3], weight: &Panels, taps: &[Tap], y: &mut [f32]) {
+pub fn convolve_onto<T: Element>(
+    x: &[T],
+    dims: [usize; 3],
+    weight: &Panels<T>,
+    taps: &[Tap],
+    y: &mut [f32],
+) {
     let (outputs, images) = (weight.outputs(), Images::new(x, dims, weight.inputs()));
     let convolution = Direct::new(images, weight, taps);
     images.add(BLOCK, outputs, y, |image, block, y| {
@@ -91,15 +98,15 @@ pub fn convolve_onto(x: &[f32], dims: [usize; 3], weight: &Panels, taps: &[Tap],
 
 /// A batch of images, whose convolution is computed some rows at a time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Images<'a> {
-    x: &'a [f32],
+pub(crate) struct Images<'a, T = f32> {
+    x: &'a [T],
     dims: [usize; 3],
     inputs: usize,
 }
 
-impl<'a> Images<'a> {
+impl<'a, T: Sync> Images<'a, T> {
     /// Checks that `x` is `[batch, height, width, inputs]`.
-    pub fn new(x: &'a [f32], dims: [usize; 3], inputs: usize) -> Self {
+    pub fn new(x: &'a [T], dims: [usize; 3], inputs: usize) -> Self {
         let positions: usize = dims.iter().product();
         assert_eq!(x.len(), positions * inputs, "x does not fit");
         Self { x, dims, inputs }
@@ -112,7 +119,7 @@ impl<'a> Images<'a> {
     }
 
     /// The inputs of an image.
-    pub fn image(&self, image: usize) -> &'a [f32] {
+    pub fn image(&self, image: usize) -> &'a [T] {
         let length = self.dims[1] * self.dims[2] * self.inputs;
         &self.x[image * length..][..length]
     }
@@ -145,9 +152,9 @@ impl<'a> Images<'a> {
 }
 
 /// A convolution by its definition.
-struct Direct<'a> {
-    images: Images<'a>,
-    weight: &'a Panels,
+struct Direct<'a, T> {
+    images: Images<'a, T>,
+    weight: &'a Panels<T>,
     taps: &'a [Tap],
     /// The spans of rows, and those of columns, in which all positions have the same taps in the image.
     rows: Vec<(usize, usize)>,
@@ -155,8 +162,8 @@ struct Direct<'a> {
     nonzero: Vec<Nonzero>,
 }
 
-impl<'a> Direct<'a> {
-    fn new(images: Images<'a>, weight: &'a Panels, taps: &'a [Tap]) -> Self {
+impl<'a, T: Element> Direct<'a, T> {
+    fn new(images: Images<'a, T>, weight: &'a Panels<T>, taps: &'a [Tap]) -> Self {
         assert_eq!(taps.len(), weight.taps(), "the taps do not fit");
         let [_, height, width] = images.dims;
         Self {
@@ -209,7 +216,13 @@ struct Area {
 
 impl Area {
     /// Convolves the rectangle of one image. `y` starts at the first of its rows.
-    fn convolve(&self, x: &[f32], convolution: &Direct<'_>, init: Init<'_>, y: &mut [f32]) {
+    fn convolve<T: Element>(
+        &self,
+        x: &[T],
+        convolution: &Direct<'_, T>,
+        init: Init<'_>,
+        y: &mut [f32],
+    ) {
         let ((top, bottom), (left, right)) = (self.rows, self.columns);
         let [height, width] = self.size;
         let weight = convolution.weight;

@@ -23,10 +23,13 @@
 //! (`filled.rs`). There is no other `unsafe` code.
 
 mod batch_reduce;
+mod bfloat16;
 mod conv;
 mod conv2d;
+mod element;
 mod elementwise;
 mod filled;
+mod microkernel;
 mod nonzero;
 mod panels;
 mod rows;
@@ -37,13 +40,15 @@ mod weight_gradient;
 mod winograd;
 
 pub use batch_reduce::{Init, OutputMatrix};
+pub use bfloat16::{Bfloat16, Pair};
 pub use conv::{Tap, convolve, convolve_onto};
 pub use conv2d::{Conv2d, Window};
+pub use element::Element;
 pub use elementwise::{cosines, gate, gate_gradient, gate_rows};
 pub use panels::Panels;
 pub use rows::{Rows, add_rows, column_sums};
 pub use tau::{ProjectionShape, embedding_gradient, project, projection_weight_gradient};
-pub use weight_gradient::weight_gradient;
+pub use weight_gradient::{weight_gradient, weight_gradient_bfloat16};
 pub use winograd::{
     GridPanels, RowPanels, RowTaps, TapGrid, convolve_grid, convolve_grid_onto,
     grid_weight_gradient,

@@ -5,18 +5,19 @@ use rayon::prelude::*;
 use crate::batch_reduce::{
     Init, LhsBatch, OutputMatrix, PANEL_WIDTH, RhsPanels, batch_reduce_gemm,
 };
+use crate::element::Element;
 use crate::nonzero::Nonzero;
 use crate::rows::Rows;
 
 /// The weights of a convolution or a linear layer, `[taps * inputs, outputs]`, packed into column
 /// panels of outputs, so that a matrix product reads memory in order.
 ///
-/// A linear layer has one tap.
+/// A linear layer has one tap. Panels of [`Pair`](crate::Pair)s have two inputs in each element.
 #[derive(Debug, Clone)]
-pub struct Panels {
+pub struct Panels<T = f32> {
     /// The panels, `[panels, taps * inputs, PANEL_WIDTH]`, padded with zeros. A row of a panel is
     /// one cache line.
-    data: AVec<f32, ConstAlign<64>>,
+    data: AVec<T, ConstAlign<64>>,
     /// Where the rows of each tap start in a panel.
     offsets: Vec<usize>,
     inputs: usize,
@@ -30,23 +31,7 @@ impl Panels {
         [taps, inputs, outputs]: [usize; 3],
         element: impl Fn(usize, usize) -> f32 + Sync,
     ) -> Self {
-        let panel = taps * inputs * PANEL_WIDTH;
-        let mut data = avec![[64]| 0.0; outputs.div_ceil(PANEL_WIDTH) * panel];
-        let panels = data.par_chunks_mut(panel.max(1)).enumerate();
-        panels.for_each(|(p, panel)| {
-            let first = p * PANEL_WIDTH;
-            for (k, row) in panel.chunks_exact_mut(PANEL_WIDTH).enumerate() {
-                for (n, value) in (first..outputs).zip(row) {
-                    *value = element(k, n);
-                }
-            }
-        });
-        Self {
-            data,
-            offsets: (0..taps).map(|tap| tap * inputs * PANEL_WIDTH).collect(),
-            inputs,
-            outputs,
-        }
+        Self::from_elements([taps, inputs, outputs], element)
     }
 
     /// Packs weights panel by panel on all threads: `row(input, first, row)` writes, for an input and the
@@ -75,13 +60,40 @@ impl Panels {
             outputs,
         }
     }
+}
+
+impl<T: Element> Panels<T> {
+    /// Packs the weights whose element `[k, n]` is `element(k, n)`, with so many elements for the inputs of
+    /// each tap.
+    pub(crate) fn from_elements(
+        [taps, inputs, outputs]: [usize; 3],
+        element: impl Fn(usize, usize) -> T + Sync,
+    ) -> Self {
+        let panel = taps * inputs * PANEL_WIDTH;
+        let mut data = avec![[64]| T::default(); outputs.div_ceil(PANEL_WIDTH) * panel];
+        let panels = data.par_chunks_mut(panel.max(1)).enumerate();
+        panels.for_each(|(p, panel)| {
+            let first = p * PANEL_WIDTH;
+            for (k, row) in panel.chunks_exact_mut(PANEL_WIDTH).enumerate() {
+                for (n, value) in (first..outputs).zip(row) {
+                    *value = element(k, n);
+                }
+            }
+        });
+        Self {
+            data,
+            offsets: (0..taps).map(|tap| tap * inputs * PANEL_WIDTH).collect(),
+            inputs,
+            outputs,
+        }
+    }
 
     /// The number of taps.
     pub fn taps(&self) -> usize {
         self.offsets.len()
     }
 
-    /// The number of inputs of each tap.
+    /// The number of inputs of each tap, or of their pairs.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
@@ -106,12 +118,12 @@ impl Panels {
         let panels = self.outputs.div_ceil(PANEL_WIDTH);
         Nonzero::find(panels, [self.taps(), self.inputs], |panel, row| {
             let at = panel * self.panel_stride() + row * PANEL_WIDTH;
-            self.data[at..][..PANEL_WIDTH].iter().all(|&w| w == 0.0)
+            self.data[at..][..PANEL_WIDTH].iter().all(|w| w.is_zero())
         })
     }
 
     /// The right operands of a batch-reduce GEMM over the taps at `offsets`.
-    pub(crate) fn rhs<'a>(&'a self, offsets: &'a [usize]) -> RhsPanels<'a> {
+    pub(crate) fn rhs<'a>(&'a self, offsets: &'a [usize]) -> RhsPanels<'a, T> {
         RhsPanels {
             data: &self.data,
             offsets,
@@ -126,7 +138,7 @@ impl Panels {
     /// # Panics
     ///
     /// Panics if the taps are not those of the weight, or if `x` or `y` is too short.
-    pub fn multiply(&self, x: Rows<'_>, taps: &[usize], init: Init<'_>, y: OutputMatrix<'_>) {
+    pub fn multiply(&self, x: Rows<'_, T>, taps: &[usize], init: Init<'_>, y: OutputMatrix<'_>) {
         assert_eq!(y.columns, self.outputs, "wrong number of outputs");
         let x = LhsBatch {
             data: x.data,
@@ -143,7 +155,7 @@ impl Panels {
     /// # Panics
     ///
     /// Panics if the weights have another number of taps, or if `x` or `y` is too short.
-    pub fn accumulate(&self, x: Rows<'_>, y: &mut [f32], y_stride: usize, rows: usize) {
+    pub fn accumulate(&self, x: Rows<'_, T>, y: &mut [f32], y_stride: usize, rows: usize) {
         if self.inputs == 0 {
             return;
         }

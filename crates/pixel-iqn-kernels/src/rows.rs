@@ -5,9 +5,9 @@ const CHUNK: usize = 256;
 
 /// A matrix in a slice, whose rows start `stride` numbers apart.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub struct Rows<'a, T = f32> {
     /// The slice, from the first row on.
-    pub data: &'a [f32],
+    pub data: &'a [T],
     /// The distance from one row to the next.
     pub stride: usize,
 }

@@ -113,7 +113,7 @@ pub use burn::train::Interrupter;
 pub use checkpoint::Checkpoint;
 pub use checkpoint_config::CheckpointConfig;
 pub use checkpoints::Checkpoints;
-pub use config::{OptimizerKind, Schedule, TrainConfig};
+pub use config::{OptimizerKind, Precision, Schedule, TrainConfig};
 pub use config_file::ConfigFile;
 pub use counters::Counters;
 pub use data_config::{DataConfig, Drawn};

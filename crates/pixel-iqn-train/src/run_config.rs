@@ -30,8 +30,9 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// The version that this crate writes. It also reads version 3, as a run with the plain loss.
-    pub const VERSION: u32 = 4;
+    /// The version that this crate writes. It also reads version 4, as a run in single precision, and version 3,
+    /// as one that has the plain loss, too.
+    pub const VERSION: u32 = 5;
 
     /// Describes a run with checkpoints every ten minutes, and with the report of
     /// [`ReportConfig::for_steps`].

@@ -201,20 +201,24 @@ impl RunConfig {
     }
 }
 
-/// Turns a config of version 3, which knew the plain loss alone, into one of this version.
+/// Turns a config of version 3, which knew the plain loss alone, or 4, which knew single precision alone, into
+/// one of this version.
 pub(crate) fn upgrade(config: &mut Table) {
-    if config.get("version").and_then(Value::as_integer) != Some(3) {
+    let Some(version @ (3 | 4)) = config.get("version").and_then(Value::as_integer) else {
         return;
-    }
+    };
     config.insert("version".into(), i64::from(RunConfig::VERSION).into());
-    if let Some(Value::Table(train)) = config.get_mut("train") {
-        for (key, value) in [
-            ("censored", Value::from(false)),
-            ("leak", Value::from(0.1)),
-            ("closed_form", Value::from(true)),
-        ] {
-            train.entry(key).or_insert(value);
-        }
+    let Some(Value::Table(train)) = config.get_mut("train") else {
+        return;
+    };
+    let of_3 = [
+        ("censored", Value::from(false)),
+        ("leak", Value::from(0.1)),
+        ("closed_form", Value::from(true)),
+    ];
+    let since = of_3.into_iter().filter(|_| version == 3);
+    for (key, value) in since.chain([("precision", Value::from("float32"))]) {
+        train.entry(key).or_insert(value);
     }
 }
 
@@ -289,7 +293,7 @@ mod tests {
     #[test]
     fn a_config_of_version_3_means_the_plain_loss() {
         let new = config();
-        let text = new.to_toml().replace("version = 4", "version = 3");
+        let text = new.to_toml().replace("version = 5", "version = 3");
         let lines = text.lines().filter(|line| {
             ["censored", "leak", "closed_form"]
                 .iter()
@@ -319,7 +323,7 @@ mod tests {
         let more = text.replace("[train]\n", "[train]\nlearningrate = 5.0\n");
         let error = RunConfig::from_toml(&more).unwrap_err().to_string();
         assert!(error.contains("`train.learning_rate`"), "{error}");
-        let old = text.replace("version = 4", "version = 1");
+        let old = text.replace("version = 5", "version = 1");
         let error = RunConfig::from_toml(&old).unwrap_err().to_string();
         assert!(error.contains("version 1"), "{error}");
     }

@@ -8,7 +8,7 @@ use pixel_iqn_core::{Lowering, ModelConfig, weights};
 use pixel_iqn_data::ImageBatch;
 
 use crate::clip;
-use crate::config::TrainConfig;
+use crate::config::{Precision, TrainConfig};
 use crate::counters::Counters;
 use crate::ema::Ema;
 use crate::error::TrainError;
@@ -41,6 +41,15 @@ pub struct Trainer<M: TrainModel> {
     bad_in_a_row: usize,
 }
 
+/// Begins the average of the weights of a model, whose products are in single precision.
+fn average_of<M: TrainModel>(model: &M, config: &TrainConfig) -> Ema<M> {
+    let mut average = Ema::new(model, config.ema_decay);
+    if config.precision != Precision::Float32 {
+        average.model_mut().set_lowering(Lowering::Fastest);
+    }
+    average
+}
+
 impl<M: TrainModel> Trainer<M> {
     /// Creates a model with random weights on `device` and prepares to train it.
     ///
@@ -48,7 +57,8 @@ impl<M: TrainModel> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`] or [`TrainError::Model`] for a config out of range.
+    /// [`TrainError::Config`] or [`TrainError::Model`] for a config out of range, and
+    /// [`TrainError::NoBfloat16`] where a device does not have its precision.
     ///
     /// # Panics
     ///
@@ -89,9 +99,15 @@ impl<M: TrainModel> Trainer<M> {
         }
         let devices: Vec<Device> = devices.iter().map(|d| d.clone().autodiff()).collect();
         let device = devices[0].clone();
-        let model = M::init_seeded(model, &device, config.seed);
+        let mut model = M::init_seeded(model, &device, config.seed);
+        if config.precision == Precision::Bfloat16 {
+            if !devices.iter().all(Lowering::has_bfloat16) {
+                return Err(TrainError::NoBfloat16);
+            }
+            model.set_lowering(Lowering::Bfloat16);
+        }
         Ok(Self {
-            average: Ema::new(&model, config.ema_decay),
+            average: average_of(&model, &config),
             optimizer: Optimizer::new(&model, &config),
             objective: Objective::new(model, config.quantile_loss()),
             workers: (devices.len() > 1).then(|| Workers::new(devices)),
@@ -112,7 +128,7 @@ impl<M: TrainModel> Trainer<M> {
     pub fn begin_from(&mut self, bytes: &[u8]) -> Result<Vec<String>, weights::WeightsError> {
         let model = &mut self.objective.model;
         let notices = weights::begin_from_safetensors(model, bytes)?;
-        self.average = Ema::new(model, self.config.ema_decay);
+        self.average = average_of(model, &self.config);
         Ok(notices)
     }
 

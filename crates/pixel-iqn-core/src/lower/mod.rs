@@ -16,11 +16,11 @@ mod convolution;
 mod flex;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use pixel_iqn_loss::{Knots, QuantileFunctions};
 
 /// The way in which the causal convolutions of a model become operations of a backend. All give the
-/// same results up to rounding.
+/// same results up to rounding, which is that of bfloat16 numbers for [`Bfloat16`](Self::Bfloat16).
 ///
 /// [`PixelModel::with_lowering`](crate::PixelModel::with_lowering) sets it for a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +35,34 @@ pub enum Lowering {
     /// The convolution of the backend, with the kernel cropped to the receptive field. 1x1
     /// convolutions stay matrix products.
     Convolution,
+    /// As [`Fastest`](Self::Fastest), but most operands of convolutions on Flex are rounded to bfloat16
+    /// numbers, in the forward and the backward pass, where the processor multiplies them
+    /// ([`has_bfloat16`](Self::has_bfloat16)); elsewhere it is `Fastest`. Sums, weights and all other
+    /// operations stay in single precision, and so do the quantile embedding and the last layer, whose
+    /// rounding would move values by up to an intensity level, and what has the fewer products of Winograd.
+    Bfloat16,
+}
+
+impl Lowering {
+    /// The lowering of the quantile embedding and of the last layer.
+    pub(crate) fn unrounded(self) -> Self {
+        match self {
+            Self::Bfloat16 => Self::Fastest,
+            other => other,
+        }
+    }
+
+    /// Whether [`Bfloat16`](Self::Bfloat16) is another lowering than [`Fastest`](Self::Fastest) on a device:
+    /// it is Flex, on a processor that multiplies bfloat16 numbers (AVX-512 BF16).
+    pub fn has_bfloat16(device: &Device) -> bool {
+        #[cfg(feature = "flex")]
+        return flex::bfloat16().is_some() && flex::handles([&Tensor::<1>::zeros([1], device)]);
+        #[cfg(not(feature = "flex"))]
+        {
+            let _ = device;
+            false
+        }
+    }
 }
 
 /// The rectangle of inputs that a position reads, as the first and last of its taps in rows and
@@ -135,9 +163,16 @@ pub(crate) fn convolve(
     let [_, _, rows, columns] = weight.dims();
     debug_assert_eq!(field.size(), [rows, columns]);
     #[cfg(feature = "flex")]
-    if lowering == Lowering::Fastest && flex::handles([&x, &weight]) {
-        let mask = mask.map(|mask| mask.kernel.clone());
-        return flex::convolve(x, weight, mask, field, bias, base);
+    if matches!(lowering, Lowering::Fastest | Lowering::Bfloat16) && flex::handles([&x, &weight]) {
+        let kernel = flex::Kernel {
+            weight,
+            mask: mask.map(|mask| mask.kernel.clone()),
+            field,
+            bfloat16: (lowering == Lowering::Bfloat16)
+                .then(flex::bfloat16)
+                .flatten(),
+        };
+        return flex::convolve(x, kernel, bias, base);
     }
     composed::convolve(x, weight, mask, field, bias, base, lowering)
 }
@@ -288,7 +323,7 @@ pub(crate) fn to_channels_first(x: Tensor<4>) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use burn::tensor::{Distribution, Tolerance};
 
     /// Computes a convolution by its definition, value by value.
     fn direct(x: &Tensor<4>, weight: &Tensor<4>, field: ReceptiveField) -> Tensor<4> {

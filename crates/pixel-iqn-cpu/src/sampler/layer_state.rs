@@ -1,6 +1,6 @@
 //! The features that a layer keeps while a batch is sampled, and their layout.
 
-use pixel_iqn_kernels::{Init, OutputMatrix, Rows};
+use pixel_iqn_kernels::{OutputMatrix, Rows};
 
 use super::plan::Layer;
 
@@ -51,7 +51,7 @@ impl LayerState {
             rows: images,
             columns: row_stride,
         };
-        layer.left.multiply(x, &taps, Init::Output, y);
+        layer.left.multiply(x, &taps, y);
     }
 
     /// Takes the current row of the horizontal stack, once it is finished, as a row of the vertical one.

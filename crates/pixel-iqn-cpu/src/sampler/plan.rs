@@ -3,12 +3,11 @@
 //! The inputs of the gates are ordered by channel group, with the two gate halves of a group side
 //! by side, so that a group is one contiguous range of columns.
 
-use pixel_iqn_core::weights::{NamedWeights, WeightsError};
-use pixel_iqn_core::{Knots, ModelConfig, Output};
-use pixel_iqn_kernels::Panels;
-
+use super::matrix::{Matrix, Source};
 use super::unknown;
 use super::vertical::VerticalWeights;
+use pixel_iqn_core::weights::WeightsError;
+use pixel_iqn_core::{Knots, ModelConfig, Output};
 
 /// A compiled model.
 #[derive(Debug)]
@@ -37,18 +36,18 @@ pub(super) struct Layer {
     pub reach: usize,
     pub vertical: VerticalWeights,
     pub vertical_bias: Vec<f32>,
-    pub vertical_to_horizontal: Panels,
+    pub vertical_to_horizontal: Matrix,
     /// The biases of the horizontal convolution and of `vertical_to_horizontal`, added up.
     pub horizontal_bias: Vec<f32>,
     /// The weights of the taps left of the pixel, the farthest first, `[half * input, 2 F]`.
-    pub left: Panels,
+    pub left: Matrix,
     /// The weights of the pixel itself, for each group, from the inputs that the group may read.
-    pub centre: Vec<Panels>,
+    pub centre: Vec<Matrix>,
     /// The 1x1 convolution, for each group, from the gated features of the groups up to its own.
     pub output: Vec<GroupLinear>,
     /// The projection of the embedding of tau, for each group; empty where tau does not enter the
     /// gates.
-    pub tau: Vec<Panels>,
+    pub tau: Vec<Matrix>,
     /// The class biases of the vertical stack, `[classes, 2 F]`; empty for an unconditional model.
     pub label_vertical: Vec<f32>,
     /// The class biases of the horizontal stack, `[classes, 2 F]`; empty for an unconditional
@@ -65,7 +64,7 @@ pub(super) struct Layer {
 /// A linear layer to the features of one channel group, from the inputs that they may read.
 #[derive(Debug)]
 pub(super) struct GroupLinear {
-    pub weight: Panels,
+    pub weight: Matrix,
     pub bias: Vec<f32>,
 }
 
@@ -73,7 +72,7 @@ pub(super) struct GroupLinear {
 #[derive(Debug)]
 pub(super) struct TauWeights {
     /// The weights of the embedding, `[cosines, E]`.
-    pub weight: Panels,
+    pub weight: Matrix,
     pub bias: Vec<f32>,
     /// The blocks after the trunk; empty where tau enters the gates of the layers.
     pub blocks: Vec<Block>,
@@ -83,7 +82,7 @@ pub(super) struct TauWeights {
 #[derive(Debug)]
 pub(super) struct Block {
     pub input: Vec<GroupLinear>,
-    pub tau: Vec<Panels>,
+    pub tau: Vec<Matrix>,
     pub output: Vec<GroupLinear>,
 }
 
@@ -108,35 +107,37 @@ impl Plan {
     /// # Panics
     ///
     /// Panics for an output that this version does not know.
-    pub(super) fn new(
-        config: &ModelConfig,
-        mut weights: NamedWeights,
-    ) -> Result<Self, WeightsError> {
+    pub(super) fn new(config: &ModelConfig, mut weights: Source) -> Result<Self, WeightsError> {
         let (features, groups) = (config.features, config.channels);
         let source = &mut weights;
         let layers = (0..config.layers).map(|index| Layer::new(source, config, index));
         let layers = layers.collect();
         let hidden = masked(source, "hidden", [features, features], groups);
+        let blocks = match config.output {
+            Output::Head {
+                blocks,
+                tau_features,
+                ..
+            } => (0..blocks)
+                .map(|block| Block::new(source, config, block, tau_features))
+                .collect(),
+            _ => Vec::new(),
+        };
+        // A rounded tau or value would be off by up to an intensity level.
+        source.stop_rounding();
         let (tau, output) = match &config.output {
             Output::Gates {
                 cosines,
                 tau_features,
             } => (
-                Some(TauWeights::new(
-                    source,
-                    [*cosines, *tau_features],
-                    Vec::new(),
-                )),
+                Some(TauWeights::new(source, [*cosines, *tau_features], blocks)),
                 OutputWeights::Gates(masked(source, "out", [groups, features], groups)),
             ),
             Output::Head {
-                blocks,
                 cosines,
                 tau_features,
+                ..
             } => {
-                let blocks = (0..*blocks)
-                    .map(|block| Block::new(source, config, block, *tau_features))
-                    .collect();
                 let tau = TauWeights::new(source, [*cosines, *tau_features], blocks);
                 let out = grouped(source, &["out".to_owned()], [groups, features], groups);
                 (Some(tau), OutputWeights::Head(out))
@@ -166,10 +167,12 @@ impl Plan {
 }
 
 impl TauWeights {
-    fn new(source: &mut NamedWeights, [cosines, features]: [usize; 2], blocks: Vec<Block>) -> Self {
+    fn new(source: &mut Source, [cosines, features]: [usize; 2], blocks: Vec<Block>) -> Self {
         let weight = source.take("tau_embedding.linear.weight", &[features, cosines]);
         Self {
-            weight: Panels::new([1, cosines, features], |k, n| weight[n * cosines + k]),
+            weight: Matrix::new(source, [1, cosines, features], |k, n| {
+                weight[n * cosines + k]
+            }),
             bias: source.take("tau_embedding.linear.bias", &[features]),
             blocks,
         }
@@ -177,12 +180,7 @@ impl TauWeights {
 }
 
 impl Block {
-    fn new(
-        source: &mut NamedWeights,
-        config: &ModelConfig,
-        index: usize,
-        tau_features: usize,
-    ) -> Self {
+    fn new(source: &mut Source, config: &ModelConfig, index: usize, tau_features: usize) -> Self {
         let (features, groups) = (config.features, config.channels);
         let name = format!("head_blocks.{index}");
         let shape = [features, features];
@@ -196,7 +194,7 @@ impl Block {
 }
 
 impl Layer {
-    fn new(source: &mut NamedWeights, config: &ModelConfig, index: usize) -> Self {
+    fn new(source: &mut Source, config: &ModelConfig, index: usize) -> Self {
         let (features, groups) = (config.features, config.channels);
         let (group, outputs) = (features / groups, 2 * features);
         let first = index == 0;
@@ -222,12 +220,14 @@ impl Layer {
         };
         let input_group = input / groups;
         // What the mask removes is not read.
-        let centre = (0..groups).map(|g| {
-            let reads = if first { g } else { g + 1 } * input_group;
-            Panels::new([1, reads, 2 * group], |k, n| {
-                horizontal(half * input + k, g * 2 * group + n)
+        let centre: Vec<Matrix> = (0..groups)
+            .map(|g| {
+                let reads = if first { g } else { g + 1 } * input_group;
+                Matrix::new(source, [1, reads, 2 * group], |k, n| {
+                    horizontal(half * input + k, g * 2 * group + n)
+                })
             })
-        });
+            .collect();
         let mut bias = |part: &str| -> Vec<f32> {
             let bias = source.take(&name(part), &[outputs]);
             order.iter().map(|&i| bias[i]).collect()
@@ -259,16 +259,19 @@ impl Layer {
             half,
             dilation,
             reach: half * dilation,
-            vertical: VerticalWeights::new([rows, columns], [input, outputs], |tap, k, n| {
-                vertical[(order[n] * input + k) * taps + tap]
-            }),
+            vertical: VerticalWeights::new(
+                source,
+                [rows, columns],
+                [input, outputs],
+                |tap, k, n| vertical[(order[n] * input + k) * taps + tap],
+            ),
             vertical_bias,
-            vertical_to_horizontal: Panels::new([1, outputs, outputs], |k, n| {
+            vertical_to_horizontal: Matrix::new(source, [1, outputs, outputs], |k, n| {
                 from_above[order[n] * outputs + order[k]]
             }),
             horizontal_bias: horizontal_bias.map(|(a, b)| a + b).collect(),
-            left: Panels::new([half, input, outputs], horizontal),
-            centre: centre.collect(),
+            left: Matrix::new(source, [half, input, outputs], horizontal),
+            centre,
             output: masked(source, &name("output"), [features, features], groups),
             tau: match config.output {
                 Output::Gates { tau_features, .. } => tau_matrices(
@@ -299,7 +302,7 @@ fn gate_order(features: usize, groups: usize) -> Vec<usize> {
 
 /// Packs a masked 1x1 convolution for each group, from the features of the groups up to its own.
 fn masked(
-    source: &mut NamedWeights,
+    source: &mut Source,
     name: &str,
     [outputs, inputs]: [usize; 2],
     groups: usize,
@@ -309,7 +312,7 @@ fn masked(
     let group = outputs / groups;
     (0..groups)
         .map(|g| GroupLinear {
-            weight: Panels::new([1, (g + 1) * inputs / groups, group], |k, n| {
+            weight: Matrix::new(source, [1, (g + 1) * inputs / groups, group], |k, n| {
                 weight[(g * group + n) * inputs + k]
             }),
             bias: bias[g * group..(g + 1) * group].to_vec(),
@@ -320,7 +323,7 @@ fn masked(
 /// Packs grouped 1x1 convolutions of one shape for each group, with the outputs of all of them side by
 /// side.
 fn grouped(
-    source: &mut NamedWeights,
+    source: &mut Source,
     names: &[String],
     [outputs, inputs]: [usize; 2],
     groups: usize,
@@ -334,7 +337,7 @@ fn grouped(
     let layers: Vec<_> = layers.collect();
     (0..groups)
         .map(|g| GroupLinear {
-            weight: Panels::new([1, inputs, layers.len() * group], |k, n| {
+            weight: Matrix::new(source, [1, inputs, layers.len() * group], |k, n| {
                 let (weight, _) = &layers[n / group];
                 weight[(g * group + n % group) * inputs + k]
             }),
@@ -348,16 +351,16 @@ fn grouped(
 
 /// Packs a projection of the quantile embedding for each group, with its two gate halves side by side.
 fn tau_matrices(
-    source: &mut NamedWeights,
+    source: &mut Source,
     name: &str,
     [features, embedding]: [usize; 2],
     groups: usize,
-) -> Vec<Panels> {
+) -> Vec<Matrix> {
     let weight = source.take(&format!("{name}.tau.weight"), &[2, features, embedding]);
     let group = features / groups;
     (0..groups)
         .map(|g| {
-            Panels::new([1, embedding, 2 * group], |k, n| {
+            Matrix::new(source, [1, embedding, 2 * group], |k, n| {
                 let (half, feature) = (n / group, g * group + n % group);
                 weight[(half * features + feature) * embedding + k]
             })

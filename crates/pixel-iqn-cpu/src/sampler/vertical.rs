@@ -1,9 +1,10 @@
 //! The vertical stack, which is computed one row at a time.
 
-use pixel_iqn_kernels::{Init, OutputMatrix, Panels, RowPanels, RowTaps, Rows, gate};
+use pixel_iqn_kernels::{OutputMatrix, RowPanels, RowTaps, Rows, gate};
 
 use rayon::prelude::*;
 
+use super::matrix::{Matrix, Source};
 use super::plan::Layer;
 
 /// The input features from which on the products of Winograd take less time than those of the definition,
@@ -14,7 +15,7 @@ const WINOGRAD_FEATURES: usize = 24;
 #[derive(Debug)]
 pub(super) enum VerticalWeights {
     /// As they are, `[taps * input, 2 F]`, with taps of `half + 1` rows and `2 * half + 1` columns.
-    Direct(Panels),
+    Direct(Matrix),
     /// Those of two rows of three taps, transformed for the fewer products of Winograd.
     Rows(RowPanels),
 }
@@ -23,17 +24,24 @@ impl VerticalWeights {
     /// Packs the weights of taps of some rows and columns. `weight(tap, input, output)` is one of them,
     /// with the taps in row-major order.
     pub(super) fn new(
+        source: &Source,
         [rows, columns]: [usize; 2],
         [inputs, outputs]: [usize; 2],
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        if [rows, columns] == [2, 3] && inputs >= WINOGRAD_FEATURES {
+        let winograd = [rows, columns] == [2, 3] && inputs >= WINOGRAD_FEATURES;
+        // Products of rounded numbers take as little time, and read a quarter of the memory.
+        if winograd && !source.rounds() {
             return Self::Rows(RowPanels::new([inputs, outputs], |row, input, output| {
                 core::array::from_fn(|c| weight(3 * row + c, input, output))
             }));
         }
         let element = |k: usize, output| weight(k / inputs, k % inputs, output);
-        Self::Direct(Panels::new([rows * columns, inputs, outputs], element))
+        Self::Direct(Matrix::new(
+            source,
+            [rows * columns, inputs, outputs],
+            element,
+        ))
     }
 
     /// Adds the convolution to the outputs of a row, on so many threads. The inputs at tap `t` of the first
@@ -61,7 +69,7 @@ impl VerticalWeights {
                         row_stride: outputs,
                         columns: outputs,
                     };
-                    weights.multiply(x, &taps, Init::Output, y);
+                    weights.multiply(x, &taps, y);
                 });
             }
             Self::Rows(weights) => {

@@ -50,6 +50,12 @@ pub enum TrainError {
         /// The largest difference over the largest value of the gradient.
         off: f64,
     },
+    /// A device or processor does not multiply numbers of the precision of the config.
+    #[error(
+        "`precision` is \"bfloat16\", which only the device cpu has, on a processor with AVX-512 BF16: train \
+         with --set train.precision=float32"
+    )]
+    NoBfloat16,
     /// The device failed; the text says how.
     #[error("the device failed: {0}")]
     Device(String),

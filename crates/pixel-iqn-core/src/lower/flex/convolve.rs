@@ -1,5 +1,7 @@
 //! The causal convolution as an operation on Flex.
 
+use std::sync::OnceLock;
+
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -8,7 +10,7 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use pixel_iqn_kernels as kernels;
-use pixel_iqn_kernels::{GridPanels, Panels, Rows, Tap, TapGrid};
+use pixel_iqn_kernels::{Bfloat16, GridPanels, Pair, Panels, Rows, Tap, TapGrid};
 
 use super::{apply, contiguous, dims, floats, none, optional, tensor};
 use crate::lower::ReceptiveField;
@@ -27,6 +29,33 @@ struct Convolution {
     field: ReceptiveField,
     /// The shape of the bias, with zeros where there is none.
     bias: [usize; 2],
+    bfloat16: Option<Bfloat16>,
+}
+
+/// The weights of a convolution and what they multiply.
+pub(in crate::lower) struct Kernel {
+    pub weight: Tensor<4>,
+    /// The mask of the weights, where not all are used.
+    pub mask: Option<Tensor<4>>,
+    pub field: ReceptiveField,
+    /// Whether operands are rounded to bfloat16, where that saves time.
+    pub bfloat16: Option<Bfloat16>,
+}
+
+/// The instructions for bfloat16 numbers, where the processor has them.
+pub(in crate::lower) fn bfloat16() -> Option<Bfloat16> {
+    static FOUND: OnceLock<Option<Bfloat16>> = OnceLock::new();
+    *FOUND.get_or_init(Bfloat16::detect)
+}
+
+/// How a convolution is computed.
+enum Products {
+    /// By the products of Winograd, with a grid of taps.
+    Grid(TapGrid),
+    /// By its definition.
+    Direct,
+    /// By its definition, with operands that are rounded.
+    Rounded(Bfloat16),
 }
 
 impl Convolution {
@@ -47,55 +76,96 @@ impl Convolution {
             .collect()
     }
 
-    /// The taps as a grid, where the products of Winograd take less time than those of the definition:
-    /// with fewer features the transforms cost more than they save. The bound is measured.
-    fn grid(&self) -> Option<TapGrid> {
-        const FEATURES: usize = 24;
+    /// The products that take the least time. The bounds are measured: with few features the transforms of
+    /// Winograd, and the rounding of the operands, cost more than they save.
+    fn products(&self) -> Products {
+        const WINOGRAD_FEATURES: usize = 24;
+        const BFLOAT16_FEATURES: usize = 32;
         let [outputs, inputs, _, _] = dims(&self.weight);
-        let grid = TapGrid::of(&self.taps())?;
+        let least = inputs.min(outputs);
         let all_used = optional(&self.mask).is_none();
-        (inputs.min(outputs) >= FEATURES && all_used).then_some(grid)
+        match (TapGrid::of(&self.taps()), self.bfloat16) {
+            (Some(grid), _) if all_used && least >= WINOGRAD_FEATURES => Products::Grid(grid),
+            (_, Some(bfloat16)) if least >= BFLOAT16_FEATURES => Products::Rounded(bfloat16),
+            _ => Products::Direct,
+        }
     }
 
     /// Computes the convolution plus the bias.
     fn convolve(&self, bias: Option<&[f32]>) -> Vec<f32> {
-        let (x, dims) = (floats(&self.x), self.positions());
-        match self.grid() {
-            Some(grid) => kernels::convolve_grid(x, dims, &self.packed_grid(), grid, bias),
-            None => kernels::convolve(x, dims, &self.packed(), &self.taps(), bias),
+        let (x, dims, taps) = (floats(&self.x), self.positions(), self.taps());
+        match self.products() {
+            Products::Grid(grid) => {
+                kernels::convolve_grid(x, dims, &self.packed_grid(), grid, bias)
+            }
+            Products::Direct => kernels::convolve(x, dims, &self.packed(), &taps, bias),
+            Products::Rounded(bfloat16) => {
+                let (x, weight) = self.rounded(bfloat16);
+                kernels::convolve(&x, dims, &weight, &taps, bias)
+            }
         }
     }
 
     /// Adds the convolution to the output.
     fn convolve_onto(&self, y: &mut [f32]) {
-        let (x, dims) = (floats(&self.x), self.positions());
-        match self.grid() {
-            Some(grid) => kernels::convolve_grid_onto(x, dims, &self.packed_grid(), grid, y),
-            None => kernels::convolve_onto(x, dims, &self.packed(), &self.taps(), y),
+        let (x, dims, taps) = (floats(&self.x), self.positions(), self.taps());
+        match self.products() {
+            Products::Grid(grid) => {
+                kernels::convolve_grid_onto(x, dims, &self.packed_grid(), grid, y);
+            }
+            Products::Direct => kernels::convolve_onto(x, dims, &self.packed(), &taps, y),
+            Products::Rounded(bfloat16) => {
+                let (x, weight) = self.rounded(bfloat16);
+                kernels::convolve_onto(&x, dims, &weight, &taps, y);
+            }
         }
     }
 
     /// Computes the gradient of the inputs from that of the output.
     fn input_gradient(&self, dy: &[f32]) -> Vec<f32> {
+        let [taps, inputs, outputs] = self.shape();
         let dims = self.positions();
-        match self.grid() {
-            Some(grid) => {
+        let mirrored: Vec<Tap> = self.taps().iter().map(|tap| tap.mirrored()).collect();
+        let (shape, element) = ([taps, outputs, inputs], |k, n| self.transposed_weight(k, n));
+        match self.products() {
+            Products::Grid(grid) => {
                 let weight = self.packed_grid_transposed();
                 kernels::convolve_grid(dy, dims, &weight, grid.mirrored(), None)
             }
-            None => {
-                let mirrored: Vec<Tap> = self.taps().iter().map(|tap| tap.mirrored()).collect();
-                kernels::convolve(dy, dims, &self.packed_transposed(), &mirrored, None)
+            Products::Direct => {
+                kernels::convolve(dy, dims, &Panels::new(shape, element), &mirrored, None)
+            }
+            Products::Rounded(bfloat16) => {
+                let dy = bfloat16.pair_columns(dy, outputs);
+                kernels::convolve(&dy, dims, &bfloat16.pack(shape, element), &mirrored, None)
             }
         }
     }
 
+    /// Packs the weights.
+    fn packed(&self) -> Panels {
+        Panels::new(self.shape(), |k, n| self.weight(k, n))
+    }
+
+    /// Rounds the inputs, and rounds and packs the weights.
+    fn rounded(&self, bfloat16: Bfloat16) -> (Vec<Pair>, Panels<Pair>) {
+        let [_, inputs, _] = self.shape();
+        (
+            bfloat16.pair_columns(floats(&self.x), inputs),
+            bfloat16.pack(self.shape(), |k, n| self.weight(k, n)),
+        )
+    }
+
     /// Computes the gradient of the weights, `[outputs, inputs, taps]`.
     fn weight_gradient(&self, dy: &[f32]) -> Vec<f32> {
-        let (x, dims) = (floats(&self.x), self.positions());
-        match self.grid() {
-            Some(grid) => kernels::grid_weight_gradient(x, dy, dims, grid),
-            None => kernels::weight_gradient(x, dy, dims, &self.taps(), optional(&self.mask)),
+        let (x, dims, mask) = (floats(&self.x), self.positions(), optional(&self.mask));
+        let taps = self.taps();
+        match self.products() {
+            Products::Grid(grid) => kernels::grid_weight_gradient(x, dy, dims, grid),
+            Products::Direct => kernels::weight_gradient(x, dy, dims, &taps, mask),
+            Products::Rounded(bfloat16) => {
+                kernels::weight_gradient_bfloat16(bfloat16, x, dy, dims, &taps, mask)
+            }
         }
     }
 
@@ -105,13 +175,24 @@ impl Convolution {
         [batch, height, width]
     }
 
-    /// Packs the weights from the layout of PyTorch, `[outputs, inputs, taps]`.
-    fn packed(&self) -> Panels {
+    /// The numbers of taps, inputs and outputs.
+    fn shape(&self) -> [usize; 3] {
         let [outputs, inputs, _, _] = dims(&self.weight);
-        let (taps, weight) = (self.field.taps(), floats(&self.weight));
-        Panels::new([taps, inputs, outputs], |k, output| {
-            weight[(output * inputs + k % inputs) * taps + k / inputs]
-        })
+        [self.field.taps(), inputs, outputs]
+    }
+
+    /// The weight of an output and of input `k % inputs` at tap `k / inputs`; the weights are
+    /// `[outputs, inputs, taps]`, as PyTorch has them.
+    fn weight(&self, k: usize, output: usize) -> f32 {
+        let [taps, inputs, _] = self.shape();
+        floats(&self.weight)[(output * inputs + k % inputs) * taps + k / inputs]
+    }
+
+    /// The weight, in the transposed convolution, which computes the gradient of the inputs, of an input and
+    /// of output `k % outputs` at tap `k / outputs`.
+    fn transposed_weight(&self, k: usize, input: usize) -> f32 {
+        let [taps, inputs, outputs] = self.shape();
+        floats(&self.weight)[(k % outputs * inputs + input) * taps + k / outputs]
     }
 
     /// Transforms and packs the weights of a grid of taps.
@@ -131,15 +212,6 @@ impl Convolution {
             let mut taps: [f32; TapGrid::TAPS] = pairs[output * inputs + input];
             taps.reverse();
             taps
-        })
-    }
-
-    /// Packs the weights of the transposed convolution, which computes the gradient of the inputs.
-    fn packed_transposed(&self) -> Panels {
-        let [outputs, inputs, _, _] = dims(&self.weight);
-        let (taps, weight) = (self.field.taps(), floats(&self.weight));
-        Panels::new([taps, outputs, inputs], |k, input| {
-            weight[(k % outputs * inputs + input) * taps + k / outputs]
         })
     }
 
@@ -166,16 +238,14 @@ impl Convolution {
 
 pub(in crate::lower) fn convolve(
     x: Tensor<4>,
-    weight: Tensor<4>,
-    mask: Option<Tensor<4>>,
-    field: ReceptiveField,
+    kernel: Kernel,
     bias: Option<Tensor<2>>,
     base: Option<Tensor<4>>,
 ) -> Tensor<4> {
     let operands = [
         x.into_dispatch(),
-        weight.into_dispatch(),
-        mask.map_or_else(none, Tensor::into_dispatch),
+        kernel.weight.into_dispatch(),
+        kernel.mask.map_or_else(none, Tensor::into_dispatch),
         bias.map_or_else(none, Tensor::into_dispatch),
         base.map_or_else(none, Tensor::into_dispatch),
     ];
@@ -185,7 +255,8 @@ pub(in crate::lower) fn convolve(
             x: contiguous(x),
             weight: masked(weight, &mask),
             mask,
-            field,
+            field: kernel.field,
+            bfloat16: kernel.bfloat16,
             bias: optional(&bias).map_or([0, 0], |_| dims(&bias)),
         };
         (state.forward(&bias, base), state)

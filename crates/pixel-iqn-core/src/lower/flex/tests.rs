@@ -5,8 +5,18 @@ use burn::tensor::{Device, Distribution, FloatDType, Gradients, Tensor, TensorDa
 use pixel_iqn_loss::{Knots, QuantileFunctions};
 use proptest::prelude::*;
 
-use super::{convolve, cosines, crps_of_increments, gate, handles, project_tau};
+use super::{Kernel, bfloat16, convolve, cosines, crps_of_increments, gate, handles, project_tau};
 use crate::lower::{self, KernelMask, Lowering, ReceptiveField, composed};
+
+/// The weights of a convolution in single precision.
+fn kernel(weight: Tensor<4>, mask: Option<&KernelMask>, field: ReceptiveField) -> Kernel {
+    Kernel {
+        weight,
+        mask: mask.map(|mask| mask.kernel.clone()),
+        field,
+        bfloat16: None,
+    }
+}
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     let device = Device::flex().autodiff();
@@ -15,6 +25,16 @@ fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 
 /// Compares two outputs, and the gradients of every operand under a loss that weighs the outputs.
 fn check<const D: usize>(
+    custom: Tensor<D>,
+    composed: Tensor<D>,
+    gradients: impl Fn(&Gradients) -> Vec<TensorData>,
+) {
+    check_within([1e-5, 1e-4], custom, composed, gradients);
+}
+
+/// As [`check`], with the tolerances of the output and of the gradients.
+fn check_within<const D: usize>(
+    [of_output, of_gradients]: [f32; 2],
     custom: Tensor<D>,
     composed: Tensor<D>,
     gradients: impl Fn(&Gradients) -> Vec<TensorData>,
@@ -28,11 +48,11 @@ fn check<const D: usize>(
         let absolute = Tolerance::absolute(tolerance * largest);
         a.assert_approx_eq::<f32>(b, absolute.set_relative(tolerance));
     };
-    close(&custom.to_data(), &composed.to_data(), 1e-5);
+    close(&custom.to_data(), &composed.to_data(), of_output);
     let [custom, composed] =
         [custom, composed].map(|output| gradients(&(output * weights.clone()).sum().backward()));
     for (custom, composed) in custom.iter().zip(&composed) {
-        close(custom, composed, 1e-4);
+        close(custom, composed, of_gradients);
     }
 }
 
@@ -108,7 +128,7 @@ proptest! {
                 random([batch, height, width, outputs]),
             ],
             |[x, weight, bias, base]| {
-                convolve(x, weight, None, field, Some(bias.flatten(0, 2)), Some(base))
+                convolve(x, kernel(weight, None, field), Some(bias.flatten(0, 2)), Some(base))
             },
             |[x, weight, bias, base]| {
                 let bias = Some(bias.flatten(0, 2));
@@ -126,7 +146,7 @@ proptest! {
         let row = ReceptiveField { rows: (0, 0), columns: (-1, 0), ..field };
         check_by_difference(
             [random([batch, height, width, inputs]), random([outputs, inputs, 1, 2])],
-            |[x, weight]| convolve(x, weight, Some(mask.kernel.clone()), row, None, None),
+            |[x, weight]| convolve(x, kernel(weight, Some(&mask), row), None, None),
             |[x, weight]| {
                 let mask = KernelMask::new(mask.kernel.clone().cast(FloatDType::F64));
                 composed::convolve(x, weight, Some(&mask), row, None, None, Lowering::Product)
@@ -173,7 +193,7 @@ proptest! {
         for lowering in [Lowering::Product, Lowering::Convolution] {
             let operands = || (x.clone(), weight.clone(), bias.clone(), base.clone());
             let (a, b, c, d) = operands();
-            let ours = convolve(a, b, None, field, c, d);
+            let ours = convolve(a, kernel(b, None, field), c, d);
             let (a, b, c, d) = operands();
             check(ours, composed::convolve(a, b, None, field, c, d, lowering), |gradients| {
                 let mut all = vec![
@@ -185,6 +205,39 @@ proptest! {
                 all
             });
         }
+    }
+
+    #[test]
+    fn convolutions_in_bfloat16_are_near_composed_ones(
+        (batch, height, width) in (1..=3usize, 1..=9usize, 4..=9usize),
+        (inputs, outputs) in (32..=50usize, 32..=50usize),
+        field in prop::sample::select(vec![
+            ReceptiveField::POINT,
+            field((0, 0), (-2, 0), 1),
+            field((0, 0), (-2, -1), 3),
+            field((-2, 0), (-2, 2), 2),
+        ]),
+        masked in any::<bool>(),
+    ) {
+        // Elsewhere the lowering is that in single precision, and nothing is left to test.
+        let Some(bfloat16) = bfloat16() else { return Ok(()) };
+        let [rows, columns] = field.size();
+        let x = random([batch, height, width, inputs]);
+        let weight = random([outputs, inputs, rows, columns]);
+        let mask = masked.then(|| {
+            let half = Tensor::<4>::ones([outputs, inputs / 2, rows, columns], &Device::flex());
+            let rest = Tensor::zeros([outputs, inputs - inputs / 2, rows, columns], &Device::flex());
+            KernelMask::new(Tensor::cat(vec![half, rest], 1))
+        });
+        let exact = kernel(weight.clone(), mask.as_ref(), field);
+        let rounded = Kernel { bfloat16: Some(bfloat16), ..kernel(weight.clone(), mask.as_ref(), field) };
+        let exact = convolve(x.clone(), exact, None, None);
+        let rounded = convolve(x.clone(), rounded, None, None);
+        prop_assert!(exact.to_data() != rounded.to_data(), "nothing was rounded");
+        // Each product is off by up to 2^-8 of itself, and the errors of a sum cancel in part.
+        check_within([1e-2, 1e-2], rounded, exact, |gradients| {
+            [&x, &weight].map(|x| x.grad(gradients).unwrap().into_data()).to_vec()
+        });
     }
 
     #[test]
@@ -272,14 +325,8 @@ fn a_base_that_is_used_twice_stays_as_it_is() {
     let base = Tensor::<4>::ones([1, 2, 2, 3], &device);
     let x = Tensor::ones([1, 2, 2, 1], &device);
     let weight = Tensor::ones([3, 1, 1, 1], &device);
-    let sum = convolve(
-        x,
-        weight,
-        None,
-        ReceptiveField::POINT,
-        None,
-        Some(base.clone()),
-    );
+    let weight = kernel(weight, None, ReceptiveField::POINT);
+    let sum = convolve(x, weight, None, Some(base.clone()));
     assert_eq!(sum.sum().into_scalar::<f32>(), 24.0);
     assert_eq!(base.sum().into_scalar::<f32>(), 12.0);
 }
