@@ -120,7 +120,7 @@ fn chapters(pages: &BTreeMap<PathBuf, String>) -> Vec<String> {
 }
 
 /// The targets of links and pictures, `[text](target)` or `<a href="target">`.
-fn links(text: &str) -> Vec<String> {
+pub fn links(text: &str) -> Vec<String> {
     let inline = text
         .split("](")
         .skip(1)
@@ -132,9 +132,12 @@ fn links(text: &str) -> Vec<String> {
     inline.chain(html).map(str::to_owned).collect()
 }
 
-/// The anchors of headings, as they are made on the web and by mdBook.
+/// The anchors of headings, as they are made on the web and by mdBook, and those that a page sets itself,
+/// `<a id="name">`.
 fn headings(text: &str) -> BTreeSet<String> {
-    let mut anchors = BTreeSet::new();
+    let set = text.split("<a id=\"").skip(1);
+    let set = set.filter_map(|rest| rest.split('"').next());
+    let mut anchors: BTreeSet<String> = set.map(str::to_owned).collect();
     for line in text.lines().filter(|line| line.starts_with('#')) {
         let title = line.trim_start_matches('#').trim().to_lowercase();
         let kept = title
@@ -168,11 +171,12 @@ mod tests {
         let write = |name: &str, text: &str| fs::write(root.join(name), text).unwrap();
         write(
             "README.md",
-            "# It\n[a](docs/a.md#a-b) [web](https://x.y) [no](no.md)\n```\n[c](code.md)\n```\n",
+            "# It\n[a](docs/a.md#a-b) [e](docs/a.md#e) [web](https://x.y) [no](no.md)\n\
+             ```\n[c](code.md)\n```\n",
         );
         write(
             "docs/a.md",
-            "## A: b!\n[up](../README.md) [here](#a-b) [there](#c)\n",
+            "## A: b!\n[up](../README.md) [here](#a-b) [there](#c)\n| <a id=\"e\"></a>e | f |\n",
         );
         write(
             "docs/b.md",
