@@ -112,10 +112,15 @@ pub use pixel_iqn_loss as loss;
 pub use pixel_iqn_score as score;
 pub use pixel_iqn_train as train;
 
-/// The examples of the README, as doctests.
+/// The examples of the repository's README, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The example of the page on the registry, as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;
 
 /// The examples of the book, as doctests.
 #[cfg(doctest)]

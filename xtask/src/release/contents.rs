@@ -32,18 +32,8 @@ pub fn of(package: &Value, allow_dirty: bool) -> anyhow::Result<Contents> {
     );
     let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
     let folder = manifest.parent().context("a manifest lies in a folder")?;
-    let readme = package["readme"].as_str().unwrap_or("README.md");
-    let size = |file: &str| {
-        // A readme may lie outside; what cargo writes itself has no file yet.
-        let path = match Path::new(readme)
-            .file_name()
-            .is_some_and(|name| name == file)
-        {
-            true => folder.join(readme),
-            false => folder.join(file),
-        };
-        path.metadata().map_or(0, |file| file.len())
-    };
+    // What cargo writes itself has no file yet.
+    let size = |file: &str| folder.join(file).metadata().map_or(0, |file| file.len());
     let listing = String::from_utf8(output.stdout)?;
     let files = listing.lines().map(|file| (file.into(), size(file)));
     Ok(Contents {

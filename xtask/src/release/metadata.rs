@@ -1,7 +1,9 @@
+use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
+use crate::links;
 use crate::workspace::{dependencies, name};
 
 /// The registry's categories that our crates are in.
@@ -24,8 +26,14 @@ pub fn faults(package: &Value) -> Vec<String> {
     if let Some(readme) = package["readme"].as_str() {
         let manifest = package["manifest_path"].as_str().unwrap_or_default();
         let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
-        if !folder.join(readme).is_file() {
-            faults.push(format!("the readme {readme} does not exist"));
+        match fs::read_to_string(folder.join(readme)) {
+            Err(_) => faults.push(format!("the readme {readme} does not exist")),
+            Ok(text) => faults.extend(relative_link(&text).map(|link| {
+                format!(
+                    "the readme {readme} leads to {link}, which the registry does not have: write it with \
+                     https://"
+                )
+            })),
         }
     }
     let keywords = strings(&package["keywords"]);
@@ -78,6 +86,12 @@ pub fn faults(package: &Value) -> Vec<String> {
     faults
 }
 
+/// The first link that leads to a file beside the readme.
+fn relative_link(readme: &str) -> Option<String> {
+    let mut links = links::links(readme).into_iter();
+    links.find(|link| !link.contains("://") && !link.starts_with('#'))
+}
+
 /// Whether docs.rs has a page for it.
 pub fn has_library(package: &Value) -> bool {
     let targets = package["targets"].as_array().into_iter().flatten();
@@ -121,6 +135,11 @@ mod tests {
         for (field, value, told) in [
             ("description", Value::Null, "no `description`"),
             ("readme", json!("missing.md"), "missing.md"),
+            (
+                "readme",
+                json!("../CONTRIBUTING.md"),
+                "leads to docs/devices.md, which",
+            ),
             (
                 "keywords",
                 json!(["a", "b", "c", "d", "e", "f"]),
