@@ -1,7 +1,9 @@
-//! What a release needs: metadata, contents and sizes of all crates, NOTICE, and a rehearsal of publishing them.
+//! What a release needs: metadata, contents and sizes of all crates, NOTICE, the versions in the pages, and a
+//! rehearsal of publishing them.
 
 mod contents;
 mod metadata;
+mod pages;
 
 use std::process::Command;
 
@@ -20,7 +22,7 @@ pub struct Args {
     /// Check, and publish nothing: the workflow `release` publishes
     #[arg(long, required = true)]
     check: bool,
-    /// Check metadata, contents, sizes and NOTICE alone, in seconds and without the network
+    /// Check metadata, contents, sizes, NOTICE and the versions in the pages alone, in seconds and without the network
     #[arg(long)]
     quick: bool,
     /// Also package crates with changes that are not committed
@@ -42,6 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Err(fault) = notice::check(&workspace.root()) {
         faults.push(fault.to_string());
     }
+    faults.extend(pages::faults(&workspace.root(), &crates)?);
     ensure!(
         faults.is_empty(),
         "not ready for a release:\n{}",
@@ -79,19 +82,24 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             say!("{}: {} bytes packed", name(package), file.len());
         }
     }
-    for package in crates
+    let mut doc = cargo();
+    doc.args(["doc", "--no-deps", "--locked", "--target-dir"])
+        .arg(&target);
+    let documented = crates
         .iter()
-        .filter(|package| metadata::has_library(package))
-    {
-        let features = metadata::docs_features(package).join(",");
-        let mut doc = cargo();
-        doc.args(["doc", "--no-deps", "--locked", "--package", name(package)]);
-        doc.args(["--features", &features])
-            .arg("--target-dir")
-            .arg(&target);
-        step(&mut doc)?;
+        .filter(|package| metadata::has_library(package));
+    // One build of all of them, since each other set of features is another build of Burn.
+    for package in documented {
+        doc.args(["--package", name(package)]);
+        for feature in metadata::docs_features(package) {
+            doc.arg("--features")
+                .arg(format!("{}/{feature}", name(package)));
+        }
     }
-    Ok(())
+    // The compiler of docs.rs is a nightly one, whose pages say which feature an item needs.
+    doc.env("RUSTDOCFLAGS", "--cfg docsrs -D warnings")
+        .env("RUSTC_BOOTSTRAP", "1");
+    step(&mut doc)
 }
 
 /// Runs cargo as docs.rs does, where no build script downloads anything.
