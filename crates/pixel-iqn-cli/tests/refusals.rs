@@ -124,6 +124,23 @@ fn what_cannot_work_is_refused_before_the_work() {
 }
 
 #[test]
+fn a_model_without_its_images_asks_for_them_once() {
+    let folder = trained();
+    for command in [
+        "inpaint --model mnist",
+        "evaluate --model mnist --images 2 --taus 2",
+    ] {
+        let error = folder.fail(command);
+        assert!(
+            error.contains("give their folder with --data") && error.contains("models/mnist"),
+            "{error}"
+        );
+        assert_eq!(error.matches("folder").count(), 1, "{error}");
+        assert!(!error.contains(".."), "{error}");
+    }
+}
+
+#[test]
 fn too_few_files_threads_and_too_little_memory_are_errors() {
     let folder = trained();
     let program = env!("CARGO_BIN_EXE_pixel-iqn");

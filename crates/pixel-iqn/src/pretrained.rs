@@ -87,10 +87,11 @@ impl Run {
     pub fn pretrained(name: &str) -> Result<Self, Error> {
         // Where this crate was compiled, which for a release is on another machine.
         let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let repository = crate_folder.ancestors().nth(2).unwrap_or(crate_folder);
         let places = Places {
             beside: vec![
                 PathBuf::from("models"),
-                crate_folder.join("../../models"),
+                repository.join("models"),
                 crate_folder.join("models"),
             ],
             cache: cache(),

@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use pixel_iqn::data::OpenOptions;
-use pixel_iqn::{DatasetKind, Run, TrainingImages};
+use anyhow::{Context, bail};
+use pixel_iqn::data::{DataError, OpenOptions};
+use pixel_iqn::{DatasetKind, Error, Run, TrainingImages};
 
 use super::number;
 
@@ -51,17 +51,23 @@ pub fn open(
 
 /// Opens the images of a run, in another folder where one is given.
 pub fn images_of(run: &Run, folder: Option<&Path>) -> anyhow::Result<TrainingImages> {
-    run.images(folder).with_context(|| {
-        let dataset = &run.config().data.dataset;
-        let path = run.path().display();
-        match folder {
-            Some(folder) => format!(
-                "--data {} does not have the data set `{dataset}` of the run {path}",
-                folder.display()
-            ),
-            None => format!(
-                "cannot open the data set `{dataset}` of the run {path}: give its folder with --data"
-            ),
-        }
+    let dataset = &run.config().data.dataset;
+    let path = run.path().display();
+    let images = run.images(folder);
+    if let Err(Error::Data(DataError::PathNeeded(_))) = &images {
+        // A shipped model, whose folder of images was on the machine of its trainer.
+        bail!(
+            "{path} does not say where the images of the data set `{dataset}` are: give their folder with \
+             --data DIR"
+        );
+    }
+    images.with_context(|| match folder {
+        Some(folder) => format!(
+            "--data {} does not have the data set `{dataset}` of the run {path}",
+            folder.display()
+        ),
+        None => format!(
+            "cannot open the data set `{dataset}` of the run {path}: give its folder with --data"
+        ),
     })
 }

@@ -42,6 +42,13 @@ fn all_shipped_files_are_there_and_are_those_of_the_checksums() {
 }
 
 #[test]
+fn a_model_of_the_repository_has_a_path_that_reads_well() {
+    let run = Run::pretrained("mnist").unwrap();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    assert_eq!(run.path(), repository.unwrap().join("models/mnist"));
+}
+
+#[test]
 fn an_unknown_name_lists_the_known_ones() {
     let error = Model::pretrained("shape").unwrap_err().to_string();
     assert!(
