@@ -75,10 +75,19 @@ fn main() -> anyhow::Result<()> {
     let points = |y| x.iter().copied().zip(column(y)).collect();
     let dots = |y, label: &'static str| Series::new(Mark::Dots(1), points(y)).with_label(label);
     let mut series = vec![dots(time, "deliveries").with_color(color::GRAY)];
-    for (i, &label) in ["0.1, 0.5 and 0.9 quantile", "", ""].iter().enumerate() {
-        series.push(dots(quantiles.clone().narrow(1, i, 1), label));
+    // The legend has them as the picture does, the highest first.
+    let lines = [color::GREEN, color::BLUE, color::ORANGE].into_iter();
+    let lines = lines.zip(["quantile 0.1", "quantile 0.5 (median)", "quantile 0.9"]);
+    for (i, (color, label)) in lines.enumerate().rev() {
+        let line = quantiles.clone().narrow(1, i, 1);
+        series.push(dots(line, label).with_color(color));
     }
-    let chart = Chart::new("Delivery time by distance", "distance", "time").with_series(series);
+    let chart = Chart::new(
+        "Delivery time by distance",
+        "distance, part of the longest",
+        "time, hours",
+    )
+    .with_series(series);
     chart.save(&args.out)?;
     say!("{inside:.1}% of fresh deliveries lie between the outer two");
     say!("{crossing:.1}% of neighbouring quantiles cross");

@@ -122,10 +122,12 @@ impl<'a> Chart<'a> {
         let text = |size: u32| (FONT, size * unit).into_font().color(&ink);
         let mut chart = ChartBuilder::on(&root)
             .margin(18 * unit)
+            // The last number of an axis may stand half beyond its end.
+            .margin_right(36 * unit)
             .caption(self.title, text(22))
             .x_label_area_size(52 * unit)
             .y_label_area_size(72 * unit)
-            .build_cartesian_2d(x, y.clone())?;
+            .build_cartesian_2d(x.clone(), y.clone())?;
         let axis = RGBColor(120, 120, 126).stroke_width(unit);
         chart
             .configure_mesh()
@@ -187,7 +189,7 @@ impl<'a> Chart<'a> {
         if self.series.iter().any(|series| !series.label.is_empty()) {
             chart
                 .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
+                .position(self.emptier_corner(&x, &y))
                 .legend_area_size(34 * unit)
                 .margin(12 * unit)
                 .label_font(text(16))
@@ -196,6 +198,20 @@ impl<'a> Chart<'a> {
                 .draw()?;
         }
         root.present()
+    }
+
+    /// Where the legend hides fewer points: in the upper right corner, unless the upper left one has fewer.
+    fn emptier_corner(&self, x: &Range<f64>, y: &Range<f64>) -> SeriesLabelPosition {
+        // The part of each axis that a legend of a few entries takes.
+        let [width, height] = [0.3 * (x.end - x.start), 0.2 * (y.end - y.start)];
+        let high = |point: &&(f64, f64)| (y.end - height..=y.end).contains(&point.1);
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        let left = points().filter(high).filter(|at| at.0 < x.start + width);
+        let right = points().filter(high).filter(|at| at.0 > x.end - width);
+        match left.count() < right.count() {
+            true => SeriesLabelPosition::UpperLeft,
+            false => SeriesLabelPosition::UpperRight,
+        }
     }
 }
 
@@ -270,6 +286,37 @@ mod tests {
         let dashes = inked(Mark::Dashes(4));
         assert!(thick / 3 < dashes && dashes < thick, "{dashes} {thick}");
         assert!(inked(Mark::Dots(5)) > 0);
+    }
+
+    #[test]
+    fn long_numbers_stay_within_the_picture() {
+        let mut pixels = vec![0; 12 * SIZE[0] * SIZE[1]];
+        let size = SIZE.map(|length| (length * SCALE) as u32);
+        let points = vec![(1.0, 0.0), (1_000_000.0, 0.0123)];
+        let series = Series::new(Mark::Line(1), points).with_label("s");
+        let chart = Chart::new("t", "x", "y").with_series(vec![series]);
+        chart.draw(&mut pixels, size).unwrap();
+        let width = 3 * SIZE[0] * SCALE;
+        let white = |pixels: &[u8]| pixels.iter().all(|value| *value == 255);
+        for row in pixels.chunks(width) {
+            assert!(white(&row[..3 * SCALE]) && white(&row[width - 3 * SCALE..]));
+        }
+        let rows: Vec<_> = pixels.chunks(width).collect();
+        assert!(white(rows[0]) && white(rows[rows.len() - 1]));
+    }
+
+    #[test]
+    fn the_legend_is_where_it_hides_fewer_points() {
+        let corner = |points: &[(f64, f64)]| {
+            let series = Series::new(Mark::Dots(1), points.to_vec()).with_label("s");
+            let chart = Chart::new("t", "x", "y").with_series(vec![series]);
+            chart.emptier_corner(&(0.0..1.0), &(0.0..1.0))
+        };
+        let is_left =
+            |points: &[(f64, f64)]| matches!(corner(points), SeriesLabelPosition::UpperLeft);
+        assert!(is_left(&[(0.9, 0.95), (0.8, 0.9), (0.1, 0.1)]));
+        assert!(!is_left(&[(0.1, 0.95), (0.9, 0.2)]));
+        assert!(!is_left(&[]));
     }
 
     #[test]
