@@ -71,16 +71,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let target = workspace.target().join("release-check");
     step(publish.arg("--target-dir").arg(&target))?;
     for package in &crates {
-        let packed = target.join("package").join(format!(
-            "{}-{}.crate",
-            name(package),
-            package["version"].as_str().unwrap_or("")
-        ));
-        // Newer releases of cargo keep them elsewhere after a dry run: then the bound on the unpacked
-        // files, which is the stricter one, has spoken.
-        if let Ok(file) = packed.metadata() {
-            say!("{}: {} bytes packed", name(package), file.len());
-        }
+        let version = package["version"].as_str().unwrap_or("");
+        let file = format!("{}-{version}.crate", name(package));
+        // After a dry run of all crates cargo has them in a folder of its own.
+        let places = ["package/tmp-crate", "package"].map(|folder| target.join(folder).join(&file));
+        let file = places.iter().find_map(|path| path.metadata().ok());
+        let file = file.with_context(|| format!("cargo left no {}", places[0].display()))?;
+        say!("{}: {} bytes packed", name(package), file.len());
     }
     let mut doc = cargo();
     doc.args(["doc", "--no-deps", "--locked", "--target-dir"])
