@@ -12,7 +12,7 @@ use crate::{
     dataset::ImageDataset,
     error::{DataError, Result},
     idx::{self, IdxArray},
-    mnist_files::{Content, NAMES, find},
+    mnist_files::{Content, find},
     mnist_origin::{KNOWN, Known, identify},
 };
 
@@ -24,7 +24,9 @@ const MIN_CLASSES: usize = 10;
 /// Returns the name and the MD5 of each official compressed file of MNIST.
 #[cfg(feature = "download")]
 pub(crate) fn official_gzip() -> impl Iterator<Item = (String, &'static str)> {
-    let names = NAMES.iter().map(|name| format!("{name}.gz"));
+    let names = crate::mnist_files::NAMES
+        .iter()
+        .map(|name| format!("{name}.gz"));
     names.zip(KNOWN[0].gzip_md5)
 }
 
@@ -112,6 +114,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::mnist_files::NAMES;
     use crate::{
         idx::tests::encode,
         testing::{byte_means, real_data},
