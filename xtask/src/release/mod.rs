@@ -4,6 +4,7 @@
 mod contents;
 mod metadata;
 mod pages;
+mod unpacked;
 
 use std::process::Command;
 
@@ -54,6 +55,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
+    if let Some(home) = unpacked::cargo_home() {
+        unpacked::remove(&home, &crates)?;
+    }
     // Cargo takes crates that are not on the registry yet from those that it has just packaged.
     let mut publish = cargo();
     publish.args([
