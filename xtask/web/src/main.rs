@@ -6,6 +6,7 @@
 mod browser_tests;
 mod build;
 mod models;
+mod pictures;
 mod program;
 mod server;
 
@@ -34,7 +35,8 @@ struct Args {
     /// where, unless it is in a usual place)
     #[arg(long)]
     test: bool,
-    /// Say whether the page can be built and tested here, and build nothing: the exit code is 0 where it can
+    /// Say whether the page can be built and tested here, get the packages of its tests, and build nothing: the exit
+    /// code is 0 where it can
     #[arg(long, conflicts_with_all = ["serve", "test", "no_build"])]
     check: bool,
     /// Take the page that is in the folder already
@@ -66,7 +68,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let program = program::Cargo::new(&args.root, &args.cargo_arg);
     if args.check {
         program.expect_target()?;
-        return browser_tests::expect_tools();
+        browser_tests::expect_tools()?;
+        return browser_tests::get_packages(&args.root);
     }
     if !args.no_build {
         build::build(&args.root, &args.out, &args.models, &program)?;
@@ -76,7 +79,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let address = format!("http://{}/", listener.local_addr()?);
         let folder = args.out.clone();
         std::thread::spawn(move || server::serve(&listener, &folder));
-        browser_tests::run(&args.root, &address)?;
+        browser_tests::run(&args.root, &args.out, &address)?;
     }
     if args.serve {
         let at = ("127.0.0.1", args.port);
