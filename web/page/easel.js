@@ -38,6 +38,7 @@ export class Easel {
   #history = [];
   #place = [0, 0];
   #last = null;
+  #loads = 0;
 
   /** `onChange` is called after each stroke. */
   constructor(onChange) {
@@ -229,6 +230,8 @@ export class Easel {
   async #load(file) {
     if (!file || !this.#model) return;
     const model = this.#model;
+    const load = ++this.#loads;
+    this.onChange(`Reading ${file.name}…`);
     let bitmap;
     try {
       bitmap = await createImageBitmap(file);
@@ -236,7 +239,8 @@ export class Easel {
       this.onChange(`${file.name} is no picture that this browser reads, or is too large for it.`);
       return;
     }
-    if (model === this.#model) {
+    // Another one may have been given in the meantime.
+    if (model === this.#model && load === this.#loads) {
       this.put(...sampled(bitmap, model));
       this.onChange(`${file.name} is loaded. Rub a part of it out, or paint on it; then complete it.`);
     }

@@ -19,6 +19,8 @@ test('the model of digits is the one that a visitor sees', () =>
     assert.match(await page.locator('#facts').textContent(), /28 × 28 pixels, grey · 10 classes · 8 generation orders/);
     assert.ok(await page.locator('#channels').isHidden());
     assert.ok(await page.locator('#any-colour').isHidden());
+    // Most values are surely black; the page looks first at one that was not sure.
+    assert.match(await page.locator('#reading').textContent(), /half of the probability lies between the levels/);
   }));
 
 test('the order follows the region, or is chosen', () =>
