@@ -211,12 +211,27 @@ export class Easel {
       this.#place = this.#place.map((at, axis) => Math.min(this.#model.size[axis] - 1, Math.max(0, at + move[axis])));
       if (event.shiftKey) this.#press();
       this.#hover(this.#place);
-    } else if (event.key === ' ') this.#press();
+      this.#tell();
+    } else if (event.key === ' ') {
+      this.#press();
+      this.#tell();
+    }
     else if (key === 'b' && !event.ctrlKey) this.#choose('brush');
     else if (key === 'e' && !event.ctrlKey) this.#choose('eraser');
     else if (key === 'z') this.undo();
     else return;
     event.preventDefault();
+  }
+
+  /** Tells those who do not see the picture what is at the place of the keyboard. */
+  #tell() {
+    if (!this.#model) return;
+    const [row, column] = this.#place;
+    const [height, width] = this.#model.size;
+    const at = row * width + column;
+    const levels = Array.from({ length: this.#model.channels }, (_, channel) => this.levels[channel * height * width + at]);
+    const value = levels.length < 3 ? `grey ${levels[0]} of 255` : `red ${levels[0]}, green ${levels[1]}, blue ${levels[2]} of 255`;
+    $('easel-place').textContent = `Row ${row + 1}, column ${column + 1}: ${this.missing[at] ? 'rubbed out' : value}`;
   }
 
   #press() {

@@ -35,13 +35,39 @@ test('the keyboard paints and rubs out', () =>
     await easel.focus();
     for (const key of ['e', 'ArrowLeft', 'ArrowLeft', 'ArrowUp', ' ']) await page.keyboard.press(key);
     assert.equal((await pixelOf(easel, 7, 6))[3], 0);
+    const heard = page.locator('#easel-place');
+    assert.equal(await heard.textContent(), 'Row 8, column 7: rubbed out');
+    await page.getByLabel('blue', { exact: true }).check();
+    await easel.focus();
     for (const key of ['b', ' ']) await page.keyboard.press(key);
     assert.equal((await pixelOf(easel, 7, 6))[3], 255);
+    assert.equal(await heard.textContent(), 'Row 8, column 7: red 60, green 120, blue 200 of 255');
     await page.keyboard.press('z');
     assert.equal((await pixelOf(easel, 7, 6))[3], 0);
     await page.keyboard.press('Tab');
     assert.notEqual(await page.evaluate(() => document.activeElement.id), 'easel', 'no trap');
   }, MODEL));
+
+test('a finger paints, and a second one beside it does nothing', () =>
+  withPage(async (page, context) => {
+    const easel = page.locator('#easel');
+    await page.locator('#width').fill('1');
+    await easel.scrollIntoViewIfNeeded();
+    const point = async (row, column, id) => {
+      const [x, y] = await at(easel, row, column);
+      return { x, y, id };
+    };
+    const session = await context.newCDPSession(page);
+    const touch = (type, ...touchPoints) => session.send('Input.dispatchTouchEvent', { type, touchPoints });
+    await touch('touchStart', await point(4, 1, 0));
+    await touch('touchMove', await point(4, 4, 0));
+    await touch('touchStart', await point(4, 4, 0), await point(12, 2, 1));
+    await touch('touchMove', await point(4, 5, 0), await point(14, 2, 1));
+    await touch('touchEnd');
+    for (const column of [1, 3, 4]) assert.equal((await pixelOf(easel, 4, column))[3], 0, `column ${column}`);
+    for (const row of [12, 13, 14]) assert.equal((await pixelOf(easel, row, 2))[3], 255, `row ${row}`);
+    assert.equal(await page.evaluate(() => scrollX), 0, 'the page stays while a finger paints');
+  }, { ...MODEL, hasTouch: true, viewport: { width: 390, height: 800 } }));
 
 test('completions keep what is given, differ, and again gives others', () =>
   withPage(async (page) => {

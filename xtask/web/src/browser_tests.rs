@@ -78,10 +78,8 @@ fn has_packages(folder: &Path) -> anyhow::Result<bool> {
     }))
 }
 
-/// Runs the tests on the page in a folder, which a server shows at an address.
+/// Runs the tests on the page in a folder, which a server shows at an address, with tools and packages that are there.
 pub fn run(root: &Path, page: &Path, address: &str) -> anyhow::Result<()> {
-    expect_tools()?;
-    get_packages(root)?;
     let folder = root.join("web");
     let drawn = tempfile::Builder::new().suffix(".json").tempfile()?;
     fs::write(drawn.path(), pictures::draw(page)?.to_string())?;
