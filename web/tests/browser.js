@@ -7,8 +7,8 @@ import { chromium } from 'playwright-core';
 /** The address of the page, which `cargo xtask web --test` serves. */
 export const PAGE = process.env.PAGE ?? 'http://127.0.0.1:8080/';
 
-/** What a test waits for at most, in milliseconds. */
-const PATIENCE = 60000;
+/** What a test waits for at most, in milliseconds: long, since a machine may have other work. */
+const PATIENCE = 180000;
 
 let browser;
 
