@@ -3,21 +3,10 @@
 import { $, fillClasses } from './dom.js';
 import { Easel } from './easel.js';
 import { Stopped } from './engine.js';
+import { ORDERS } from './orders.js';
 import { Tiles } from './tiles.js';
 
 const COUNT = 4;
-
-/** Where the rows of each generation order begin, in the numbers of the library. */
-const ORDERS = [
-  'rows from the top',
-  'rows from the top, right to left',
-  'rows from the bottom',
-  'rows from the bottom, right to left',
-  'columns from the left',
-  'columns from the left, upwards',
-  'columns from the right',
-  'columns from the right, upwards',
-];
 
 export class Complete {
   #engine;
@@ -25,7 +14,7 @@ export class Complete {
   #tiles;
   #seed = 0;
   #first = 0;
-  #busy = 0;
+  #runs = 0;
 
   constructor(engine, onChoose) {
     this.#engine = engine;
@@ -67,6 +56,7 @@ export class Complete {
   /** Draws a picture, and rubs half of it out. */
   async another(region) {
     const model = this.#model;
+    if (!model) return;
     const seed = this.#seed++;
     const label = model.classes.length ? [seed % model.classes.length] : [];
     try {
@@ -74,11 +64,13 @@ export class Complete {
       const { levels } = await this.#engine.run('picture', this.#job('draw', request, 'once'));
       if (model !== this.#model) return;
       this.easel.put(levels);
-      if (label.length) $('complete-class').value = String(label[0]);
+      // Where a model can do without a class, four completions may be of several.
+      if (label.length && !model.unlabelled) $('complete-class').value = String(label[0]);
       this.#say('Rub a part of the picture out, or paint on it; then complete it.');
       if (region) this.easel.rubOut(region);
     } catch (error) {
-      this.#failed(error);
+      // One that was stopped made room for the next.
+      if (!(error instanceof Stopped)) this.#say(error.message);
     }
   }
 
@@ -90,37 +82,36 @@ export class Complete {
   /** Draws the completions. */
   async run() {
     const model = this.#model;
+    if (!model) return;
     const { levels, missing } = this.easel;
     if (!missing.some(Boolean)) {
       this.#say('Nothing is rubbed out: rub out a region first.');
       return;
     }
-    this.#busy += 1;
+    const run = ++this.#runs;
     $('stop-complete').disabled = false;
     const total = model.size[0] * model.size[1];
+    const labels = this.#labels();
+    const wanted = $('order').value;
+    const request = { count: COUNT, seed: 0, first: this.#first, labels, order: wanted === 'auto' ? null : Number(wanted) };
+    const job = { ...this.#job('complete', request, $('pace').value), picture: levels.slice(), missing: missing.slice() };
+    this.#tiles.prepare(this.#names(), model.size);
     try {
-      const wanted = $('order').value;
-      const order = wanted === 'auto' ? await this.#engine.orderFor(missing) : Number(wanted);
-      const labels = this.#labels();
-      const request = { count: COUNT, seed: 0, first: this.#first, labels, order };
-      this.#tiles.prepare(this.#names(), model.size);
-      this.#say(`Drawing in ${ORDERS[order]}…`);
-      const job = { ...this.#job('complete', request, $('pace').value), picture: levels.slice(), missing: missing.slice() };
-      const result = await this.#engine.run('complete', job, ({ rgba, next, done }) => {
-        if (model !== this.#model) return;
+      const result = await this.#engine.run('complete', job, ({ rgba, next, done, order }) => {
+        if (model !== this.#model || run !== this.#runs) return;
+        if (order !== undefined) this.#say(`Drawing in ${ORDERS[order]}…`);
         this.#tiles.show(rgba, next);
         $('complete-progress').value = done / total;
       });
-      if (model !== this.#model) return;
-      this.#tiles.finish({ ...result, labels: labels.length ? Array.from({ length: COUNT }, (_, i) => labels[i % labels.length]) : Array(COUNT).fill(null), order });
+      if (model !== this.#model || run !== this.#runs) return;
+      this.#tiles.finish({ ...result, labels: Array.from({ length: COUNT }, (_, index) => labels[index % labels.length] ?? null) });
       performance.mark('picture');
       $('complete-progress').value = 1;
-      this.#say(`Four completions in ${ORDERS[order]}, in ${(result.milliseconds / 1000).toFixed(2)} seconds. Choose one to look inside.`);
+      this.#say(`Four completions in ${ORDERS[result.order]}, in ${(result.milliseconds / 1000).toFixed(2)} seconds. Choose one to look inside.`);
     } catch (error) {
-      this.#failed(error, total);
+      if (run === this.#runs) this.#failed(error, total);
     } finally {
-      this.#busy -= 1;
-      if (!this.#busy) $('stop-complete').disabled = true;
+      if (run === this.#runs) $('stop-complete').disabled = true;
     }
   }
 
@@ -137,11 +128,8 @@ export class Complete {
   }
 
   #failed(error, total) {
-    if (error instanceof Stopped) {
-      this.#tiles.rest();
-      // Another one has begun where there are two.
-      if (this.#busy < 2) this.#say(`Stopped after ${error.done} of ${total} pixels.`);
-    } else this.#say(error.message);
+    this.#tiles.rest();
+    this.#say(error instanceof Stopped ? `Stopped after ${error.done} of ${total} pixels.` : error.message);
   }
 
   #say(text) {

@@ -8,6 +8,7 @@ const MOST = 4;
 export class Crew {
   #ready;
   #others = [];
+  #openings = 0;
   #onFailure;
 
   /** The crew begins with the engine of the other parts. */
@@ -20,13 +21,15 @@ export class Crew {
   async open(entry, form) {
     const count = Math.min(MOST, navigator.hardwareConcurrency || 1) - 1;
     while (this.#others.length < count) this.#others.push(new Engine(this.#onFailure));
-    this.#ready.length = 1;
+    this.close();
+    const opening = this.#openings;
     await Promise.all(this.#others.map((engine) => engine.open(entry, form)));
-    this.#ready = [this.#ready[0], ...this.#others];
+    if (opening === this.#openings) this.#ready = [this.#ready[0], ...this.#others];
   }
 
   /** Leaves the other workers out until they have the next model. */
   close() {
+    this.#openings += 1;
     this.#ready.length = 1;
   }
 
@@ -36,6 +39,8 @@ export class Crew {
 
   /** Draws the images of a request, each worker some of them. */
   async draw(slot, request, pixels, onFrame) {
+    // Also those that get no part of this request may work on one of before.
+    this.stop(slot);
     const begun = performance.now();
     const share = Math.ceil(request.count / this.#ready.length);
     const parts = this.#ready

@@ -24,8 +24,11 @@ export function shape(tag, attributes = {}, text = '') {
 /** The value of the chosen radio button of a name. */
 export const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`)?.value;
 
-/** Shows levels, `[channels, height, width]`, on a canvas. Where `missing` is not 0, nothing is shown. */
-export function showLevels(canvas, levels, { channels, size: [height, width] }, missing) {
+/**
+ * Shows levels, `[channels, height, width]`, on a canvas. Where `missing` is not 0, nothing is shown, or as much as
+ * `opacity` says.
+ */
+export function showLevels(canvas, levels, { channels, size: [height, width] }, missing, opacity = 0) {
   const rgba = new Uint8ClampedArray(height * width * 4);
   const plane = height * width;
   for (let pixel = 0; pixel < plane; pixel++) {
@@ -33,7 +36,7 @@ export function showLevels(canvas, levels, { channels, size: [height, width] }, 
       const from = channels < 3 ? 0 : channel;
       rgba[pixel * 4 + channel] = levels[from * plane + pixel];
     }
-    rgba[pixel * 4 + 3] = missing?.[pixel] ? 0 : 255;
+    rgba[pixel * 4 + 3] = missing?.[pixel] ? opacity : 255;
   }
   showRgba(canvas, rgba, [height, width]);
 }

@@ -10,6 +10,27 @@ const NAMES = {
   '#404040': 'dark grey', '#000000': 'black',
 };
 
+/** The levels of a bitmap in the size of a model, and which pixels are more transparent than not. */
+function sampled(bitmap, { channels, size: [height, width] }) {
+  const scale = Math.max(width / bitmap.width, height / bitmap.height);
+  const context = new OffscreenCanvas(width, height).getContext('2d');
+  context.imageSmoothingQuality = 'high';
+  const [w, h] = [bitmap.width * scale, bitmap.height * scale];
+  context.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
+  const { data } = context.getImageData(0, 0, width, height);
+  const plane = height * width;
+  const levels = new Uint8Array(channels * plane);
+  const missing = new Uint8Array(plane);
+  for (let pixel = 0; pixel < plane; pixel++) {
+    const [red, green, blue, opacity] = data.subarray(pixel * 4, pixel * 4 + 4);
+    const grey = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
+    const values = channels < 3 ? [grey] : [red, green, blue];
+    values.forEach((value, channel) => (levels[channel * plane + pixel] = value));
+    missing[pixel] = opacity < 128 ? 1 : 0;
+  }
+  return [levels, missing];
+}
+
 export class Easel {
   #canvas = $('easel');
   #cursor = $('easel-cursor');
@@ -17,6 +38,7 @@ export class Easel {
   #history = [];
   #place = [0, 0];
   #last = null;
+  #loads = 0;
 
   /** `onChange` is called after each stroke. */
   constructor(onChange) {
@@ -33,7 +55,21 @@ export class Easel {
     for (const button of document.querySelectorAll('[data-region]')) {
       button.addEventListener('click', () => this.rubOut(button.dataset.region));
     }
-    $('file').addEventListener('change', (event) => this.#load(event.target));
+    $('file').addEventListener('change', ({ target }) => {
+      const [file] = target.files;
+      target.value = '';
+      this.#load(file);
+    });
+    // A picture that misses the canvas would otherwise take the place of the page.
+    for (const type of ['dragover', 'drop']) {
+      document.addEventListener(type, (event) => {
+        if (!event.dataTransfer.types.includes('Files')) return;
+        event.preventDefault();
+        this.#load(event.dataTransfer.files[0]);
+      });
+    }
+    document.addEventListener('paste', (event) => this.#load(event.clipboardData.files[0]));
+    $('negative').addEventListener('click', () => this.#negative());
     $('colour').addEventListener('input', () => {
       for (const input of $('swatches').querySelectorAll('input')) input.checked = false;
       this.#choose('brush');
@@ -50,6 +86,7 @@ export class Easel {
     this.#place = [height >> 1, width >> 1];
     const colours = model.channels < 3 ? GREYS : COLOURS;
     $('any-colour').hidden = model.channels < 3;
+    $('negative').hidden = model.channels >= 3;
     const swatches = colours.map((colour, index) => {
       const input = make('input', { type: 'radio', name: 'swatch', value: colour, checked: index === 0, 'aria-label': NAMES[colour] });
       input.addEventListener('change', () => this.#choose('brush'));
@@ -62,11 +99,11 @@ export class Easel {
     this.#show();
   }
 
-  /** Shows a picture that is whole. */
-  put(levels) {
+  /** Shows a picture, which is whole unless pixels of it are missing. */
+  put(levels, missing) {
     this.#remember();
-    this.levels.set(levels);
-    this.missing.fill(0);
+    this.levels = levels.slice();
+    this.missing = missing ?? new Uint8Array(this.missing.length);
     this.#changed();
   }
 
@@ -80,6 +117,7 @@ export class Easel {
 
   /** Rubs a part of the picture out: a half, the middle, or all of it. */
   rubOut(region) {
+    if (!this.#model) return;
     const [height, width] = this.#model.size;
     const middle = (at, count) => at >= count / 4 && at < (3 * count) / 4;
     const inside = {
@@ -138,7 +176,8 @@ export class Easel {
   }
 
   #down(event) {
-    if (!this.#model || event.button > 0) return;
+    // A second finger is none that paints.
+    if (!this.#model || event.button > 0 || !event.isPrimary) return;
     this.#canvas.setPointerCapture(event.pointerId);
     this.#remember();
     this.#last = placeOf(event, this.#canvas, this.#model.size);
@@ -146,7 +185,7 @@ export class Easel {
   }
 
   #move(event) {
-    if (!this.#model) return;
+    if (!this.#model || !event.isPrimary) return;
     const place = placeOf(event, this.#canvas, this.#model.size);
     if (this.#last) {
       this.#stroke(this.#last, place);
@@ -172,7 +211,11 @@ export class Easel {
       this.#place = this.#place.map((at, axis) => Math.min(this.#model.size[axis] - 1, Math.max(0, at + move[axis])));
       if (event.shiftKey) this.#press();
       this.#hover(this.#place);
-    } else if (event.key === ' ') this.#press();
+      this.#tell();
+    } else if (event.key === ' ') {
+      this.#press();
+      this.#tell();
+    }
     else if (key === 'b' && !event.ctrlKey) this.#choose('brush');
     else if (key === 'e' && !event.ctrlKey) this.#choose('eraser');
     else if (key === 'z') this.undo();
@@ -180,41 +223,51 @@ export class Easel {
     event.preventDefault();
   }
 
+  /** Tells those who do not see the picture what is at the place of the keyboard. */
+  #tell() {
+    if (!this.#model) return;
+    const [row, column] = this.#place;
+    const [height, width] = this.#model.size;
+    const at = row * width + column;
+    const levels = Array.from({ length: this.#model.channels }, (_, channel) => this.levels[channel * height * width + at]);
+    const value = levels.length < 3 ? `grey ${levels[0]} of 255` : `red ${levels[0]}, green ${levels[1]}, blue ${levels[2]} of 255`;
+    $('easel-place').textContent = `Row ${row + 1}, column ${column + 1}: ${this.missing[at] ? 'rubbed out' : value}`;
+  }
+
   #press() {
+    if (!this.#model) return;
     this.#remember();
     this.#stroke(this.#place, this.#place);
     this.#changed();
   }
 
-  async #load(input) {
-    const [file] = input.files;
-    input.value = '';
-    if (!file) return;
-    const [height, width] = this.#model.size;
+  /** Loads a picture: its largest part of the model's proportions, from the middle. What is transparent counts as rubbed out. */
+  async #load(file) {
+    if (!file || !this.#model) return;
+    const model = this.#model;
+    const load = ++this.#loads;
+    this.onChange(`Reading ${file.name}…`);
     let bitmap;
     try {
       bitmap = await createImageBitmap(file);
     } catch {
-      this.onChange(`${file.name} is no picture that this browser reads.`);
+      this.onChange(`${file.name} is no picture that this browser reads, or is too large for it.`);
       return;
     }
-    // The largest part of the model's proportions, from the middle.
-    const scale = Math.max(width / bitmap.width, height / bitmap.height);
-    const canvas = new OffscreenCanvas(width, height);
-    const context = canvas.getContext('2d');
-    context.imageSmoothingQuality = 'high';
-    const [w, h] = [bitmap.width * scale, bitmap.height * scale];
-    context.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
-    const { data } = context.getImageData(0, 0, width, height);
-    const plane = height * width;
-    const levels = new Uint8Array(this.levels.length);
-    for (let pixel = 0; pixel < plane; pixel++) {
-      const [red, green, blue] = data.subarray(pixel * 4, pixel * 4 + 3);
-      const grey = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
-      const values = this.#model.channels < 3 ? [grey] : [red, green, blue];
-      values.forEach((value, channel) => (levels[channel * plane + pixel] = value));
+    // Another one may have been given in the meantime.
+    if (model === this.#model && load === this.#loads) {
+      this.put(...sampled(bitmap, model));
+      this.onChange(`${file.name} is loaded. Rub a part of it out, or paint on it; then complete it.`);
     }
-    this.put(levels);
+    bitmap.close();
+  }
+
+  /** Turns dark into light. */
+  #negative() {
+    if (!this.#model) return;
+    this.#remember();
+    this.levels = this.levels.map((level) => 255 - level);
+    this.#changed();
   }
 
   #remember() {

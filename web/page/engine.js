@@ -8,8 +8,18 @@ export class Stopped extends Error {
   }
 }
 
+/**
+ * Begins a worker. A script of a server would have the policy that the server sends with it, which on many is none;
+ * one that the page makes has the policy of the page.
+ */
+function begin() {
+  const text = `import ${JSON.stringify(new URL('worker.js', import.meta.url))};`;
+  const script = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+  return new Worker(script, { type: 'module' });
+}
+
 export class Engine {
-  #worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
+  #worker = begin();
   #jobs = new Map();
   #slots = new Map();
   #next = 1;
@@ -18,18 +28,16 @@ export class Engine {
     this.#worker.onmessage = ({ data }) => this.#answer(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      onFailure(`The program stopped: ${event.message || 'it could not be loaded'}. Reload the page.`);
+      const message = `The program stopped: ${event.message || 'it could not be loaded'}. Reload the page.`;
+      for (const { reject } of this.#jobs.values()) reject(new Error(message));
+      this.#jobs.clear();
+      onFailure(message);
     };
   }
 
   /** Opens a model; a form of the program other than the best is for comparison. */
-  open(entry, form) {
-    return this.#send({ type: 'open', entry, form });
-  }
-
-  /** The generation order that suits a region. */
-  async orderFor(missing) {
-    return (await this.#send({ type: 'order', missing })).order;
+  open(entry, form, onFrame = () => {}) {
+    return this.#send({ type: 'open', entry, form }, onFrame);
   }
 
   /** Begins a job in the place of the one that has its slot, and resolves with its result. */

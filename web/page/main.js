@@ -30,10 +30,15 @@ function facts({ size: [height, width], channels, classes, orders, weights }) {
   return parts.join(' · ');
 }
 
-/** Whether a model is still the one that the person wants. */
-const chosen = (model) => $('model').value === model.name;
+/** Counts the models that were chosen, of which the last one is wanted. */
+let openings = 0;
+
+/** The model that the parts have. */
+let shown;
 
 async function open(model) {
+  const opening = ++openings;
+  const wanted = () => opening === openings;
   for (const slot of ['picture', 'complete', 'sample', 'inside']) crew.stop(slot);
   crew.close();
   const form = asked.get('form') ?? undefined;
@@ -41,26 +46,36 @@ async function open(model) {
   $('facts').textContent = 'Fetching the weights…';
   let opened;
   try {
-    opened = await engine.open(model, form);
+    opened = await engine.open(model, form, ({ part }) => {
+      if (wanted() && part < 1) $('facts').textContent = `Fetching the weights: ${Math.floor(100 * part)}%`;
+    });
   } catch (error) {
-    if (chosen(model)) fail(error.message);
+    if (!wanted()) return;
+    fail(error.message);
+    if (shown) {
+      $('model').value = shown.name;
+      $('facts').textContent = facts(shown);
+    }
     return;
   }
-  if (!chosen(model)) return;
+  if (!wanted()) return;
+  shown = model;
   $('facts').textContent = facts(model);
   const text = opened.form === 'relaxed' ? 'with relaxed SIMD: a seed gives the picture of the command line' : 'with plain SIMD: now and then a picture of a seed differs a little from that of the command line';
   $('form').textContent = `The program runs ${text}.`;
   for (const part of [complete, sample, inside]) part.open(model);
+  document.querySelector('main').inert = false;
   document.documentElement.dataset.model = model.name;
   await complete.another('right');
   // Another model may have been chosen in the meantime, as after each wait.
-  if (!chosen(model)) return;
+  if (!wanted()) return;
   performance.mark('first-picture');
   await complete.run();
-  if (!chosen(model)) return;
+  if (!wanted()) return;
   await crew.open(model, form).catch(() => crew.close());
-  if (!chosen(model)) return;
+  if (!wanted()) return;
   await sample.run();
+  if (!wanted()) return;
   sample.choose(0);
 }
 
@@ -71,7 +86,7 @@ async function begin() {
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     ({ models } = await answer.json());
   } catch (error) {
-    fail(`The list of models cannot be fetched: ${error.message}.`);
+    fail(`The list of models cannot be fetched: ${error.message}. Reload the page.`);
     return;
   }
   $('model').replaceChildren(...models.map(({ name }) => new Option(name, name)));

@@ -10,7 +10,7 @@ export class Sample {
   #crew;
   #model;
   #tiles;
-  #busy = 0;
+  #runs = 0;
 
   constructor(crew, onChoose) {
     this.#crew = crew;
@@ -126,41 +126,31 @@ export class Sample {
     this.#command();
     $('samples').style.setProperty('--columns', Math.sqrt(request.count));
     this.#tiles.prepare(names, model.size);
-    this.#busy += 1;
+    const run = ++this.#runs;
     $('stop-sample').disabled = false;
     this.#say('Drawing…');
     try {
       const result = await this.#crew.draw('sample', request, total, ({ rgba, done }) => {
-        if (model !== this.#model || this.#busy > 1) return;
+        if (model !== this.#model || run !== this.#runs) return;
         this.#tiles.show(rgba);
         $('sample-progress').value = done / total;
       });
-      if (model !== this.#model) return;
+      if (model !== this.#model || run !== this.#runs) return;
       this.#tiles.finish({ ...result, labels, order: 0 });
       $('sample-progress').value = 1;
       const seconds = result.milliseconds / 1000;
       const rate = request.count / seconds;
       this.#say(`${request.count} images in ${seconds.toFixed(2)} seconds: ${rate < 10 ? rate.toFixed(1) : Math.round(rate)} images a second.`);
     } catch (error) {
-      if (error instanceof Stopped) {
-        if (this.#busy < 2) {
-          this.#tiles.rest();
-          this.#say(`Stopped after ${error.done} of ${total} pixels.`);
-        }
-      } else this.#say(error.message);
+      if (run !== this.#runs) return;
+      this.#say(error instanceof Stopped ? `Stopped after ${error.done} of ${total} pixels.` : error.message);
     } finally {
-      this.#busy -= 1;
-      if (!this.#busy) $('stop-sample').disabled = true;
+      if (run === this.#runs) $('stop-sample').disabled = true;
     }
   }
 
   choose(index) {
     this.#tiles.choose(index);
-  }
-
-  /** The levels of the pictures, `[pictures, channels, height, width]`, once they are drawn. */
-  get levels() {
-    return this.#tiles.result?.levels;
   }
 
   #say(text) {

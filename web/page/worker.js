@@ -25,25 +25,33 @@ const running = new Set();
 /** Loads the program in the best form that the browser knows, once. */
 function load(wanted) {
   if (!knows(SIMD)) {
-    throw new Error('This browser has no SIMD instructions in WebAssembly: Chrome 91, Firefox 89 and Safari 16.4 do.');
+    throw new Error('This browser has no SIMD instructions in WebAssembly: Chrome 102, Firefox 114 and Safari 16.4 have them.');
   }
   const form = wanted ?? (knows(RELAXED) ? 'relaxed' : 'simd');
-  program ??= import(`./program/${form}/pixel_iqn_web.js`).then(async (module) => {
-    await module.default();
-    return { module, form };
-  });
+  program ??= import(`./program/${form}/pixel_iqn_web.js`)
+    .then(async (module) => {
+      await module.default();
+      return { module, form };
+    })
+    .catch((error) => {
+      // The next model may find a connection.
+      program = undefined;
+      throw new Error(`The program cannot be loaded: ${error.message}. Reload the page.`);
+    });
   return program;
 }
 
 async function open({ id, entry, form }) {
   opened = id;
-  const [{ module, form: taken }, { bytes, from }] = await Promise.all([load(form), weightsOf(entry)]);
+  const tell = (come) => postMessage({ id, type: 'frame', part: come / entry.weights.bytes });
+  const [{ module, form: taken }, { bytes, from }] = await Promise.all([load(form), weightsOf(entry, tell)]);
   // Another model was chosen while this one came.
   if (opened !== id) return {};
-  model?.free();
-  model = undefined;
   const [height, columns] = entry.size;
-  model = new module.Model(JSON.stringify(entry.config), height, columns, new Uint8Array(bytes));
+  // Where this fails the model before stays.
+  const next = new module.Model(JSON.stringify(entry.config), height, columns, new Uint8Array(bytes));
+  model?.free();
+  model = next;
   width = columns;
   return { form: taken, from };
 }
@@ -58,11 +66,13 @@ const turn = (() => {
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
+/** Begins a job; a completion without an order gets the one that suits its region. */
 function begin({ kind, request, picture, missing, label, order }) {
   switch (kind) {
     case 'draw':
       return model.draw(JSON.stringify(request));
     case 'complete':
+      request.order ??= model.orderFor(missing);
       return model.complete(JSON.stringify(request), picture, missing);
     case 'quantiles':
       return model.quantiles(picture, label, order);
@@ -71,7 +81,7 @@ function begin({ kind, request, picture, missing, label, order }) {
   }
 }
 
-/** How many pixels a job draws at once, and how long it then waits. */
+/** How many missing pixels a job draws between two waits of some milliseconds, to be watched. */
 function steps(pace, total) {
   switch (pace) {
     case 'pixels':
@@ -79,30 +89,53 @@ function steps(pace, total) {
     case 'rows':
       return { pixels: width, wait: Math.max(20, (2500 / total) * width) };
     default:
-      return { pixels: 8, wait: 0 };
+      return { pixels: Infinity, wait: 0 };
   }
 }
 
+/**
+ * Draws for some milliseconds, or until so many missing pixels are drawn, and says how many they were. Pixels that are
+ * given are only read, which nobody wants to watch.
+ */
+function advance(task, pixels, missing) {
+  const begun = performance.now();
+  let [drawn, more] = [0, true];
+  while (more && drawn < pixels && performance.now() - begun < SLICE) {
+    if (pixels === Infinity) {
+      more = task.advance(8);
+      continue;
+    }
+    const [row, column] = task.next;
+    more = task.advance(1);
+    if (!missing || missing[row * width + column]) drawn += 1;
+  }
+  return { drawn, more };
+}
+
 async function work(job) {
-  const { id, kind, pace, pixels: total } = job;
+  const { id, kind, pace, missing, pixels: total } = job;
   const begun = performance.now();
   const task = begin(job);
   try {
     const shows = kind !== 'quantiles';
     const { pixels, wait } = steps(pace, total);
-    let [shown, more] = [begun, true];
+    const order = job.request?.order ?? job.order;
+    if (shows) postMessage({ id, type: 'frame', order, done: 0, next: task.next, rgba: task.rgba() });
+    let [shown, more, left] = [begun, true, pixels];
     while (more) {
-      const slice = performance.now();
-      do more = task.advance(pixels);
-      while (more && !wait && performance.now() - slice < SLICE);
+      const step = advance(task, left, missing);
+      more = step.more;
+      left -= step.drawn;
       const now = performance.now();
-      if (more && shows && (wait || now - shown > FRAME)) {
+      const rests = wait > 0 && left <= 0;
+      if (rests) left = pixels;
+      if (more && shows && (rests || now - shown > FRAME)) {
         shown = now;
         postMessage({ id, type: 'frame', done: task.done, next: task.next, rgba: task.rgba() });
       } else if (more && !shows) {
         postMessage({ id, type: 'frame', done: task.done });
       }
-      await (wait && more ? pause(wait) : turn());
+      await (rests && more ? pause(wait) : turn());
       if (stopped.delete(id)) {
         postMessage({ id, type: 'stopped', done: task.done });
         return;
@@ -112,7 +145,7 @@ async function work(job) {
     const result = shows
       ? { rgba: task.rgba(), levels: task.levels(), tau: task.tau() }
       : { levels: task.levels(), quantiles: task.quantiles() };
-    postMessage({ id, type: 'done', done: task.done, milliseconds, ...result });
+    postMessage({ id, type: 'done', done: task.done, order, milliseconds, ...result });
   } finally {
     task.free();
   }
@@ -127,8 +160,6 @@ onmessage = async ({ data }) => {
   try {
     if (data.type === 'open') {
       postMessage({ id: data.id, type: 'done', ...(await open(data)) });
-    } else if (data.type === 'order') {
-      postMessage({ id: data.id, type: 'done', order: model.orderFor(data.missing) });
     } else {
       await work(data);
     }

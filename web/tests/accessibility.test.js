@@ -12,6 +12,9 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const VIEWS = [
   ['a desk, light', { viewport: { width: 1280, height: 900 }, colorScheme: 'light' }],
   ['a desk, dark', { viewport: { width: 1280, height: 900 }, colorScheme: 'dark' }],
+  ['a desk, at 200%', { viewport: { width: 640, height: 400 }, deviceScaleFactor: 2 }],
+  ['a desk, at 400%', { viewport: { width: 320, height: 256 }, deviceScaleFactor: 4 }],
+  ['colours of the system', { viewport: { width: 1280, height: 900 }, forcedColors: 'active' }],
   ['a phone, light', { viewport: { width: 360, height: 740 }, colorScheme: 'light', hasTouch: true }],
   ['a phone, dark', { viewport: { width: 360, height: 740 }, colorScheme: 'dark', hasTouch: true }],
 ];

@@ -7,8 +7,8 @@ import { chromium } from 'playwright-core';
 /** The address of the page, which `cargo xtask web --test` serves. */
 export const PAGE = process.env.PAGE ?? 'http://127.0.0.1:8080/';
 
-/** What a test waits for at most, in milliseconds. */
-const PATIENCE = 60000;
+/** What a test waits for at most, in milliseconds: long, since a machine may have other work. */
+const PATIENCE = 180000;
 
 let browser;
 
@@ -33,7 +33,7 @@ after(() => browser?.close());
  * Opens the page in a context of its own, whose cache is empty, and gives it to `body`. Afterwards no error
  * may be on the console, and no request may have gone to another server.
  */
-export async function withPage(body, { query = '', ready = true, routes = {}, errors = [], ...options } = {}) {
+export async function withPage(body, { query = '', ready = true, routes = {}, errors = [], init, ...options } = {}) {
   // Without motion the first completions appear at once.
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
@@ -44,8 +44,11 @@ export async function withPage(body, { query = '', ready = true, routes = {}, er
   });
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('request', (request) => {
-    if (!request.url().startsWith(PAGE)) problems.push(`a request to ${request.url()}`);
+    // The script with which a worker begins is of the page itself.
+    const url = request.url().replace(/^blob:/, '');
+    if (!url.startsWith(PAGE)) problems.push(`a request to ${url}`);
   });
+  if (init) await context.addInitScript(init);
   for (const [pattern, handler] of Object.entries(routes)) await context.route(pattern, handler);
   try {
     await page.goto(PAGE + query);
@@ -60,7 +63,7 @@ export async function withPage(body, { query = '', ready = true, routes = {}, er
 
 /** Waits until the page has drawn all that it draws by itself. */
 export async function settled(page) {
-  await page.locator('#reading', { hasText: 'the probability lies' }).waitFor();
+  await page.locator('#reading', { hasText: 'of the probability' }).waitFor();
 }
 
 /** Waits for a text in a status line. */
@@ -86,3 +89,24 @@ export async function levelsOf(page, list) {
 
 /** Levels as the file of pictures has them, in hexadecimal digits. */
 export const levelsIn = (text) => Array.from(text.match(/../g), (level) => parseInt(level, 16));
+
+/** Where on the page a pixel of a canvas is. */
+export async function at(canvas, row, column) {
+  const box = await canvas.boundingBox();
+  const [height, width] = await canvas.evaluate((canvas) => [canvas.height, canvas.width]);
+  return [box.x + ((column + 0.5) / width) * box.width, box.y + ((row + 0.5) / height) * box.height];
+}
+
+/** The colour and opacity of a pixel of a canvas. */
+export async function pixelOf(canvas, row, column) {
+  const from = 4 * ((await canvas.evaluate((canvas) => canvas.width)) * row + column);
+  return (await pixels(canvas)).slice(from, from + 4);
+}
+
+export async function drag(page, canvas, from, to) {
+  await canvas.scrollIntoViewIfNeeded();
+  await page.mouse.move(...(await at(canvas, ...from)));
+  await page.mouse.down();
+  await page.mouse.move(...(await at(canvas, ...to)), { steps: 5 });
+  await page.mouse.up();
+}

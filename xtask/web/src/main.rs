@@ -6,6 +6,7 @@
 mod browser_tests;
 mod build;
 mod models;
+mod pictures;
 mod program;
 mod server;
 
@@ -34,7 +35,8 @@ struct Args {
     /// where, unless it is in a usual place)
     #[arg(long)]
     test: bool,
-    /// Say whether the page can be built and tested here, and build nothing: the exit code is 0 where it can
+    /// Say whether the page can be built and tested here, get the packages of its tests, and build nothing: the exit
+    /// code is 0 where it can
     #[arg(long, conflicts_with_all = ["serve", "test", "no_build"])]
     check: bool,
     /// Take the page that is in the folder already
@@ -66,7 +68,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let program = program::Cargo::new(&args.root, &args.cargo_arg);
     if args.check {
         program.expect_target()?;
-        return browser_tests::expect_tools();
+        browser_tests::expect_tools()?;
+        return browser_tests::get_packages(&args.root);
+    }
+    // What is missing is said before minutes of compiling.
+    let shown = args.serve.then(|| port(args.port)).transpose()?;
+    if args.test {
+        browser_tests::expect_tools()?;
+        browser_tests::get_packages(&args.root)?;
     }
     if !args.no_build {
         build::build(&args.root, &args.out, &args.models, &program)?;
@@ -76,16 +85,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let address = format!("http://{}/", listener.local_addr()?);
         let folder = args.out.clone();
         std::thread::spawn(move || server::serve(&listener, &folder));
-        browser_tests::run(&args.root, &address)?;
+        browser_tests::run(&args.root, &args.out, &address)?;
     }
-    if args.serve {
-        let at = ("127.0.0.1", args.port);
-        let listener = TcpListener::bind(at).with_context(|| {
-            format!(
-                "port {} cannot be opened: choose another by --port",
-                args.port
-            )
-        })?;
+    if let Some(listener) = shown {
         say(&format!(
             "http://{}/ (Ctrl-C ends it)",
             listener.local_addr()?
@@ -95,7 +97,31 @@ fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Opens a port of this machine.
+fn port(number: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", number))
+        .with_context(|| format!("port {number} cannot be opened: choose another by --port"))
+}
+
 /// Prints a line, also where nobody reads it any more.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_told_before_anything_is_built() {
+        let taken = port(0).unwrap();
+        let number = taken.local_addr().unwrap().port().to_string();
+        let out = tempfile::tempdir().unwrap();
+        let args = ["web", "--serve", "--port", &number, "--root", "nowhere"];
+        let mut args = Args::parse_from(args);
+        args.out = out.path().join("dist");
+        let error = run(&args).unwrap_err().to_string();
+        assert!(error.contains(&format!("port {number}")), "{error}");
+        assert!(!args.out.exists());
+    }
 }
