@@ -232,6 +232,24 @@ fn classifiers_learn_from_samples_and_from_real_images() {
     assert!(accuracy["low"].as_f64() <= accuracy["mean"].as_f64());
     assert_eq!(json["real_images"], 20);
 
+    assert_eq!(json["agreement"]["shapes"]["images"], 20);
+
+    // The classifier of the real images may learn from more images, and be the only one.
+    let printed = folder.run(&format!(
+        "{cas} --model shapes --cas-real-images 30 --agreement-only"
+    ));
+    for line in [
+        "real images: ",
+        "after training on 30",
+        "of 20 samples are read as their labels",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&folder.read("cas.json")).unwrap();
+    assert_eq!(json["agreement"]["shapes"]["images"], 20);
+    assert_eq!(json["real_images"], 30);
+    assert_eq!(json["models"], serde_json::json!({}));
+
     folder.run(&format!("{TRAIN} --steps 1 --run plain"));
     let message = folder.fail(&format!("{cas} --run plain"));
     assert!(message.contains("--class-conditional"), "{message}");

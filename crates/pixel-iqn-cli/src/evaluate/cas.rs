@@ -35,6 +35,20 @@ pub struct CasFlags {
         help_heading = "Classification accuracy score"
     )]
     cas_images: usize,
+    /// Real images that the other classifier learns from, which also reads the samples: more of them make
+    /// it read better, and its accuracy none to compare with [default: as many as --cas-images]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        requires = "cas",
+        value_parser = flags::number::count,
+        help_heading = "Classification accuracy score"
+    )]
+    cas_real_images: Option<usize>,
+    /// Train no classifier on samples: tell only how many of them the classifier of the real images reads
+    /// as their labels
+    #[arg(long, requires = "cas", help_heading = "Classification accuracy score")]
+    agreement_only: bool,
     /// The classifier: small has 8 layers, resnet56 is the one of the published scores and takes days on
     /// a CPU
     #[arg(
@@ -59,7 +73,7 @@ pub struct CasFlags {
 
 impl CasFlags {
     /// Computes, prints and returns the scores of all models, with the accuracy after training on real
-    /// images.
+    /// images, and how many samples the classifier of those reads as their labels.
     pub fn evaluate(&self, job: &Job<'_>, models: &ModelsFlags) -> anyhow::Result<Found> {
         let mut config = ClassifierConfig::named(&self.classifier)
             .context("the names of --classifier are those of configs")?
@@ -76,23 +90,29 @@ impl CasFlags {
         // What the models were trained with: digits do not survive mirroring.
         config = config.with_flip(first.config().train.flip);
         let device = pixel_iqn::device(job.device)?;
-        let accuracy_of = |task: &str, train: &ImageDataset| -> anyhow::Result<Accuracy> {
+        let trained_on = |task: &str, images: &ImageDataset| -> anyhow::Result<Classifier> {
             let bar = job.terminal.bar(format!("classifier of {task}"));
-            let classifier = Classifier::train(train, &config, &device, &bar)?;
-            drop(bar);
-            Ok(classifier.accuracy(&images.held_out)?)
+            Ok(Classifier::train(images, &config, &device, &bar)?)
         };
-        let count = self.cas_images.min(images.train.len());
-        let mut scores = BTreeMap::new();
-        let mut lines = Vec::new();
+        let count = self.cas_real_images.unwrap_or(self.cas_images);
+        let count = count.min(images.train.len());
+        let reader = trained_on("real images", &images.train.draw_copy(count, job.seed)?)?;
+        let real = reader.accuracy(&images.held_out)?;
+        let (mut scores, mut agreement) = (BTreeMap::new(), BTreeMap::new());
+        let (mut lines, mut agreements) = (Vec::new(), Vec::new());
         for (name, run) in &runs {
             let samples = self.samples(job, name, run)?;
-            let accuracy = accuracy_of(name, &samples)?;
-            lines.push(line(name, samples.len(), &accuracy));
-            scores.insert(name.clone(), accuracy);
+            if !self.agreement_only {
+                let accuracy = trained_on(name, &samples)?.accuracy(&images.held_out)?;
+                lines.push(line(name, samples.len(), &accuracy));
+                scores.insert(name.clone(), accuracy);
+            }
+            let read = reader.accuracy(&samples)?;
+            agreements.push(line_of_agreement(name, &read));
+            agreement.insert(name.clone(), read);
         }
-        let real = accuracy_of("real images", &images.train.draw_copy(count, job.seed)?)?;
         lines.push(line("real images", count, &real));
+        lines.extend(agreements);
         let json = json!({
             "classifier": self.classifier,
             "steps": config.steps,
@@ -102,6 +122,7 @@ impl CasFlags {
             "real_images": count,
             "real": real,
             "models": scores,
+            "agreement": agreement,
         });
         let text = lines.join("\n");
         Ok(Found { json, text })
@@ -144,19 +165,28 @@ impl CasFlags {
     }
 }
 
+/// The accuracy of a classifier after training on images of this name.
 fn line(name: &str, count: usize, accuracy: &Accuracy) -> String {
-    let Accuracy {
-        images,
-        mean,
-        low,
-        high,
-        ..
-    } = accuracy;
-    let percent = |fraction: &f64| format!("{:.2}%", 100.0 * fraction);
+    let Accuracy { images, .. } = accuracy;
+    let [mean, low, high] = percentages(accuracy);
     format!(
-        "{name}: {} of {images} held-out images are read right ({} to {}) after training on {count} images",
-        percent(mean),
-        percent(low),
-        percent(high)
+        "{name}: {mean} of {images} held-out images are read right ({low} to {high}) after training on {count} images"
     )
+}
+
+/// How many samples of a model the classifier of the real images reads as their labels.
+fn line_of_agreement(name: &str, accuracy: &Accuracy) -> String {
+    let Accuracy { images, .. } = accuracy;
+    let [mean, low, high] = percentages(accuracy);
+    format!(
+        "{name}: {mean} of {images} samples are read as their labels ({low} to {high}) by the classifier of the real images"
+    )
+}
+
+/// The fraction and the ends of its interval.
+fn percentages(accuracy: &Accuracy) -> [String; 3] {
+    let Accuracy {
+        mean, low, high, ..
+    } = accuracy;
+    [mean, low, high].map(|fraction| format!("{:.2}%", 100.0 * fraction))
 }

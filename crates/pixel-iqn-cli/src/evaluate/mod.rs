@@ -30,7 +30,7 @@ use models::ModelsFlags;
 ///
 /// With --run and --cas: the classification accuracy score in their place. A classifier learns from
 /// samples of the model alone and reads held-out images; its accuracy is beside that of one that learnt
-/// from as many real images.
+/// from as many real images, and how many samples that one reads as their labels.
 ///
 /// With --generated and --real: the sliced Wasserstein distance, and with --weights FID, Inception
 /// score, KID, precision and recall, under the names and by the conventions of torch-fidelity. (But
@@ -156,6 +156,8 @@ mod tests {
             &["--run", "a", "--swd-images", "8"],
             &["--generated", "a", "--real", "b", "--cas"],
             &["--run", "a", "--cas-images", "8"],
+            &["--run", "a", "--cas-real-images", "8"],
+            &["--run", "a", "--agreement-only"],
             &["--run", "a", "--cas", "--classifier", "large"],
             &["--run", "a", "--kid-subset-size", "8"],
             &["--run", "a", "--pytorch-fid"],

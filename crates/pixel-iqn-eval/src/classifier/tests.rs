@@ -48,6 +48,28 @@ fn classes_that_can_be_told_apart_are_and_random_labels_are_not() {
 }
 
 #[test]
+fn the_agreement_is_that_of_the_classifier_of_the_real_images_with_the_labels_of_the_generated_ones()
+ {
+    let device = Device::flex();
+    let (real, held_out, generated) = (bars(200, 1), bars(200, 2), bars(60, 3));
+    let labels = generated.labels().unwrap();
+    // Every label is the other one.
+    let swapped = labels.iter().map(|label| 1 - label).collect();
+    let wrong = ImageDataset::new(generated.images().to_vec(), generated.shape()).unwrap();
+    let wrong = wrong.with_labels(swapped, 2).unwrap();
+    let agreement = |generated: &ImageDataset| {
+        let scores =
+            classification_accuracy(generated, &real, &held_out, &config(), &device, &NoProgress);
+        scores.unwrap().agreement
+    };
+    let right = agreement(&generated);
+    assert_eq!(right.images, 60);
+    assert!(right.low > 0.8, "{right:?}");
+    let wrong = agreement(&wrong);
+    assert!(wrong.high < 0.2, "{wrong:?}");
+}
+
+#[test]
 fn a_seed_repeats_a_training_and_a_break_ends_it() {
     let device = Device::flex();
     let (train, held_out) = (bars(40, 1), bars(40, 2));
