@@ -16,11 +16,17 @@
 //! Results do not depend on the number of threads: each number has one thread that adds it up in
 //! one order.
 //!
+//! # Precision
+//!
+//! Numbers and sums are in single precision. [`Bfloat16`] rounds operands to bfloat16 numbers, where the processor
+//! multiplies them in half the time; products of these have the same kernels, with another [`Element`].
+//!
 //! # `unsafe`
 //!
 //! The microkernel of the batch-reduce GEMM reads its operands through pointers, after their
-//! lengths are checked, and outputs are allocated without being cleared by one thread beforehand
-//! (`filled.rs`). There is no other `unsafe` code.
+//! lengths are checked; the instructions for bfloat16 numbers are called where they were found (`bfloat16.rs`); and
+//! outputs are allocated without being cleared by one thread beforehand (`filled.rs`). There is no other
+//! `unsafe` code.
 
 mod batch_reduce;
 mod bfloat16;
