@@ -205,6 +205,9 @@ export class Easel {
   }
 
   #key(event) {
+    // With a key of the system, all but Z is the browser's.
+    const system = event.ctrlKey || event.metaKey;
+    if (event.altKey || (system && (event.shiftKey || event.key.toLowerCase() !== 'z'))) return;
     const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     const key = event.key.toLowerCase();
     if (move && this.#model) {
@@ -216,8 +219,8 @@ export class Easel {
       this.#press();
       this.#tell();
     }
-    else if (key === 'b' && !event.ctrlKey) this.#choose('brush');
-    else if (key === 'e' && !event.ctrlKey) this.#choose('eraser');
+    else if (key === 'b') this.#choose('brush');
+    else if (key === 'e') this.#choose('eraser');
     else if (key === 'z') this.undo();
     else return;
     event.preventDefault();

@@ -98,7 +98,8 @@ export class Inside {
 
   #key(event) {
     const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (!move || !this.#model) return;
+    // With a key of the system, an arrow is the browser's.
+    if (!move || !this.#model || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     this.#pointed = true;
     this.#move(this.#place.map((at, axis) => Math.min(this.#model.size[axis] - 1, Math.max(0, at + move[axis]))));
@@ -131,9 +132,11 @@ export class Inside {
     const [low, median, high] = [0.25, 0.5, 0.75].map(level);
     const half = low === high ? `at least half of the probability is at the level ${low}` : `half of the probability lies between the levels ${low} and ${high}, with the median at ${median}`;
     const of = channels < 3 ? '' : `, ${CHANNELS[channel]}`;
-    const percent = Math.round(100 * probability(levels, values, drawn));
+    // A level stands for all values that round to it; the last one also for those above.
+    const own = this.#picture.levels[at];
+    const percent = own === 255 ? 100 : Math.round(100 * probability(levels, values, (own + 0.5) / 255));
     $('reading').textContent =
       `Row ${row + 1}, column ${column + 1}${of}: given the values before it, ${half}. ` +
-      `The picture has ${this.#picture.levels[at]}: ${percent}% of the probability is at or below it.`;
+      `The picture has ${own}: ${percent}% of the probability is at or below it.`;
   }
 }
