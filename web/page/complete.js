@@ -1,6 +1,6 @@
 /** The part that completes what a person paints. */
 
-import { $, fillClasses } from './dom.js';
+import { $, disable, fillClasses } from './dom.js';
 import { Easel } from './easel.js';
 import { Stopped } from './engine.js';
 import { ORDERS } from './orders.js';
@@ -111,7 +111,7 @@ export class Complete {
     } catch (error) {
       if (run === this.#runs) this.#failed(error, total);
     } finally {
-      if (run === this.#runs) $('stop-complete').disabled = true;
+      if (run === this.#runs) disable($('stop-complete'), $('do-complete'));
     }
   }
 

@@ -71,6 +71,12 @@ export function placeOf(event, canvas, [height, width]) {
   ];
 }
 
+/** Disables a button; the focus, if it has it, goes to another, since the browser would drop it. */
+export function disable(button, other) {
+  if (document.activeElement === button) other.focus();
+  button.disabled = true;
+}
+
 /** Fills a choice of classes. */
 export function fillClasses(select, model, first) {
   const options = [...first];

@@ -1,6 +1,6 @@
 /** The part that draws samples of a seed. */
 
-import { $, chosen, fillClasses } from './dom.js';
+import { $, chosen, disable, fillClasses } from './dom.js';
 import { Stopped } from './engine.js';
 import { Tiles } from './tiles.js';
 
@@ -145,7 +145,7 @@ export class Sample {
       if (run !== this.#runs) return;
       this.#say(error instanceof Stopped ? `Stopped after ${error.done} of ${total} pixels.` : error.message);
     } finally {
-      if (run === this.#runs) $('stop-sample').disabled = true;
+      if (run === this.#runs) disable($('stop-sample'), $('do-sample'));
     }
   }
 
