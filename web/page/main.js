@@ -55,6 +55,8 @@ async function open(model) {
     if (shown) {
       $('model').value = shown.name;
       $('facts').textContent = facts(shown);
+      // The other workers still have it.
+      crew.open(shown, form).catch(() => crew.close());
     }
     return;
   }
