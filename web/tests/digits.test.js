@@ -120,3 +120,13 @@ test('a completion is looked into in the order that it was drawn in', () =>
       assert.equal((await pixelOf(picture, row, column))[3], opacity, `row ${row}, column ${column}`);
     }
   }, MODEL));
+
+test('all of the probability is at or below the highest level', () =>
+  withPage(async (page) => {
+    const levels = (await pixels(page.locator('#samples canvas').first())).filter((_, byte) => byte % 4 === 0);
+    const white = levels.indexOf(255);
+    const picture = page.locator('#inside-picture');
+    await picture.scrollIntoViewIfNeeded();
+    await page.mouse.click(...(await at(picture, Math.floor(white / 28), white % 28)));
+    await says(page, 'reading', 'The picture has 255: 100% of the probability');
+  }, MODEL));

@@ -130,6 +130,7 @@ test('drawing is seen row by row, and stops where it is told to', () =>
     assert.ok(await page.locator('#completions .pen').first().isVisible());
     await page.getByRole('button', { name: 'Stop' }).first().click();
     await says(page, 'complete-status', 'Stopped after');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'do-complete', 'the focus is not lost');
     const drawn = await opaque();
     assert.ok(drawn > 0 && drawn < 256, `${drawn} pixels`);
     const said = await page.locator('#complete-status').textContent();
