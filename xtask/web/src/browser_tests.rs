@@ -35,7 +35,7 @@ pub fn expect_tools() -> anyhow::Result<()> {
             .status();
         ensure!(
             found.is_ok_and(|status| status.success()),
-            "{tool} is not there: the tests of the page need Node.js from version 20 on"
+            "{tool} is not there: the tests of the page need Node.js from version 20.15 on"
         );
     }
     let browser = browser().context(
