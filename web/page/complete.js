@@ -57,6 +57,11 @@ export class Complete {
   async another(region) {
     const model = this.#model;
     if (!model) return;
+    // Completions of the picture of before are none of this one.
+    this.#runs++;
+    this.#engine.stop('complete');
+    this.#tiles.rest();
+    disable($('stop-complete'), $('do-complete'));
     const seed = this.#seed++;
     const label = model.classes.length ? [seed % model.classes.length] : [];
     try {
@@ -107,7 +112,9 @@ export class Complete {
       this.#tiles.finish({ ...result, labels: Array.from({ length: COUNT }, (_, index) => labels[index % labels.length] ?? null) });
       performance.mark('picture');
       $('complete-progress').value = 1;
-      this.#say(`Four completions in ${ORDERS[result.order]}, in ${(result.milliseconds / 1000).toFixed(2)} seconds. Choose one to look inside.`);
+      // What is watched takes the time of the pauses for it.
+      const time = job.pace === 'once' ? `, in ${(result.milliseconds / 1000).toFixed(2)} seconds` : '';
+      this.#say(`Four completions in ${ORDERS[result.order]}${time}. Choose one to look inside.`);
     } catch (error) {
       if (run === this.#runs) this.#failed(error, total);
     } finally {

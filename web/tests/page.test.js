@@ -143,6 +143,21 @@ test('drawing is seen row by row, and stops where it is told to', () =>
     assert.equal(await opaque(), 256);
   }, MODEL));
 
+test('another picture ends the completions of the one before', () =>
+  withPage(async (page) => {
+    await page.locator('#pace').selectOption('pixels');
+    await page.getByRole('button', { name: 'all', exact: true }).click();
+    await page.getByRole('button', { name: 'Complete', exact: true }).click();
+    await page.waitForFunction(() => Number(document.querySelector('#complete-progress').value) > 0.05);
+    await page.locator('#another').click();
+    await says(page, 'complete-status', 'Rub a part of the picture out');
+    assert.ok(await page.locator('#stop-complete').isDisabled());
+    const drawn = await pixels(page.locator('#completions canvas').first());
+    await page.waitForTimeout(500);
+    assert.deepEqual(await pixels(page.locator('#completions canvas').first()), drawn, 'nothing is drawn any more');
+    await says(page, 'complete-status', 'Rub a part of the picture out');
+  }, MODEL));
+
 test('a class decides what is drawn', () =>
   withPage(async (page) => {
     const draw = async (label) => {
