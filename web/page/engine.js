@@ -23,12 +23,16 @@ export class Engine {
   #jobs = new Map();
   #slots = new Map();
   #next = 1;
+  /** Why the worker has stopped. */
+  #failure;
 
   constructor(onFailure) {
     this.#worker.onmessage = ({ data }) => this.#answer(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
       const message = `The program stopped: ${event.message || 'it could not be loaded'}. Reload the page.`;
+      // Also for what is asked of it later: a script that is missing can be known before the list of models is there.
+      this.#failure = message;
       for (const { reject } of this.#jobs.values()) reject(new Error(message));
       this.#jobs.clear();
       onFailure(message);
@@ -58,6 +62,7 @@ export class Engine {
   }
 
   #send(message, onFrame) {
+    if (this.#failure) return Promise.reject(new Error(this.#failure));
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#jobs.set(id, { resolve, reject, onFrame });

@@ -241,6 +241,26 @@ for (const [what, pattern, text] of [
     ));
 }
 
+test('a worker that is missing is told also where the list of models comes later', () =>
+  withPage(
+    async (page) => {
+      await page.locator('#facts', { hasText: 'Fetching the weights' }).waitFor();
+      await page.locator('#alert', { hasText: 'The program stopped: it could not be loaded' }).waitFor();
+    },
+    {
+      ...MODEL,
+      ready: false,
+      errors: [/404/, /MIME/],
+      routes: {
+        '**/worker.js': (route) => route.fulfill({ status: 404, body: '' }),
+        '**/manifest.json': async (route) => {
+          await new Promise((done) => setTimeout(done, 1500));
+          await route.continue();
+        },
+      },
+    },
+  ));
+
 test('the page is made of its own files alone, and names no other server but in links', () =>
   withPage(async (page) => {
     const { resources, links } = await page.evaluate(() => ({
