@@ -241,11 +241,17 @@ for (const [what, pattern, text] of [
     ));
 }
 
-test('a worker that is missing is told also where the list of models comes later', () =>
-  withPage(
+test('a worker that is missing is told also where the list of models comes later', () => {
+  let list;
+  const listed = new Promise((done) => (list = done));
+  return withPage(
     async (page) => {
-      await page.locator('#facts', { hasText: 'Fetching the weights' }).waitFor();
-      await page.locator('#alert', { hasText: 'The program stopped: it could not be loaded' }).waitFor();
+      const alert = page.locator('#alert', { hasText: 'The program stopped: it could not be loaded' });
+      await alert.waitFor();
+      list();
+      await page.locator('#model:enabled').waitFor();
+      await page.waitForTimeout(200);
+      assert.ok(await alert.isVisible());
     },
     {
       ...MODEL,
@@ -254,12 +260,14 @@ test('a worker that is missing is told also where the list of models comes later
       routes: {
         '**/worker.js': (route) => route.fulfill({ status: 404, body: '' }),
         '**/manifest.json': async (route) => {
-          await new Promise((done) => setTimeout(done, 1500));
-          await route.continue();
+          const response = await route.fetch();
+          await listed;
+          await route.fulfill({ response });
         },
       },
     },
-  ));
+  );
+});
 
 test('the page is made of its own files alone, and names no other server but in links', () =>
   withPage(async (page) => {
