@@ -36,10 +36,9 @@ pub fn weight_gradient(
     taps: &[Tap],
     mask: Option<&[f32]>,
 ) -> Vec<f32> {
-    let (inputs, outputs) = features(x, dy, dims);
-    if x.is_empty() || dy.is_empty() {
-        return vec![0.0; outputs * inputs * taps.len()];
-    }
+    let Some((inputs, outputs)) = features(x, dy, dims) else {
+        return Vec::new();
+    };
     let padded = pad_columns(dy, outputs);
     let [_, _, width] = dims;
     let gradient = WeightGradient {
@@ -70,10 +69,9 @@ pub fn weight_gradient_bfloat16(
     taps: &[Tap],
     mask: Option<&[f32]>,
 ) -> Vec<f32> {
-    let (inputs, outputs) = features(x, dy, dims);
-    if x.is_empty() || dy.is_empty() {
-        return vec![0.0; outputs * inputs * taps.len()];
-    }
+    let Some((inputs, outputs)) = features(x, dy, dims) else {
+        return Vec::new();
+    };
     let [_, _, width] = dims;
     let padded = outputs.next_multiple_of(PANEL_WIDTH);
     // Taps an even number of columns away read pairs that begin at even columns, the others at odd ones.
@@ -102,13 +100,13 @@ pub fn weight_gradient_bfloat16(
     gradient.of_taps(taps, mask)
 }
 
-/// The features of the inputs and of the gradient of the outputs at each position.
-fn features(x: &[f32], dy: &[f32], dims: [usize; 3]) -> (usize, usize) {
+/// The features of the inputs and of the gradient of the outputs at each position, where there are any of both.
+fn features(x: &[f32], dy: &[f32], dims: [usize; 3]) -> Option<(usize, usize)> {
     let positions = dims.iter().product::<usize>();
     let (inputs, outputs) = (x.len() / positions, dy.len() / positions);
     assert_eq!(x.len(), positions * inputs, "x does not fit");
     assert_eq!(dy.len(), positions * outputs, "dy does not fit");
-    (inputs, outputs)
+    (inputs * outputs > 0).then_some((inputs, outputs))
 }
 
 /// The inputs that a tap reads.
