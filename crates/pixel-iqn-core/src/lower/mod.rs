@@ -17,6 +17,8 @@ mod flex;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+#[cfg(feature = "flex")]
+use pixel_iqn_kernels::Bfloat16;
 use pixel_iqn_loss::{Knots, QuantileFunctions};
 
 /// The way in which the causal convolutions of a model become operations of a backend. All give the
@@ -56,7 +58,7 @@ impl Lowering {
     /// it is Flex, on a processor that multiplies bfloat16 numbers (AVX-512 BF16).
     pub fn has_bfloat16(device: &Device) -> bool {
         #[cfg(feature = "flex")]
-        return flex::bfloat16().is_some() && flex::handles([&Tensor::<1>::zeros([1], device)]);
+        return Bfloat16::detect().is_some() && flex::handles([&Tensor::<1>::zeros([1], device)]);
         #[cfg(not(feature = "flex"))]
         {
             let _ = device;
@@ -169,7 +171,7 @@ pub(crate) fn convolve(
             mask: mask.map(|mask| mask.kernel.clone()),
             field,
             bfloat16: (lowering == Lowering::Bfloat16)
-                .then(flex::bfloat16)
+                .then(Bfloat16::detect)
                 .flatten(),
         };
         return flex::convolve(x, kernel, bias, base);

@@ -1,7 +1,5 @@
 //! The causal convolution as an operation on Flex.
 
-use std::sync::OnceLock;
-
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -40,12 +38,6 @@ pub(in crate::lower) struct Kernel {
     pub field: ReceptiveField,
     /// Whether operands are rounded to bfloat16, where that saves time.
     pub bfloat16: Option<Bfloat16>,
-}
-
-/// The instructions for bfloat16 numbers, where the processor has them.
-pub(in crate::lower) fn bfloat16() -> Option<Bfloat16> {
-    static FOUND: OnceLock<Option<Bfloat16>> = OnceLock::new();
-    *FOUND.get_or_init(Bfloat16::detect)
 }
 
 /// How a convolution is computed.

@@ -13,7 +13,7 @@ mod tau;
 #[cfg(test)]
 mod tests;
 
-pub(super) use convolve::{Kernel, bfloat16, convolve};
+pub(super) use convolve::{Kernel, convolve};
 pub(super) use crps::crps_of_increments;
 pub(super) use gate::gate;
 pub(super) use tau::{cosines, project_tau};

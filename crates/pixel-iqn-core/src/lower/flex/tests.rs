@@ -2,10 +2,11 @@
 //! precision.
 
 use burn::tensor::{Device, Distribution, FloatDType, Gradients, Tensor, TensorData, Tolerance};
+use pixel_iqn_kernels::Bfloat16;
 use pixel_iqn_loss::{Knots, QuantileFunctions};
 use proptest::prelude::*;
 
-use super::{Kernel, bfloat16, convolve, cosines, crps_of_increments, gate, handles, project_tau};
+use super::{Kernel, convolve, cosines, crps_of_increments, gate, handles, project_tau};
 use crate::lower::{self, KernelMask, Lowering, ReceptiveField, composed};
 
 /// The weights of a convolution in single precision.
@@ -220,7 +221,7 @@ proptest! {
         masked in any::<bool>(),
     ) {
         // Elsewhere the lowering is that in single precision, and nothing is left to test.
-        let Some(bfloat16) = bfloat16() else { return Ok(()) };
+        let Some(bfloat16) = Bfloat16::detect() else { return Ok(()) };
         let [rows, columns] = field.size();
         let x = random([batch, height, width, inputs]);
         let weight = random([outputs, inputs, rows, columns]);
