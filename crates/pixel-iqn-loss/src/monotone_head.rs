@@ -44,6 +44,7 @@ pub struct MonotoneHeadConfig {
 ///
 /// // The target is uniform on [0, x]: so are its quantiles.
 /// let device = Device::flex().autodiff();
+/// device.seed(0);
 /// let mut head = MonotoneHeadConfig::new(1).with_lower_bound(Some(0.0)).init(&device)?;
 /// let mut adam = AdamConfig::new().init();
 /// for _ in 0..300 {
