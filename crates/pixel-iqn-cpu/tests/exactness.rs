@@ -273,19 +273,21 @@ fn one_image_on_many_threads_is_that_of_one() {
         for lowering in [Lowering::Fastest, Lowering::Bfloat16] {
             let model: AnyModel = seeded(1, &config);
             let fast = CpuSampler::from(&model.with_lowering(lowering));
-            let dims = [1, 3, 5, 21];
-            let batch = SampleBatch::new(dims, Noise::new(3).uniform(0, 315))
-                .with_labels(Some(vec![Some(2)]))
-                .with_levels(Some(256));
-            let sample =
-                |threads| with_threads(threads, || fast.sample(&batch, &NoProgress).unwrap());
-            let alone = sample(1);
-            for threads in [2, 3, 7] {
-                assert_eq!(
-                    sample(threads),
-                    alone,
-                    "{threads} threads, {output}, {lowering:?}"
-                );
+            // The second has fewer columns than threads.
+            for dims in [[1, 3, 5, 21], [1, 3, 3, 2]] {
+                let batch = SampleBatch::new(dims, Noise::new(3).uniform(0, dims.iter().product()))
+                    .with_labels(Some(vec![Some(2)]))
+                    .with_levels(Some(256));
+                let sample =
+                    |threads| with_threads(threads, || fast.sample(&batch, &NoProgress).unwrap());
+                let alone = sample(1);
+                for threads in [2, 3, 7] {
+                    assert_eq!(
+                        sample(threads),
+                        alone,
+                        "{threads} threads, {output}, {lowering:?}, {dims:?}"
+                    );
+                }
             }
         }
     }

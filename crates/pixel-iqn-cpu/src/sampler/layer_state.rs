@@ -1,4 +1,4 @@
-//! The features that a layer keeps while a batch is sampled, and their layout.
+//! The features that a layer of the horizontal stack keeps while a batch is sampled, and their layout.
 
 use pixel_iqn_kernels::{OutputMatrix, Rows};
 
@@ -7,10 +7,6 @@ use super::plan::Layer;
 /// The cached features of a layer.
 #[derive(Debug)]
 pub(super) struct LayerState {
-    /// The input rows that the vertical stack reads now or later,
-    /// `[rows, (reach + width + reach) * images, input]`, with row `r` at `r` modulo their number,
-    /// and zeros outside of the image.
-    pub vertical: Vec<f32>,
     /// The current row of the input of the horizontal stack, `[(reach + width) * images, input]`,
     /// with zeros outside of the image.
     pub horizontal: Vec<f32>,
@@ -24,7 +20,6 @@ impl LayerState {
     /// Creates the state of a layer with `features` features before the first row.
     pub(super) fn new(layer: &Layer, features: usize, width: usize, images: usize) -> Self {
         Self {
-            vertical: vec![0.0; (layer.reach + 1) * layer.row_len(width, images)],
             horizontal: vec![0.0; (layer.reach + width) * images * layer.input],
             gates: vec![0.0; width * images * 2 * features],
             gated: vec![0.0; images * features],
@@ -54,17 +49,10 @@ impl LayerState {
         layer.left.multiply(x, &taps, y);
     }
 
-    /// Takes the current row of the horizontal stack, once it is finished, as a row of the vertical one.
-    pub(super) fn add_row(&mut self, layer: &Layer, [row, width, images]: [usize; 3]) {
-        let pixels = &self.horizontal[layer.reach * images * layer.input..];
-        self.vertical[layer.row_start(row, width, images)..][..pixels.len()]
-            .copy_from_slice(pixels);
-    }
-
     /// Counts the numbers in the state.
     #[cfg(test)]
     pub(super) fn numbers(&self) -> usize {
-        let caches = [&self.vertical, &self.horizontal, &self.gates, &self.gated];
+        let caches = [&self.horizontal, &self.gates, &self.gated];
         caches.map(Vec::len).iter().sum()
     }
 }
@@ -74,6 +62,11 @@ impl Layer {
     /// image.
     fn row_len(&self, width: usize, images: usize) -> usize {
         (width + 2 * self.reach) * images * self.input
+    }
+
+    /// The length of all rows of the vertical stack's inputs that are kept.
+    pub(super) fn rows_len(&self, width: usize, images: usize) -> usize {
+        (self.reach + 1) * self.row_len(width, images)
     }
 
     /// The index of the first pixel of a row in the vertical stack's inputs.

@@ -1,12 +1,13 @@
 //! The compiled sampler, which computes every feature once, on packed weights.
 
-mod ahead;
 mod layer_state;
 mod matrix;
 mod plan;
+mod row;
 mod run;
+mod state;
 mod steps;
-mod vertical;
+mod team;
 
 use std::sync::Arc;
 
@@ -18,18 +19,22 @@ use pixel_iqn_core::{ModelConfig, Progress, RowProgress, SampleBatch, SampleErro
 use pixel_iqn_kernels::Bfloat16;
 use rayon::prelude::*;
 
-use ahead::with_second_thread;
 use matrix::Source;
 use plan::Plan;
 use run::Run;
+use state::State;
 pub use steps::CpuSampling;
+use team::with_helpers;
+
+/// The most threads that share an image, which is our choice: two have been measured.
+const MOST_THREADS: usize = 4;
 
 /// A sampler on the CPU that computes every feature once: a batch costs about the arithmetic of one
 /// forward pass.
 ///
 /// Creating it compiles the model into packed weights. Images are distributed over the threads. Where
-/// there are more threads than images, a second thread works a pixel ahead of each image's first one, and
-/// all of them on the vertical stack.
+/// there are more threads than images, up to four share an image: a second one works a pixel ahead of the
+/// first, and all of them on what is computed a row at a time.
 /// Each layer keeps the rows that the vertical stack still reads, and the current row of the
 /// horizontal stack.
 ///
@@ -48,9 +53,10 @@ pub use steps::CpuSampling;
 /// For a batch of `B` images of width `W`, `F` features, and layers with `I` inputs (the image
 /// channels in the first, `F` in the others) that reach `R` rows up, the dilation times half the
 /// kernel size, a batch holds
-/// `B * (sum over layers of ((R + 1) (W + 2 R) I + (W + R) I + 2 W F + F) + blocks * 2 W F + 2 W F
-/// + F)` numbers, where `blocks` is the number of blocks of
-/// [`Output::Head`](pixel_iqn_core::Output::Head). Width and height change places in an order that
+/// `B * (sum over layers of ((R + 1) (W + 2 R) I + (W + R) I + 2 W F + F) + blocks * 2 W F + C W E
+/// + 2 W F + 2 F)` numbers, where `blocks` is the number of blocks of
+/// [`Output::Head`](pixel_iqn_core::Output::Head), `C` that of the channels, and `E` the features of the
+/// embedding of tau, 0 where there is none. Width and height change places in an order that
 /// [transposes](pixel_iqn_core::Order::transposes); the height does not matter.
 /// [`cache_bytes`](Self::cache_bytes) computes it.
 #[derive(Debug)]
@@ -173,8 +179,11 @@ impl CpuSampler {
             let vertical = (layer.reach + 1) * (width + 2 * layer.reach) * layer.input;
             vertical + (width + layer.reach) * layer.input + gates + features
         });
-        let blocks = self.plan.tau.as_ref().map_or(0, |tau| tau.blocks.len());
-        let numbers = layers.sum::<usize>() + (blocks + 1) * gates + features;
+        let tau = self.plan.tau.as_ref();
+        let blocks = tau.map_or(0, |tau| tau.blocks.len());
+        let embedding =
+            tau.map_or(0, |tau| tau.weight.outputs()) * self.plan.config.channels * width;
+        let numbers = layers.sum::<usize>() + (blocks + 1) * gates + embedding + 2 * features;
         batch * numbers * size_of::<f32>()
     }
 
@@ -200,8 +209,9 @@ impl CpuSampler {
         let values = channels * height * width;
         let threads = rayon::current_num_threads();
         let chunk = images.div_ceil(threads);
-        // Fewer images than threads share them: a run then has a second thread, and more for whole rows.
+        // Where there are fewer images than threads, several share one.
         let threads = threads / images.div_ceil(chunk.max(1)).max(1);
+        let threads = threads.min(MOST_THREADS);
         let mut predictions = vec![0.0; batch.tau.len()];
         let mut sampled = vec![0.0; batch.tau.len()];
         predictions
@@ -211,16 +221,12 @@ impl CpuSampler {
             .try_for_each(|(i, (predictions, sampled))| {
                 let first = i * chunk;
                 let images = sampled.len() / values;
-                let layers = Run::layers(&self.plan, &turned, first, images);
-                let mut sample = |ahead| {
-                    let (images, layers) = ([first, images], Arc::clone(&layers));
-                    let run = Run::new(&self.plan, &turned, images, layers, ahead, threads);
+                let state = State::new(&self.plan, &turned, [first, images], threads);
+                let state = Arc::new(state);
+                with_helpers(&state, |helpers| {
+                    let run = Run::new(Arc::clone(&state), helpers);
                     run.sample(predictions, sampled, &rows)
-                };
-                match threads {
-                    0 | 1 => sample(None),
-                    _ => with_second_thread(&self.plan, &layers, [height, width, images], sample),
-                }
+                })
             })?;
         Ok((batch.restored(predictions), batch.restored(sampled)))
     }
@@ -240,6 +246,16 @@ impl Sampler for CpuSampler {
     }
 }
 
+/// Applies the ReLU in place.
+fn relu(values: &mut [f32]) {
+    for value in values {
+        // A maximum would turn what is no number into 0.
+        if *value < 0.0 {
+            *value = 0.0;
+        }
+    }
+}
+
 #[cfg(all(test, feature = "burn"))]
 mod tests {
     use super::*;
@@ -254,8 +270,8 @@ mod tests {
         for height in [1, 4] {
             let dims = [3, 3, height, 5];
             let batch = Arc::new(SampleBatch::new(dims, vec![0.5; dims.iter().product()]));
-            let layers = Run::layers(&sampler.plan, &batch, 0, 3);
-            let run = Run::new(&sampler.plan, &batch, [0, 3], layers, None, 1);
+            let state = State::new(&sampler.plan, &batch, [0, 3], 1);
+            let run = Run::new(Arc::new(state), None);
             assert_eq!(run.numbers() * size_of::<f32>(), sampler.cache_bytes(3, 5));
         }
     }

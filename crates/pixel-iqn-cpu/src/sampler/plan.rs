@@ -4,8 +4,8 @@
 //! by side, so that a group is one contiguous range of columns.
 
 use super::matrix::{Matrix, Source};
+use super::row::VerticalWeights;
 use super::unknown;
-use super::vertical::VerticalWeights;
 use pixel_iqn_core::weights::WeightsError;
 use pixel_iqn_core::{Knots, ModelConfig, Output};
 

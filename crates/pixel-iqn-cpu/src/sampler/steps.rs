@@ -5,6 +5,7 @@ use pixel_iqn_core::SampleBatch;
 
 use super::plan::Plan;
 use super::run::Run;
+use super::state::State;
 
 /// A batch that is sampled pixel by pixel, for programs that show each value or can be interrupted at
 /// any.
@@ -27,9 +28,9 @@ impl CpuSampling {
     pub(super) fn new(plan: &Arc<Plan>, batch: &SampleBatch) -> Self {
         let [images, _, height, width] = batch.dims;
         let turned = Arc::new(batch.reordered().into_owned());
-        let layers = Run::layers(plan, &turned, 0, images);
+        let state = State::new(plan, &turned, [0, images], 1);
         Self {
-            run: Run::new(plan, &turned, [0, images], layers, None, 1),
+            run: Run::new(Arc::new(state), None),
             batch: turned,
             size: [height, width],
             predictions: vec![0.0; batch.tau.len()],

@@ -2,8 +2,6 @@
 
 use core::ops::Range;
 
-use rayon::prelude::*;
-
 use super::block::{Block, Target};
 use super::transform::{COLUMNS, RowInputs, RowOutputs, SIDES, row_weights};
 use crate::batch_reduce::PANEL_WIDTH;
@@ -58,22 +56,35 @@ impl RowPanels {
         ))
     }
 
-    /// Adds the convolution to the outputs of a row, on so many threads. The columns of the inputs go on to
-    /// the right as far as the outputs read them.
+    /// The outputs of one of several threads that share a row: a range for [`accumulate`](Self::accumulate),
+    /// which is empty where there are fewer panels of outputs than threads.
     ///
-    /// Each thread computes some of the outputs of all positions: the weights take more memory than the
-    /// caches of a core, and so each is read once.
+    /// A thread takes some of the outputs and all positions: the weights take more memory than the caches of
+    /// a core, and so each is read once.
+    pub fn part(&self, index: usize, threads: usize) -> Range<usize> {
+        let outputs = self.0.outputs();
+        let part = outputs.div_ceil(threads).next_multiple_of(PANEL_WIDTH);
+        (index * part).min(outputs)..((index + 1) * part).min(outputs)
+    }
+
+    /// Adds some outputs of the convolution to a row. The columns of the inputs go on to the right as far as
+    /// the outputs read them.
     ///
     /// # Shapes
     ///
     /// - `x`: `[positions, inputs]`
-    /// - `y`: `[columns * images, outputs]`
+    /// - `y`: `[columns * images, outputs.len()]`
     ///
     /// # Panics
     ///
-    /// Panics if `x` or `y` is too short.
-    pub fn accumulate(&self, x: &[f32], taps: RowTaps, y: &mut [f32], threads: usize) {
-        let (inputs, outputs) = (self.0.inputs(), self.0.outputs());
+    /// Panics if `x` or `y` is too short, or if `outputs` is no [`part`](Self::part).
+    pub fn accumulate(&self, x: &[f32], taps: RowTaps, outputs: Range<usize>, y: &mut [f32]) {
+        let inputs = self.0.inputs();
+        assert!(
+            outputs.start.is_multiple_of(PANEL_WIDTH) && outputs.end <= self.0.outputs(),
+            "outputs {outputs:?} of {} in panels of {PANEL_WIDTH}",
+            self.0.outputs()
+        );
         let RowTaps {
             columns,
             images,
@@ -107,37 +118,12 @@ impl RowPanels {
                 let places: Vec<[_; OUTPUTS]> = (tiles.iter())
                     .map(|&tile| core::array::from_fn(|c| place(tile, c)))
                     .collect();
-                let gather = |columns: Range<usize>, y: &mut [f32]| {
-                    let target = Target {
-                        columns,
-                        y,
-                        bias: None,
-                    };
-                    block.gather::<RowOutputs, COLUMNS, _, ROWS>(&self.0, &places, target);
+                let target = Target {
+                    columns: outputs.clone(),
+                    y: &mut *y,
+                    bias: None,
                 };
-                if threads == 1 {
-                    gather(0..outputs, y);
-                    continue;
-                }
-                let part = outputs.div_ceil(threads).next_multiple_of(PANEL_WIDTH);
-                let rows = columns * images;
-                let parts: Vec<(Range<usize>, Vec<f32>)> = (0..outputs.div_ceil(part))
-                    .into_par_iter()
-                    .map(|i| {
-                        let columns = i * part..((i + 1) * part).min(outputs);
-                        let mut sums = vec![0.0; rows * columns.len()];
-                        gather(columns.clone(), &mut sums);
-                        (columns, sums)
-                    })
-                    .collect();
-                for (columns, sums) in parts {
-                    let rows = y.chunks_exact_mut(outputs);
-                    for (y, sums) in rows.zip(sums.chunks_exact(columns.len())) {
-                        for (y, sum) in y[columns.clone()].iter_mut().zip(sums) {
-                            *y += sum;
-                        }
-                    }
-                }
+                block.gather::<RowOutputs, COLUMNS, _, ROWS>(&self.0, &places, target);
             }
         });
     }

@@ -88,11 +88,16 @@ proptest! {
         });
         let taps = RowTaps { starts, columns, images, dilation };
         let mut found = before.clone();
-        panels.accumulate(&x, taps, &mut found, 1);
+        panels.accumulate(&x, taps, panels.part(0, 1), &mut found);
         prop_assert!(distance(&found, &expected) < 1e-4);
-        let mut on_threads = before;
-        panels.accumulate(&x, taps, &mut on_threads, 3);
-        prop_assert_eq!(on_threads, found);
+        for part in (0..3).map(|thread| panels.part(thread, 3)) {
+            let of_part = |all: &[f32]| -> Vec<f32> {
+                all.chunks(outputs).flat_map(|row| &row[part.clone()]).copied().collect()
+            };
+            let mut sums = of_part(&before);
+            panels.accumulate(&x, taps, part.clone(), &mut sums);
+            prop_assert_eq!(sums, of_part(&found));
+        }
     }
 
     #[test]
