@@ -99,7 +99,10 @@ impl Run {
             // In the first column nothing is to the left.
             if channel == 0 && column > 0 {
                 match &self.helpers {
-                    Some(helpers) => (l..layers.min(l + 2)).for_each(|l| helpers.wait(l, pixel)),
+                    // Both layers that this thread is about to work on.
+                    Some(helpers) => {
+                        (l..layers.min(l + 2)).for_each(|l| helpers.add_left(l, row, column));
+                    }
                     None => state.lock(l).add_left(layer, column, state.images),
                 }
             }

@@ -32,13 +32,28 @@ pub(super) struct Progress {
     stopped: AtomicBool,
 }
 
-/// The last pixel that each thread is done with in a layer.
+/// How far the pixels of a row are in a layer.
 #[derive(Debug, Default)]
 struct LayerProgress {
-    /// The last one whose features are all computed.
+    /// The last pixel whose features are all computed.
     sampled: AtomicUsize,
-    /// The last one whose part in the next pixel's gates is added.
-    added: AtomicUsize,
+    /// The last pixel whose part in the next one's gates a thread adds: twice its number, and one more once
+    /// it is added.
+    left: AtomicUsize,
+}
+
+impl LayerProgress {
+    /// Takes it on to add a pixel's part in the next one's gates, unless the other thread does.
+    fn take_left(&self, pixel: usize) -> bool {
+        let next = |left| (left < 2 * pixel).then_some(2 * pixel);
+        let order = Ordering::Relaxed;
+        self.left.fetch_update(order, order, next).is_ok()
+    }
+
+    /// Says that a pixel's part in the next one's gates is added.
+    fn finish_left(&self, pixel: usize) {
+        self.left.store(2 * pixel + 1, Ordering::Release);
+    }
 }
 
 impl Progress {
@@ -122,8 +137,10 @@ impl State {
                 if !self.progress.wait(&progress.sampled, pixel) {
                     return false;
                 }
-                self.lock(index).add_left(layer, column, self.images);
-                progress.added.store(pixel, Ordering::Release);
+                if progress.take_left(pixel) {
+                    self.lock(index).add_left(layer, column, self.images);
+                    progress.finish_left(pixel);
+                }
             }
         }
         true
@@ -156,10 +173,20 @@ impl Helpers {
         progress.sampled.store(pixel, Ordering::Release);
     }
 
-    /// Waits until a pixel's part in the next one's gates is added.
-    pub fn wait(&self, layer: usize, pixel: usize) {
-        let progress = &self.state.progress;
-        let there = progress.wait(&progress.layers[layer].added, pixel);
+    /// Sees to it that the part of the pixels to the left is added to the gates of a column: where the second
+    /// thread did not come to it, since the system runs something else, the first one adds it.
+    pub fn add_left(&self, layer: usize, row: usize, column: usize) {
+        let [.., width] = self.state.batch.dims;
+        let (state, pixel) = (&self.state, row * width + column);
+        let progress = &state.progress.layers[layer];
+        if progress.take_left(pixel) {
+            let images = state.images;
+            state
+                .lock(layer)
+                .add_left(&state.plan.layers[layer], column, images);
+            return progress.finish_left(pixel);
+        }
+        let there = state.progress.wait(&progress.left, 2 * pixel + 1);
         assert!(there, "the second thread of a run has stopped");
     }
 }
