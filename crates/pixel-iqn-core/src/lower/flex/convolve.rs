@@ -118,7 +118,7 @@ impl Convolution {
         let [taps, inputs, outputs] = self.shape();
         let dims = self.positions();
         let mirrored: Vec<Tap> = self.taps().iter().map(|tap| tap.mirrored()).collect();
-        let (shape, element) = ([taps, outputs, inputs], |k, n| self.transposed_weight(k, n));
+        let (shape, element) = ([taps, outputs, inputs], self.transposed_weights());
         match self.products() {
             Products::Grid(grid) => {
                 let weight = self.packed_grid_transposed();
@@ -136,7 +136,7 @@ impl Convolution {
 
     /// Packs the weights.
     fn packed(&self) -> Panels {
-        Panels::new(self.shape(), |k, n| self.weight(k, n))
+        Panels::new(self.shape(), self.weights())
     }
 
     /// Rounds the inputs, and rounds and packs the weights.
@@ -144,7 +144,7 @@ impl Convolution {
         let [_, inputs, _] = self.shape();
         (
             bfloat16.pair_columns(floats(&self.x), inputs),
-            bfloat16.pack(self.shape(), |k, n| self.weight(k, n)),
+            bfloat16.pack(self.shape(), self.weights()),
         )
     }
 
@@ -173,18 +173,20 @@ impl Convolution {
         [self.field.taps(), inputs, outputs]
     }
 
-    /// The weight of an output and of input `k % inputs` at tap `k / inputs`; the weights are
-    /// `[outputs, inputs, taps]`, as PyTorch has them.
-    fn weight(&self, k: usize, output: usize) -> f32 {
+    /// The weights as a function of `k` and an output: that of the output and of input `k % inputs` at tap
+    /// `k / inputs`. In memory they are `[outputs, inputs, taps]`, as PyTorch has them.
+    fn weights(&self) -> impl Fn(usize, usize) -> f32 + Sync {
         let [taps, inputs, _] = self.shape();
-        floats(&self.weight)[(output * inputs + k % inputs) * taps + k / inputs]
+        let weights = floats(&self.weight);
+        move |k, output| weights[(output * inputs + k % inputs) * taps + k / inputs]
     }
 
-    /// The weight, in the transposed convolution, which computes the gradient of the inputs, of an input and
-    /// of output `k % outputs` at tap `k / outputs`.
-    fn transposed_weight(&self, k: usize, input: usize) -> f32 {
+    /// The weights of the transposed convolution, which computes the gradient of the inputs, as a function of
+    /// `k` and an input: that of the input and of output `k % outputs` at tap `k / outputs`.
+    fn transposed_weights(&self) -> impl Fn(usize, usize) -> f32 + Sync {
         let [taps, inputs, outputs] = self.shape();
-        floats(&self.weight)[(k % outputs * inputs + input) * taps + k / outputs]
+        let weights = floats(&self.weight);
+        move |k, input| weights[(k % outputs * inputs + input) * taps + k / outputs]
     }
 
     /// Transforms and packs the weights of a grid of taps.
