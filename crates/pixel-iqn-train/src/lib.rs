@@ -99,6 +99,7 @@ mod settings;
 mod signals;
 mod state;
 mod step_batches;
+mod step_threads;
 mod sums;
 mod tensorboard;
 mod terminal;

@@ -18,6 +18,7 @@ use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
 use crate::state;
 use crate::step_batches::StepBatches;
+use crate::step_threads::StepThreads;
 use crate::workers::Workers;
 
 /// Bad steps in a row after which [`TrainConfig::skip_bad_steps`] gives up: our choice.
@@ -37,6 +38,7 @@ pub struct Trainer<M: TrainModel> {
     config: TrainConfig,
     device: Device,
     workers: Option<Workers<M>>,
+    threads: StepThreads,
     step: usize,
     bad_in_a_row: usize,
 }
@@ -111,6 +113,7 @@ impl<M: TrainModel> Trainer<M> {
             optimizer: Optimizer::new(&model, &config),
             objective: Objective::new(model, config.quantile_loss()),
             workers: (devices.len() > 1).then(|| Workers::new(devices)),
+            threads: StepThreads::new(&device),
             config,
             device,
             step: 0,
@@ -161,6 +164,11 @@ impl<M: TrainModel> Trainer<M> {
     ///
     /// Panics if the images or labels do not fit the model.
     pub fn step(&mut self, batch: &ImageBatch) -> Result<StepReport, TrainError> {
+        let threads = self.threads.clone();
+        threads.run(|| self.step_here(batch))
+    }
+
+    fn step_here(&mut self, batch: &ImageBatch) -> Result<StepReport, TrainError> {
         let (loss, mut gradients) = self.gradients(batch)?;
         let model = &self.objective.model;
         let norm = clip::global_norm(model, &gradients)

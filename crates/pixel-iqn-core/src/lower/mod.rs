@@ -54,11 +54,23 @@ impl Lowering {
         }
     }
 
+    /// Whether [`Fastest`](Self::Fastest) is kernels of our own on a device, on threads of this process: it
+    /// is Flex.
+    pub fn has_kernels(device: &Device) -> bool {
+        #[cfg(feature = "flex")]
+        return flex::handles([&Tensor::<1>::zeros([1], device)]);
+        #[cfg(not(feature = "flex"))]
+        {
+            let _ = device;
+            false
+        }
+    }
+
     /// Whether [`Bfloat16`](Self::Bfloat16) is another lowering than [`Fastest`](Self::Fastest) on a device:
     /// it is Flex, on a processor that multiplies bfloat16 numbers (AVX-512 BF16).
     pub fn has_bfloat16(device: &Device) -> bool {
         #[cfg(feature = "flex")]
-        return Bfloat16::detect().is_some() && flex::handles([&Tensor::<1>::zeros([1], device)]);
+        return Bfloat16::detect().is_some() && Self::has_kernels(device);
         #[cfg(not(feature = "flex"))]
         {
             let _ = device;

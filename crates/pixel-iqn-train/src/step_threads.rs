@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use pixel_iqn_core::Lowering;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// The threads of a training on the CPU.
+///
+/// A step has hundreds of operations that threads share. Begun from outside of a pool, each of them wakes a
+/// thread and waits for it; a step that runs in a pool as a whole waits once. The pool is the trainer's own:
+/// in the one that all computation shares, a thread that waits may take up another training's step, for
+/// which it must not hold what this one has locked.
+#[derive(Debug, Clone)]
+pub(crate) struct StepThreads(Option<Arc<ThreadPool>>);
+
+impl StepThreads {
+    /// Starts the threads, where the device computes on threads of this process and the system has them.
+    pub fn new(device: &Device) -> Self {
+        let pool = || ThreadPoolBuilder::new().build().ok().map(Arc::new);
+        Self(Lowering::has_kernels(device).then(pool).flatten())
+    }
+
+    /// Runs `step` on the threads, or on the calling one where it is of a pool already.
+    pub fn run<R: Send>(&self, step: impl FnOnce() -> R + Send) -> R {
+        match &self.0 {
+            Some(pool) if rayon::current_thread_index().is_none() => pool.install(step),
+            _ => step(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_runs_on_one_of_the_threads_and_stays_in_the_pool_of_its_caller() {
+        let threads = StepThreads::new(&Device::flex().autodiff());
+        assert!(threads.run(rayon::current_thread_index).is_some());
+        let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let inside = pool.install(|| threads.run(rayon::current_num_threads));
+        assert_eq!(inside, 3);
+    }
+}
