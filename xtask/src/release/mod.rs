@@ -73,6 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     // A folder of its own: its builds have other features and another profile than those of the gate.
     let target = workspace.target().join("release-check");
+    unpacked::forget_builds(&target, &crates)?;
     step(publish.arg("--target-dir").arg(&target))?;
     for package in &crates {
         let version = package["version"].as_str().unwrap_or("");

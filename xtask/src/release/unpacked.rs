@@ -1,4 +1,4 @@
-//! What an earlier rehearsal left in cargo's own folder.
+//! What an earlier rehearsal left in cargo's own folder, and in that of its builds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,25 @@ pub fn remove(cargo_home: &Path, crates: &[&Value]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes cargo forget in the folder `target` how it built our crates from what an earlier rehearsal packaged,
+/// which it would take for the same, too.
+pub fn forget_builds(target: &Path, crates: &[&Value]) -> anyhow::Result<()> {
+    let Ok(builds) = fs::read_dir(target.join("debug/.fingerprint")) else {
+        return Ok(());
+    };
+    for build in builds {
+        let build = build?;
+        let file = build.file_name();
+        // The name of the crate and a hash.
+        let of = file.to_str().and_then(|file| file.rsplit_once('-'));
+        if of.is_some_and(|(of, _)| crates.iter().any(|package| name(package) == of)) {
+            fs::remove_dir_all(build.path())
+                .with_context(|| format!("cannot remove {}", build.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -62,6 +81,25 @@ mod tests {
         }
         let package = json!({ "name": "pixel-iqn", "version": "0.1.0" });
         remove(home.path(), &[&package]).unwrap();
+        assert!(!ours.exists());
+        assert!(other.exists() && of_registry.exists());
+    }
+
+    #[test]
+    fn builds_of_our_crates_are_forgotten_and_no_others() {
+        let target = tempfile::tempdir().unwrap();
+        let package = json!({ "name": "pixel-iqn", "version": "0.1.0" });
+        forget_builds(target.path(), &[&package]).unwrap();
+        let [ours, other, of_registry] = [
+            "pixel-iqn-0123456789abcdef",
+            "pixel-iqn-core-0123456789abcdef",
+            "burn-0123456789abcdef",
+        ]
+        .map(|name| target.path().join("debug/.fingerprint").join(name));
+        for folder in [&ours, &other, &of_registry] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        forget_builds(target.path(), &[&package]).unwrap();
         assert!(!ours.exists());
         assert!(other.exists() && of_registry.exists());
     }
