@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use pixel_iqn_core::Lowering;
@@ -23,7 +23,22 @@ impl StepThreads {
     /// Runs `step` on the threads, or on the calling one where it is of a pool already.
     pub fn run<R: Send>(&self, step: impl FnOnce() -> R + Send) -> R {
         match &self.0 {
-            Some(pool) if rayon::current_thread_index().is_none() => pool.install(step),
+            Some(pool) if rayon::current_thread_index().is_none() => {
+                // Always on the first thread: the allocator keeps memory for each thread that had some.
+                let step = Mutex::new(Some(step));
+                let results = pool.broadcast(|thread| {
+                    if thread.index() > 0 {
+                        return None;
+                    }
+                    let step = step.lock().ok()?.take()?;
+                    Some(step())
+                });
+                results
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .expect("there is a first thread")
+            }
             _ => step(),
         }
     }
@@ -34,9 +49,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_runs_on_one_of_the_threads_and_stays_in_the_pool_of_its_caller() {
+    #[should_panic = "on purpose"]
+    fn a_panic_of_a_step_is_that_of_its_caller() {
+        StepThreads::new(&Device::flex()).run(|| panic!("on purpose"));
+    }
+
+    #[test]
+    fn a_step_runs_on_the_first_thread_and_stays_in_the_pool_of_its_caller() {
         let threads = StepThreads::new(&Device::flex().autodiff());
-        assert!(threads.run(rayon::current_thread_index).is_some());
+        for _ in 0..3 {
+            assert_eq!(threads.run(rayon::current_thread_index), Some(0));
+        }
         let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         let inside = pool.install(|| threads.run(rayon::current_num_threads));
         assert_eq!(inside, 3);
