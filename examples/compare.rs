@@ -18,7 +18,7 @@ use pixel_iqn::{Error, TrainingImages, train_on};
 /// Train two models on the built-in pictures and compare them
 #[derive(Parser)]
 struct Args {
-    /// Architecture: tiny, quick, paper_small or paper_large
+    /// Architecture: tiny, quick, small, paper_small or paper_large
     #[arg(long, default_value = "quick")]
     preset: String,
     /// Training steps of each model

@@ -31,7 +31,7 @@ struct Args {
     /// Data set: cifar10, mnist, imagenet32, folder or builtin; then missing data is an error
     #[arg(long)]
     dataset: Option<DatasetKind>,
-    /// Architecture: tiny, quick, paper_small or paper_large [default: what suits the device]
+    /// Architecture: tiny, quick, small, paper_small or paper_large [default: what suits the device]
     #[arg(long)]
     preset: Option<String>,
     /// Training steps [default: what suits the device]

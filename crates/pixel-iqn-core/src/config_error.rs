@@ -10,7 +10,8 @@ pub enum ConfigError {
     Invalid(String),
     /// No preset has this name.
     #[error(
-        "unknown preset `{0}`: the presets are `tiny`, `quick`, `paper_small` and `paper_large`"
+        "unknown preset `{0}`: the presets are `tiny`, `quick`, `small`, `paper_small` and \
+         `paper_large`"
     )]
     UnknownPreset(String),
     /// No kind of [`Output`](crate::Output) has this name.

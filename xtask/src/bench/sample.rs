@@ -18,7 +18,7 @@ const NAIVE_IMAGES: usize = 4;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Model: tiny, quick, paper_small or paper_large
+    /// Model: tiny, quick, small, paper_small or paper_large
     #[arg(long, default_value = "paper_small")]
     preset: String,
     /// Output: gates, head, monotone or categorical [default: that of the preset]

@@ -34,7 +34,7 @@ pub struct CompareCommand {
     #[arg(long, value_name = "COUNT", default_value_t = 1, help_heading = "Models",
           value_parser = flags::number::whole(1, u64::MAX))]
     pub seeds: u64,
-    /// Architecture: tiny, quick, paper_small or paper_large [default: what suits the device]
+    /// Architecture: tiny, quick, small, paper_small or paper_large [default: what suits the device]
     #[arg(long, value_name = "NAME", help_heading = "Models")]
     pub preset: Option<String>,
     /// Training steps [default: what suits the device]

@@ -59,12 +59,12 @@ pub struct TrainCommand {
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Run")]
     settings: Vec<String>,
 
-    /// Architecture: tiny, quick, paper_small or paper_large [default: what suits the device]; the keys
-    /// of the section `model` of --config change it further
+    /// Architecture: tiny, quick, small, paper_small or paper_large [default: what suits the device];
+    /// the keys of the section `model` of --config change it further
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     preset: Option<String>,
-    /// What the model predicts for each value, and where [default: that of the preset: monotone for quick,
-    /// gates for the others]
+    /// What the model predicts for each value, and where [default: that of the preset: monotone for
+    /// quick and small, gates for the others]
     #[arg(long, value_name = "KIND", help_heading = "Model", value_parser = OutputKind::parser())]
     output: Option<&'static OutputKind>,
     /// Condition the model on the class of each image

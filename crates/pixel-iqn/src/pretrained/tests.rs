@@ -49,6 +49,22 @@ fn a_model_of_the_repository_has_a_path_that_reads_well() {
 }
 
 #[test]
+fn the_preset_small_has_the_trunk_of_the_digits() {
+    let run = Run::pretrained("mnist").unwrap();
+    let trained = &run.config().model;
+    let small = crate::ModelConfig::small()
+        .with_channels(trained.channels)
+        .with_classes(trained.classes)
+        .with_orders(trained.orders);
+    // Colour takes a multiple of three features, and the knots of today are 36.
+    assert_eq!((small.features, trained.features), (60, 64));
+    let other = small
+        .with_features(trained.features)
+        .with_output(trained.output.clone());
+    assert_eq!(other, *trained);
+}
+
+#[test]
 fn an_unknown_name_lists_the_known_ones() {
     let error = Model::pretrained("shape").unwrap_err().to_string();
     assert!(
