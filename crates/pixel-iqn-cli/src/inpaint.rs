@@ -8,7 +8,7 @@ use pixel_iqn::data::{
 use pixel_iqn::terminal::Terminal;
 use pixel_iqn::{DatasetKind, Images, Model, Order, Run};
 
-use crate::flags::{self, DataFlags, ModelFlags};
+use crate::flags::{self, DataFlags, ModelFlags, ShowFlag};
 use crate::outcome::Outcome;
 
 /// Complete images of which a part is missing
@@ -96,9 +96,8 @@ pub struct InpaintCommand {
         help_heading = "Results"
     )]
     out: PathBuf,
-    /// Also draw the completions on the terminal, row by row while they are sampled
-    #[arg(long, help_heading = "Results")]
-    show: bool,
+    #[command(flatten, next_help_heading = "Results")]
+    show: ShowFlag,
 }
 
 const EXAMPLES: &str = "\
@@ -162,8 +161,10 @@ impl InpaintCommand {
         }
         self.model
             .warn_without_label_dropout(self.labels.as_deref());
-        let show = self.show.then(|| flags::show(terminal)).flatten();
-        let view = show.map(|show| request.view(terminal, show));
+        let view = self
+            .show
+            .prepare(terminal)
+            .map(|show| request.view(terminal, show));
         let completions = match &view {
             Some(view) => request.progress(view).run()?,
             None => {

@@ -5,7 +5,7 @@ use pixel_iqn::data::{Claim, print_result, say, tell};
 use pixel_iqn::terminal::{Show, Terminal};
 use pixel_iqn::{Images, Model, Order, Sampling, Saved};
 
-use crate::flags::{self, ImageSize, ModelFlags, Shard, TauRange};
+use crate::flags::{self, ImageSize, ModelFlags, Shard, ShowFlag, TauRange};
 use crate::outcome::Outcome;
 
 /// Draw samples of a trained model
@@ -62,9 +62,8 @@ pub struct SampleCommand {
     /// stopped
     #[arg(long, value_name = "PATH", default_value = "samples.png")]
     out: PathBuf,
-    /// Also draw the images on the terminal, row by row while they are sampled; with --out FILE.png
-    #[arg(long)]
-    show: bool,
+    #[command(flatten)]
+    show: ShowFlag,
 }
 
 const EXAMPLES: &str = "\
@@ -102,10 +101,10 @@ impl SampleCommand {
             return print_result(&classes).context("cannot print the classes");
         }
         ensure!(
-            !self.show || format == Format::Grid,
+            !self.show.is_given() || format == Format::Grid,
             "--show goes with --out FILE.png: other images are not kept in memory"
         );
-        if let Some(show) = self.show.then(|| flags::show(terminal)).flatten() {
+        if let Some(show) = self.show.prepare(terminal) {
             let _claim = Claim::file(&self.out)?;
             self.model
                 .warn_without_label_dropout(self.labels.as_deref());

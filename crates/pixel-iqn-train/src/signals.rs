@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGXFSZ};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::drawing::Drawing;
 use crate::error::RunError;
 use crate::terminal;
 
@@ -90,8 +91,8 @@ pub fn stop_on_signals() -> Result<Interrupter, RunError> {
         // Before the switch, so that whoever sees that turned finds the signal.
         ASKED.store(first as u8, Ordering::Relaxed);
         switch.stop(Some("a signal"));
-        // It would be written across the dashboard.
-        if !terminal::dashboard_is_up() {
+        // It would be written across the dashboard, or the drawing.
+        if !terminal::dashboard_is_up() && !Drawing::goes_on() {
             pixel_iqn_data::tell!("\nfinishing; press Ctrl-C again to stop at once");
         }
         let since = Instant::now();

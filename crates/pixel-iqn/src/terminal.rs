@@ -19,7 +19,7 @@ mod watcher;
 
 pub use arguments::{arguments, parse};
 pub use bar::Bar;
-pub use show::{LiveView, Show};
+pub use show::{Graphics, LiveView, Show};
 pub use watcher::TerminalWatcher;
 
 use std::fmt::Display;

@@ -17,6 +17,6 @@ pub use order::parse_order;
 pub use out::{claim, keep_inputs, keep_run};
 pub use pixel_iqn::terminal::number;
 pub use shard::Shard;
-pub use show::show;
+pub use show::ShowFlag;
 pub use size::ImageSize;
 pub use tau_range::TauRange;

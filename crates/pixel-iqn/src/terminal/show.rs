@@ -1,68 +1,100 @@
 //! Images on a terminal.
 
 mod canvas;
+mod graphics;
 mod live;
+mod medium;
+mod picture;
+mod protocol;
+mod screen_size;
 mod style;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
+pub use graphics::Graphics;
 pub use live::LiveView;
 
 use super::Terminal;
 use crate::{Error, Inpainting, Sampling};
 use canvas::Canvas;
-use style::Style;
+use medium::Medium;
+use screen_size::ScreenSize;
 
 /// A terminal that images can be drawn on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Show {
-    style: Style,
-    /// Characters in a line, and lines.
-    screen: [usize; 2],
+    medium: Medium,
+    screen: ScreenSize,
 }
 
 impl Show {
-    /// Draws images.
-    fn print(
-        self,
-        canvas: Canvas,
-        rows_belong_together: bool,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let [characters, _] = self.screen;
-        let canvas = canvas.fit_columns(characters, rows_belong_together);
-        out.write_all(canvas.draw(self.style, usize::MAX).as_bytes())?;
-        out.flush()
+    /// How many pixels of images fit beside each other, and below each other with a line left for the
+    /// cursor, where each is a square of so many pixels of the screen.
+    fn room(&self, scale: usize) -> [usize; 2] {
+        let ScreenSize {
+            characters,
+            lines,
+            character: [width, height],
+        } = self.screen;
+        let lines = lines.saturating_sub(1).max(1);
+        match self.medium {
+            Medium::Characters(_) => [characters, 2 * lines],
+            Medium::Pictures(_) => [characters * width / scale, lines * height / scale],
+        }
+    }
+
+    /// How many pixels of the screen, across and down, a pixel of the images is: the most with which all
+    /// images fit on it, at most the width of a character and at least a quarter of it, or less for an
+    /// image that would not fit alone.
+    fn scale(&self, canvas: &Canvas) -> usize {
+        let Medium::Pictures(_) = self.medium else {
+            return 1;
+        };
+        let [width, _] = self.screen.character;
+        let fits = |size: [usize; 2], scale: usize| {
+            let room = self.room(scale);
+            size[0] <= room[0] && size[1] <= room[1]
+        };
+        let all = canvas.size(usize::MAX);
+        let least = (width / 4).max(1);
+        (1..=width)
+            .rev()
+            .find(|&scale| fits(all, scale) || scale <= least && fits(canvas.image_size(), scale))
+            .unwrap_or(1)
+    }
+
+    /// Arranges images so that they are not wider than the screen.
+    fn fit(&self, canvas: Canvas, rows_belong_together: bool) -> Canvas {
+        let [across, _] = self.room(self.scale(&canvas));
+        canvas.fit_columns(across, rows_belong_together)
     }
 }
 
 impl Terminal {
     /// Prepares to draw images on standard output.
     ///
-    /// Two pixels become one character, in 24-bit colours or those of the palette, or in shades where
-    /// the variable `NO_COLOR` is set.
+    /// A terminal with a graphics protocol draws them itself, each pixel as a square. On others two
+    /// pixels become one character, in 24-bit colours or those of the palette, or in shades where the
+    /// variable `NO_COLOR` is set.
     ///
     /// # Errors
     ///
     /// [`Error::Request`] where standard output is no terminal, or one that cannot move its cursor.
-    pub fn show(&self) -> Result<Show, Error> {
+    pub fn show(&self, graphics: Graphics) -> Result<Show, Error> {
         let variable = |name: &str| std::env::var(name).ok();
         if !io::stdout().is_terminal() {
             return Err(Error::Request(
                 "images can be drawn on a terminal alone, and standard output is none".into(),
             ));
         }
-        let Some(style) = Style::of(variable) else {
+        let Some(medium) = Medium::of(graphics, variable) else {
             return Err(Error::Request(
                 "this terminal (TERM=dumb) cannot draw images".into(),
             ));
         };
-        // Terminals that do not tell their size had this one once.
-        let size = terminal_size::terminal_size();
-        let [characters, lines] = size.map_or([80, 24], |(width, height)| [width.0, height.0]);
         Ok(Show {
-            style,
-            screen: [characters.into(), lines.into()],
+            medium,
+            screen: ScreenSize::of_output(),
         })
     }
 }
@@ -111,5 +143,7 @@ impl Inpainting<'_> {
     }
 }
 
+#[cfg(test)]
+mod emulator;
 #[cfg(all(test, feature = "cpu"))]
 mod tests;

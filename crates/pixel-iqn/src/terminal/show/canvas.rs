@@ -8,7 +8,7 @@ const EMPTY: u8 = 48;
 /// Pixels between two images.
 const GAP: usize = 1;
 
-/// Images side by side, to be drawn by characters.
+/// Images side by side, to be drawn on a terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Canvas {
     /// `[images, channels, height, width]`.
@@ -43,11 +43,11 @@ impl Canvas {
         self.levels[index] = level;
     }
 
-    /// Leaves out what is beyond a screen of so many characters in a row: columns are moved below the
+    /// Leaves out what is beyond a screen of so many pixels in a row: columns are moved below the
     /// others, or cut where each row of images belongs together.
-    pub fn fit_columns(mut self, characters: usize, rows_belong_together: bool) -> Self {
+    pub fn fit_columns(mut self, pixels: usize, rows_belong_together: bool) -> Self {
         let [images, channels, height, width] = self.shape;
-        let fitting = ((characters + GAP) / (width + GAP)).clamp(1, self.columns);
+        let fitting = ((pixels + GAP) / (width + GAP)).clamp(1, self.columns);
         if rows_belong_together && fitting < self.columns {
             let image = channels * height * width;
             let all = self.levels.chunks_exact(image * self.columns);
@@ -60,16 +60,27 @@ impl Canvas {
         self
     }
 
-    /// How many rows of images fit on so many lines, at least one.
-    pub fn fit_lines(&self, lines: usize) -> usize {
+    /// How many rows of images fit in so many rows of pixels, at least one.
+    pub fn fit_rows(&self, pixels: usize) -> usize {
         let [_, _, height, _] = self.shape;
-        ((2 * lines + GAP) / (height + GAP)).max(1)
+        ((pixels + GAP) / (height + GAP)).max(1)
+    }
+
+    /// Rows of images.
+    pub fn rows(&self) -> usize {
+        self.shape[0].div_ceil(self.columns)
+    }
+
+    /// Width and height of one image in pixels.
+    pub fn image_size(&self) -> [usize; 2] {
+        let [_, _, height, width] = self.shape;
+        [width, height]
     }
 
     /// Width and height in pixels, with at most `rows` rows of images.
     pub fn size(&self, rows: usize) -> [usize; 2] {
         let [images, _, height, width] = self.shape;
-        let rows = images.div_ceil(self.columns).min(rows);
+        let rows = self.rows().min(rows);
         let columns = self.columns.min(images);
         [columns * (width + GAP) - GAP, rows * (height + GAP) - GAP]
     }
@@ -90,10 +101,9 @@ impl Canvas {
         Some([level(0), level(1), level(2)])
     }
 
-    /// Draws at most `rows` rows of images: a character is two pixels, one above the other. Each line
-    /// ends with a line feed, in the colours of the terminal.
-    pub fn draw(&self, style: Style, rows: usize) -> String {
-        let [width, height] = self.size(rows);
+    /// Draws the first pixels, of a width and a height, in characters: each is two pixels, one above the
+    /// other. A line ends with a line feed, in the colours of the terminal.
+    pub fn draw(&self, style: Style, [width, height]: [usize; 2]) -> String {
         let mut text = String::new();
         for row in (0..height).step_by(2) {
             for column in 0..width {
@@ -110,6 +120,40 @@ impl Canvas {
             });
         }
         text
+    }
+}
+
+impl Canvas {
+    /// Red, green, blue and opacity of pixels of a width and a height, from a row of images on. Each
+    /// pixel is a square of `scale` x `scale`, and around them, to fill the size of the result, and
+    /// between images, there is nothing to be seen.
+    pub fn rgba(
+        &self,
+        first: usize,
+        [width, height]: [usize; 2],
+        scale: usize,
+        result: [usize; 2],
+    ) -> Vec<u8> {
+        const VALUES: usize = 4;
+        let [_, image_height] = self.image_size();
+        let top = first * (image_height + GAP);
+        let line = VALUES * result[0];
+        let mut levels = vec![0; line * result[1]];
+        for row in 0..height {
+            let start = row * scale * line;
+            let squares = levels[start..start + line].chunks_exact_mut(VALUES * scale);
+            for (column, square) in squares.take(width).enumerate() {
+                if let Some([r, g, b]) = self.pixel(top + row, column) {
+                    for value in square.chunks_exact_mut(VALUES) {
+                        value.copy_from_slice(&[r, g, b, u8::MAX]);
+                    }
+                }
+            }
+            for copy in 1..scale {
+                levels.copy_within(start..start + line, start + copy * line);
+            }
+        }
+        levels
     }
 }
 
@@ -182,8 +226,11 @@ mod tests {
             format!("{}\x1b[0m \x1b[0m \x1b[0m\n", of_below('▄', 5)),
             format!("{}\x1b[0m \x1b[0m \x1b[0m\n", of_below('▀', 6)),
         ];
-        assert_eq!(canvas.draw(Style::TrueColour, 9), expected.concat());
-        assert_eq!(canvas.draw(Style::TrueColour, 1), expected[0]);
+        assert_eq!(
+            canvas.draw(Style::TrueColour, canvas.size(9)),
+            expected.concat()
+        );
+        assert_eq!(canvas.draw(Style::TrueColour, canvas.size(1)), expected[0]);
     }
 
     #[test]
@@ -191,17 +238,46 @@ mod tests {
         let canvas = Canvas::of(&[255, 0, 0, 255, 0, 0], [1, 3, 2, 1], 1);
         assert_eq!(canvas.pixel(0, 0), Some([255, 0, 0]));
         assert_eq!(canvas.pixel(1, 0), Some([0, 255, 0]));
-        let text = canvas.draw(Style::Palette, 1);
+        let text = canvas.draw(Style::Palette, canvas.size(1));
         assert_eq!(text, "\x1b[38;5;196m\x1b[48;5;46m▀\x1b[0m\n");
         assert_eq!(of_palette([128; 3]), 244);
         assert_eq!(of_palette([255; 3]), 231);
     }
 
     #[test]
+    fn a_pixel_is_a_square_and_nothing_is_around_it() {
+        // Two images of 1 x 2 pixels beside each other, and a third below them.
+        let canvas = Canvas::of(&[1, 2, 3, 4, 5, 6], [3, 1, 1, 2], 2);
+        assert_eq!(canvas.size(9), [5, 3]);
+        let row = |levels: [u8; 12]| {
+            levels.map(|level| match level {
+                0 => [0; 4],
+                level => [level, level, level, 255],
+            })
+        };
+        let above = row([1, 1, 2, 2, 0, 0, 3, 3, 4, 4, 0, 0]);
+        let below = row([5, 5, 6, 6, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let nothing = row([0; 12]);
+        let all = [above, above, nothing, nothing, below, below, nothing];
+        assert_eq!(
+            canvas.rgba(0, [5, 3], 2, [12, 7]),
+            all.as_flattened().as_flattened()
+        );
+        let second = [below, below];
+        assert_eq!(
+            canvas.rgba(1, [5, 1], 2, [12, 2]),
+            second.as_flattened().as_flattened()
+        );
+        // What is beyond the width and the height is left out.
+        let first = canvas.rgba(0, [1, 1], 1, [2, 1]);
+        assert_eq!(first, [1, 1, 1, 255, 0, 0, 0, 0]);
+    }
+
+    #[test]
     fn without_colours_there_are_shades() {
         let canvas = Canvas::of(&[0, 0, 255, 255, 128, 128], [3, 1, 2, 1], 3);
-        assert_eq!(canvas.draw(Style::Shades, 1), "  █ ▒\n");
-        assert!(!canvas.draw(Style::Shades, 1).contains('\x1b'));
+        assert_eq!(canvas.draw(Style::Shades, canvas.size(1)), "  █ ▒\n");
+        assert!(!canvas.draw(Style::Shades, canvas.size(1)).contains('\x1b'));
     }
 
     #[test]
@@ -217,6 +293,7 @@ mod tests {
         assert_eq!(cut.pixel(2, 0), Some([4; 3]));
         assert_eq!(canvas.clone().fit_columns(80, true), canvas);
         assert_eq!(canvas.clone().fit_columns(0, false).size(1), [2, 1]);
-        assert_eq!(canvas.fit_lines(3), 3);
+        assert_eq!(canvas.fit_rows(6), 3);
+        assert_eq!(canvas.fit_rows(0), 1);
     }
 }

@@ -5,36 +5,42 @@ use std::time::{Duration, Instant};
 
 use pixel_iqn_core::{FinishedRow, Progress};
 use pixel_iqn_data::to_level;
-use pixel_iqn_train::Interrupter;
+use pixel_iqn_train::{Drawing, Interrupter};
 
 use super::Show;
 use super::canvas::Canvas;
+use super::picture::Picture;
 use crate::{Error, Images};
 
 /// Images that are drawn on a terminal row by row, as they are sampled. It is the
-/// [`Progress`] of the request that made it.
+/// [`Progress`] of the request that made it. Where the program is interrupted, nothing of it stays on the
+/// screen.
 pub struct LiveView {
-    show: Show,
     shape: [usize; 4],
     /// Images that are sampled together.
     batch: usize,
     interrupter: Interrupter,
     state: Mutex<State>,
+    _drawing: Drawing,
 }
 
 struct State {
     canvas: Canvas,
     /// Rows of single images that are final, of this pass over all images.
     rows: usize,
-    /// Lines of the picture on the screen.
-    lines: usize,
-    last: Option<Instant>,
+    picture: Picture,
+    /// When the picture may be drawn again.
+    next: Option<Instant>,
     out: Box<dyn Write + Send>,
 }
 
 impl LiveView {
     /// Time between two pictures.
     const EVERY: Duration = Duration::from_millis(100);
+
+    /// Drawing takes one part of so many of the time at most: a picture has a million pixels, and a
+    /// terminal may be far away.
+    const PART: u32 = 10;
 
     pub(super) fn new(
         show: Show,
@@ -44,20 +50,19 @@ impl LiveView {
         interrupter: Interrupter,
         out: Box<dyn Write + Send>,
     ) -> Self {
-        let [width, _] = show.screen;
-        let canvas = Canvas::empty(shape, columns).fit_columns(width, false);
+        let canvas = show.fit(Canvas::empty(shape, columns), false);
         Self {
-            show,
             shape,
             batch,
             interrupter,
             state: Mutex::new(State {
                 canvas,
                 rows: 0,
-                lines: 0,
-                last: None,
+                picture: Picture::new(show),
+                next: None,
                 out,
             }),
+            _drawing: Drawing::begin(),
         }
     }
 
@@ -68,52 +73,57 @@ impl LiveView {
     ///
     /// [`Error::Io`] where the terminal cannot be written to.
     pub fn finish(self, images: &Images, rows_belong_together: bool) -> Result<(), Error> {
-        let mut state = self
-            .state
-            .into_inner()
-            .expect("no thread panics with the lock");
-        let erase = match state.lines {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\x1b[0J"),
-        };
-        let at_terminal = |source| Error::Io {
+        let mut state = self.state.lock().expect("no thread panics with the lock");
+        let canvas = Canvas::of(images.levels(), images.shape(), images.columns());
+        let text = state.picture.finish(canvas, rows_belong_together);
+        state.write(&text).map_err(|source| Error::Io {
             path: "the terminal".into(),
             source,
-        };
-        state.out.write_all(erase.as_bytes()).map_err(at_terminal)?;
-        let canvas = Canvas::of(images.levels(), images.shape(), images.columns());
-        self.show
-            .print(canvas, rows_belong_together, &mut *state.out)
-            .map_err(at_terminal)
+        })
+    }
+}
+
+impl State {
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())?;
+        self.out.flush()
     }
 
-    /// Draws the picture over the one before.
-    fn draw(&self, state: &mut State) -> io::Result<()> {
-        let [_, lines] = self.show.screen;
-        let rows = state.canvas.fit_lines(lines.saturating_sub(1));
-        let picture = state.canvas.draw(self.show.style, rows);
-        let back = match state.lines {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A"),
-        };
-        state.lines = picture.lines().count();
-        state.out.write_all(format!("{back}{picture}").as_bytes())?;
-        state.out.flush()
+    fn erase(&mut self) {
+        let text = self.picture.erase();
+        // The terminal may have gone, which may be what ended the work.
+        let _ = self.write(&text);
+    }
+}
+
+impl Drop for LiveView {
+    fn drop(&mut self) {
+        if self.interrupter.should_stop()
+            && let Ok(state) = self.state.get_mut()
+        {
+            state.erase();
+        }
     }
 }
 
 impl Progress for LiveView {
     fn advance(&self, done: usize, total: usize) -> ControlFlow<()> {
         let mut state = self.state.lock().expect("no thread panics with the lock");
-        if done == total || state.last.is_none_or(|last| last.elapsed() >= Self::EVERY) {
-            state.last = Some(Instant::now());
+        if self.interrupter.should_stop() {
+            state.erase();
+            return ControlFlow::Break(());
+        }
+        let begin = Instant::now();
+        if done == total || state.next.is_none_or(|next| begin >= next) {
+            let State {
+                picture, canvas, ..
+            } = &mut *state;
+            let text = picture.draw(canvas);
             // A terminal that has gone must not end what is written to files.
-            let _ = self.draw(&mut state);
+            let _ = state.write(&text);
+            state.next = Some(begin + Self::EVERY.max(Self::PART * begin.elapsed()));
         }
-        match self.interrupter.should_stop() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        ControlFlow::Continue(())
     }
 
     fn row(&self, row: &FinishedRow<'_>) {
