@@ -23,7 +23,20 @@ fn on_a_terminal(folder: &Folder, term: &str, arguments: &str) -> Command {
         .args(["-eqc", &program, "/dev/null"])
         .stdin(Stdio::null());
     // Those of the terminal in which the tests run.
-    for name in ["NO_COLOR", "TERM_PROGRAM", "TMUX", "STY", "ZELLIJ"] {
+    for name in [
+        "NO_COLOR",
+        "TERM_PROGRAM",
+        "LC_TERMINAL",
+        "KITTY_WINDOW_ID",
+        "TMUX",
+        "STY",
+        "ZELLIJ",
+        "XTERM_VERSION",
+        "VTE_VERSION",
+        "KONSOLE_VERSION",
+        "WT_SESSION",
+        "COLORTERM",
+    ] {
         command.env_remove(name);
     }
     command

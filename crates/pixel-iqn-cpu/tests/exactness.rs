@@ -265,10 +265,15 @@ fn with_threads<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
 
 #[test]
 fn one_image_on_many_threads_is_that_of_one() {
-    let config = ModelConfig::quick()
-        .with_dilations(vec![1, 2, 4])
-        .with_classes(3);
-    for output in Output::KINDS {
+    // The second has fewer panels of outputs than four threads.
+    let configs = [48, 36].map(|features| {
+        ModelConfig::quick()
+            .with_features(features)
+            .with_dilations(vec![1, 2, 4])
+            .with_classes(3)
+    });
+    let kinds = Output::KINDS.into_iter();
+    for (output, config) in kinds.flat_map(|kind| configs.iter().map(move |c| (kind, c))) {
         let config = config.clone().with_output(Output::of_kind(output).unwrap());
         for lowering in [Lowering::Fastest, Lowering::Bfloat16] {
             let model: AnyModel = seeded(1, &config);

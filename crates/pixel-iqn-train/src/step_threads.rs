@@ -16,7 +16,12 @@ pub(crate) struct StepThreads(Option<Arc<ThreadPool>>);
 impl StepThreads {
     /// Starts the threads, where the device computes on threads of this process and the system has them.
     pub fn new(device: &Device) -> Self {
-        let pool = || ThreadPoolBuilder::new().build().ok().map(Arc::new);
+        let pool = || {
+            let pool = ThreadPoolBuilder::new().thread_name(|i| format!("step {i}"));
+            // As many as all computation shares, which a program may have limited.
+            let pool = pool.num_threads(rayon::current_num_threads());
+            pool.build().ok().map(Arc::new)
+        };
         Self(Lowering::has_kernels(device).then(pool).flatten())
     }
 
@@ -61,6 +66,8 @@ mod tests {
             assert_eq!(threads.run(rayon::current_thread_index), Some(0));
         }
         let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let of_three = pool.install(|| StepThreads::new(&Device::flex()));
+        assert_eq!(of_three.run(rayon::current_num_threads), 3);
         let inside = pool.install(|| threads.run(rayon::current_num_threads));
         assert_eq!(inside, 3);
     }

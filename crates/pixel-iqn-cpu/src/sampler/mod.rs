@@ -33,8 +33,9 @@ const MOST_THREADS: usize = 4;
 /// forward pass.
 ///
 /// Creating it compiles the model into packed weights. Images are distributed over the threads. Where
-/// there are more threads than images, up to four share an image: a second one works a pixel ahead of the
-/// first, and all of them on what is computed a row at a time.
+/// there are at least twice as many threads as images, up to four share an image: a second one works a pixel
+/// ahead of the first, and all of them on what is computed a row at a time. They are threads of their own, so
+/// that batches that a program samples side by side should have an image for each thread.
 /// Each layer keeps the rows that the vertical stack still reads, and the current row of the
 /// horizontal stack.
 ///

@@ -3,7 +3,7 @@
 //! that is sampled, while the first one samples that pixel.
 //!
 //! A row takes a millisecond or two, and to wake a thread takes a good part of that, so the second one stays
-//! awake.
+//! awake between rows that follow each other.
 
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,6 +15,9 @@ use super::state::State;
 
 /// How often a thread looks for another before it lets the system run something else.
 const LOOKS: usize = 500;
+/// How often the second thread looks for a row, a millisecond or so, before it sleeps: who asked for the
+/// images may look at each row for as long as they like.
+const LOOKS_FOR_ROW: usize = 2000;
 
 /// How far the threads of a run are. Pixels are counted from 1 in the order in which they are sampled; 0 is
 /// none.
@@ -85,8 +88,18 @@ impl Progress {
         true
     }
 
-    /// Waits like [`wait`](Self::wait) for the beginning of a row, asleep.
-    fn sleep(&self, row: usize) -> bool {
+    /// Waits like [`wait`](Self::wait) for the beginning of a row: the second thread awake for a while, and
+    /// then asleep, as the others.
+    fn wait_for_row(&self, row: usize, second: bool) -> bool {
+        for look in 0..if second { LOOKS_FOR_ROW } else { 0 } {
+            if self.rows.load(Ordering::Acquire) > row || self.stopped.load(Ordering::Relaxed) {
+                break;
+            }
+            match look < LOOKS {
+                true => spin_loop(),
+                false => thread::yield_now(),
+            }
+        }
         while self.rows.load(Ordering::Acquire) <= row {
             if self.stopped.load(Ordering::Relaxed) {
                 return false;
@@ -230,10 +243,7 @@ fn help(state: &State, index: usize) {
     let [_, _, height, _] = state.batch.dims;
     let progress = &state.progress;
     for row in 0..height {
-        let begun = match index {
-            1 => progress.wait(&progress.rows, row + 1),
-            _ => progress.sleep(row),
-        };
+        let begun = progress.wait_for_row(row, index == 1);
         if !begun || !state.work_on_row(row) || index == 1 && !state.add_lefts(row) {
             break;
         }

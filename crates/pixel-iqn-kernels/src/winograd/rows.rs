@@ -80,6 +80,10 @@ impl RowPanels {
     /// Panics if `x` or `y` is too short, or if `outputs` is no [`part`](Self::part).
     pub fn accumulate(&self, x: &[f32], taps: RowTaps, outputs: Range<usize>, y: &mut [f32]) {
         let inputs = self.0.inputs();
+        // A part may have nothing to do.
+        if outputs.is_empty() {
+            return;
+        }
         assert!(
             outputs.start.is_multiple_of(PANEL_WIDTH) && outputs.end <= self.0.outputs(),
             "outputs {outputs:?} of {} in panels of {PANEL_WIDTH}",
