@@ -114,8 +114,8 @@ impl ModelConfig {
             .with_output(Output::monotone(&Knots::default()))
     }
 
-    /// The preset for about three hours on two cores: 9 layers of 60 features with the dilations 1, 2, 1,
-    /// 4 and the monotone output.
+    /// The preset for about three hours on two cores, 23,000 steps of 16 images of 32x32: 9 layers of 60
+    /// features with the dilations 1, 2, 1, 4 and the monotone output.
     ///
     /// The layers and the dilations are those of the shipped model `mnist`, which has 64 features; 60 is
     /// near it and a multiple of one to four channels. The output is that of [`quick`](Self::quick). It
