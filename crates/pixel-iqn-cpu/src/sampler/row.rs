@@ -4,7 +4,7 @@
 //! A row is computed in steps, each of which reads what those before it wrote. The threads of a run share
 //! each step in parts.
 
-use core::ops::{DerefMut, Range};
+use core::ops::{Deref, DerefMut, Range};
 use std::sync::RwLock;
 
 use pixel_iqn_kernels::{OutputMatrix, RowPanels, RowTaps, Rows, cosines, gate};
@@ -113,7 +113,7 @@ impl State {
         let (layer, images) = (&self.plan.layers[0], self.images);
         let state = self.lock(0);
         let pixels = &state.horizontal[layer.reach * images * layer.input..];
-        let mut rows = self.vertical[0].write().expect("no thread panicked");
+        let mut rows = write(&self.vertical[0]);
         rows[layer.row_start(row, width, images)..][..pixels.len()].copy_from_slice(pixels);
     }
 
@@ -145,7 +145,7 @@ impl State {
     fn add_tau(&self, tau: &TauWeights, weights: &[Matrix], gates: &mut [f32], first: usize) {
         let [.., width] = self.batch.dims;
         let (embedding, row) = (tau.weight.outputs(), 2 * self.plan.config.features);
-        let phi = self.embedding.read().expect("no thread panicked");
+        let phi = read(&self.embedding);
         for (channel, weight) in weights.iter().enumerate() {
             let phi = Rows {
                 data: &phi[(channel * width * self.images + first) * embedding..],
@@ -165,7 +165,7 @@ impl State {
         let all = bias.len();
         let (positions, outputs) = layer.vertical.part(part, [width, images, all]);
         let taps = layer.vertical_taps(row, width, images);
-        let rows = self.vertical[l].read().expect("no thread panicked");
+        let rows = read(&self.vertical[l]);
         let x = Rows {
             data: &rows[..],
             stride: layer.input,
@@ -220,7 +220,7 @@ impl State {
         if positions.is_empty() {
             return;
         }
-        let sums = self.sums.read().expect("no thread panicked");
+        let sums = read(&self.sums);
         let x = Rows {
             data: &sums[positions.start * row..],
             stride: row,
@@ -288,6 +288,11 @@ impl State {
             }
         }
     }
+}
+
+/// Locks numbers that threads read side by side.
+fn read(numbers: &RwLock<Vec<f32>>) -> impl Deref<Target = Vec<f32>> {
+    numbers.read().expect("no thread panicked")
 }
 
 /// Locks numbers that threads write for moments.

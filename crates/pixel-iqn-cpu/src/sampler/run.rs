@@ -95,7 +95,7 @@ impl Run {
         let state = Arc::clone(&self.state);
         let [_, channels, _, width] = state.batch.dims;
         let (layers, pixel) = (state.plan.layers.len(), row * width + column);
-        for (l, layer) in state.plan.layers.iter().enumerate() {
+        for l in 0..layers {
             // In the first column nothing is to the left.
             if channel == 0 && column > 0 {
                 match &self.helpers {
@@ -103,7 +103,7 @@ impl Run {
                     Some(helpers) => {
                         (l..layers.min(l + 2)).for_each(|l| helpers.add_left(l, row, column));
                     }
-                    None => state.lock(l).add_left(layer, column, state.images),
+                    None => state.add_left(l, column),
                 }
             }
             self.step(l, column, channel);

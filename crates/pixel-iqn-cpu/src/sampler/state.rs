@@ -78,6 +78,12 @@ impl State {
         self.layers[layer].lock().expect("no thread panicked")
     }
 
+    /// Adds the part of the pixels to the left to the gates of a column of a layer.
+    pub fn add_left(&self, layer: usize, column: usize) {
+        self.lock(layer)
+            .add_left(&self.plan.layers[layer], column, self.images);
+    }
+
     /// The labels of the run's images.
     pub fn labels(&self) -> Option<&[Option<usize>]> {
         Some(&self.batch.labels.as_ref()?[self.first..self.first + self.images])

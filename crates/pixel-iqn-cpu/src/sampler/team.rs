@@ -80,10 +80,7 @@ impl Progress {
                 return false;
             }
             looks += 1;
-            match looks < LOOKS {
-                true => spin_loop(),
-                false => thread::yield_now(),
-            }
+            pause(looks);
         }
         true
     }
@@ -95,10 +92,7 @@ impl Progress {
             if self.rows.load(Ordering::Acquire) > row || self.stopped.load(Ordering::Relaxed) {
                 break;
             }
-            match look < LOOKS {
-                true => spin_loop(),
-                false => thread::yield_now(),
-            }
+            pause(look);
         }
         while self.rows.load(Ordering::Acquire) <= row {
             if self.stopped.load(Ordering::Relaxed) {
@@ -112,10 +106,16 @@ impl Progress {
     /// Takes the next task before the task `end`.
     fn take(&self, end: usize) -> Option<usize> {
         let next = |taken| (taken < end).then_some(taken + 1);
-        (self
-            .taken
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next))
-        .ok()
+        let order = Ordering::Relaxed;
+        self.taken.fetch_update(order, order, next).ok()
+    }
+}
+
+/// Lets a moment pass before a thread that has looked so often looks again.
+fn pause(looks: usize) {
+    match looks < LOOKS {
+        true => spin_loop(),
+        false => thread::yield_now(),
     }
 }
 
@@ -145,18 +145,26 @@ impl State {
         let [.., width] = self.batch.dims;
         for column in 1..width {
             let pixel = row * width + column;
-            for (index, layer) in self.plan.layers.iter().enumerate() {
-                let progress = &self.progress.layers[index];
+            for (layer, progress) in self.progress.layers.iter().enumerate() {
                 if !self.progress.wait(&progress.sampled, pixel) {
                     return false;
                 }
-                if progress.take_left(pixel) {
-                    self.lock(index).add_left(layer, column, self.images);
-                    progress.finish_left(pixel);
-                }
+                self.take_left(layer, pixel, column);
             }
         }
         true
+    }
+
+    /// Adds the part of the pixels to the left to the gates of a column of a layer, unless the other thread
+    /// does or did, and returns whether it was added here.
+    fn take_left(&self, layer: usize, pixel: usize, column: usize) -> bool {
+        let progress = &self.progress.layers[layer];
+        let taken = progress.take_left(pixel);
+        if taken {
+            self.add_left(layer, column);
+            progress.finish_left(pixel);
+        }
+        taken
     }
 
     /// Computes what is computed for a whole row, with the help of the other threads.
@@ -190,16 +198,9 @@ impl Helpers {
     /// thread did not come to it, since the system runs something else, the first one adds it.
     pub fn add_left(&self, layer: usize, row: usize, column: usize) {
         let [.., width] = self.state.batch.dims;
-        let (state, pixel) = (&self.state, row * width + column);
-        let progress = &state.progress.layers[layer];
-        if progress.take_left(pixel) {
-            let images = state.images;
-            state
-                .lock(layer)
-                .add_left(&state.plan.layers[layer], column, images);
-            return progress.finish_left(pixel);
-        }
-        let there = state.progress.wait(&progress.left, 2 * pixel + 1);
+        let (progress, pixel) = (&self.state.progress, row * width + column);
+        let there = self.state.take_left(layer, pixel, column)
+            || progress.wait(&progress.layers[layer].left, 2 * pixel + 1);
         assert!(there, "the second thread of a run has stopped");
     }
 }
