@@ -145,5 +145,7 @@ impl Inpainting<'_> {
 
 #[cfg(test)]
 mod emulator;
+#[cfg(test)]
+mod environment;
 #[cfg(all(test, feature = "cpu"))]
 mod tests;

@@ -30,13 +30,11 @@ impl Medium {
 
 #[cfg(test)]
 mod tests {
+    use super::super::environment;
     use super::*;
 
     fn of<const N: usize>(graphics: Graphics, variables: [(&str, &str); N]) -> Option<Medium> {
-        Medium::of(graphics, |name| {
-            let found = variables.iter().find(|(other, _)| *other == name);
-            found.map(|(_, value)| (*value).to_owned())
-        })
+        Medium::of(graphics, environment::of(&variables))
     }
 
     const PALETTE: Option<Medium> = Some(Medium::Characters(Style::Palette));

@@ -94,16 +94,12 @@ impl Protocol {
 
 #[cfg(test)]
 mod tests {
+    use super::super::environment;
     use super::*;
 
     #[test]
     fn terminals_are_known_by_their_variables() {
-        let of = |variables: &[(&str, &str)]| {
-            Protocol::of(|name| {
-                let found = variables.iter().find(|(other, _)| *other == name);
-                found.map(|(_, value)| (*value).to_owned())
-            })
-        };
+        let of = |variables: &[_]| Protocol::of(environment::of(variables));
         let xterm = ("TERM", "xterm-256color");
         for variables in [
             &[("TERM", "xterm-kitty")][..],

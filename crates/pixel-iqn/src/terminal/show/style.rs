@@ -36,18 +36,12 @@ impl Style {
 
 #[cfg(test)]
 mod tests {
+    use super::super::environment::of;
     use super::*;
-
-    fn environment(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
-        |name| {
-            let found = pairs.iter().find(|(other, _)| *other == name);
-            found.map(|(_, value)| (*value).to_owned())
-        }
-    }
 
     #[test]
     fn the_environment_says_what_a_terminal_can_do() {
-        let style = |pairs| Style::of(environment(pairs));
+        let style = |pairs: &[_]| Style::of(of(pairs));
         assert_eq!(style(&[("TERM", "dumb"), ("COLORTERM", "truecolor")]), None);
         assert_eq!(style(&[("TERM", "xterm-256color")]), Some(Style::Palette));
         let colours = style(&[("TERM", "xterm"), ("COLORTERM", "truecolor")]);
