@@ -89,6 +89,8 @@ mod pixel_iqn;
 #[cfg(feature = "burn")]
 mod pointwise;
 mod progress;
+#[cfg(feature = "burn")]
+mod same_convolution;
 mod sample;
 #[cfg(feature = "burn")]
 mod tau;
@@ -129,6 +131,8 @@ pub use pointwise::{
 pub use progress::{
     Cancelled, FinishedRow, NoProgress, PartProgress, Progress, RowProgress, report,
 };
+#[cfg(feature = "burn")]
+pub use same_convolution::same_convolution;
 #[cfg(feature = "burn")]
 pub use sample::{IncrementalSampler, NaiveSampler};
 pub use sample::{

@@ -1,19 +1,16 @@
 use burn::module::{Module, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::relu;
-use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Device, Tensor, TensorData};
-use pixel_iqn_core::Noise;
+use burn::tensor::{Device, Tensor, TensorData, s};
+use pixel_iqn_core::{Noise, same_convolution};
 
 use super::ClassifierConfig;
 
-/// The residual network of a [`ClassifierConfig`].
+/// The residual network of a [`ClassifierConfig`]. Its feature maps are `[batch, height, width, features]`,
+/// as the kernels of the convolutions have them.
 #[derive(Module, Debug)]
 pub(super) struct ResNet {
-    input: Conv2d,
-    norm: BatchNorm,
+    input: Layer,
     blocks: Vec<Block>,
     output: Linear,
 }
@@ -21,10 +18,18 @@ pub(super) struct ResNet {
 /// Two convolutions, and a shortcut around them without parameters (option A of the paper).
 #[derive(Module, Debug)]
 struct Block {
-    first: Conv2d,
-    first_norm: BatchNorm,
-    second: Conv2d,
-    second_norm: BatchNorm,
+    first: Layer,
+    second: Layer,
+}
+
+/// A 3x3 convolution without a bias, and the batch normalisation of its output.
+#[derive(Module, Debug)]
+struct Layer {
+    /// The weights, `[features_out, features_in, 3, 3]`.
+    weight: Param<Tensor<4>>,
+    norm: BatchNorm,
+    /// The distance of the positions that are kept, in rows and columns.
+    stride: usize,
 }
 
 impl ResNet {
@@ -39,7 +44,7 @@ impl ResNet {
             noise: Noise::new(config.seed ^ u64::from_be_bytes(*b"classify")),
             tensors: 0,
         };
-        let input = weights.convolution(channels, config.features, 1, device);
+        let input = weights.layer(channels, config.features, 1, device);
         let mut blocks = Vec::new();
         let mut features = config.features;
         for stage in 0..3 {
@@ -48,17 +53,14 @@ impl ResNet {
                 let wider = if halves { 2 * features } else { features };
                 let stride = if halves { 2 } else { 1 };
                 blocks.push(Block {
-                    first: weights.convolution(features, wider, stride, device),
-                    first_norm: norm(wider, device),
-                    second: weights.convolution(wider, wider, 1, device),
-                    second_norm: norm(wider, device),
+                    first: weights.layer(features, wider, stride, device),
+                    second: weights.layer(wider, wider, 1, device),
                 });
                 features = wider;
             }
         }
         Self {
             input,
-            norm: norm(config.features, device),
             blocks,
             output: weights.linear(features, classes, device),
         }
@@ -71,42 +73,53 @@ impl ResNet {
     /// - `images`: `[batch, channels, height, width]`, normalised
     /// - output: `[batch, classes]`
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = relu(self.norm.forward(self.input.forward(images)));
+        let mut x = relu(self.input.forward(images.permute([0, 2, 3, 1])));
         for block in &self.blocks {
             x = block.forward(x);
         }
-        let [batch, features, ..] = x.dims();
-        let means = x.reshape([batch as i32, features as i32, -1]).mean_dim(2);
+        let [batch, .., features] = x.dims();
+        let means = x.reshape([batch as i32, -1, features as i32]).mean_dim(1);
         self.output.forward(means.reshape([batch, features]))
     }
 }
 
 impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.first_norm.forward(self.first.forward(x.clone())));
-        let y = self.second_norm.forward(self.second.forward(y));
+        let y = relu(self.first.forward(x.clone()));
+        let y = self.second.forward(y);
         relu(y + self.shortcut(x))
     }
 
     /// Every second pixel where the block halves the resolution, and zeros for features that the input
     /// does not have.
     fn shortcut(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = match self.first.stride {
-            [1, 1] => x,
-            stride => max_pool2d(x, MaxPoolOptions::new([1, 1]).with_stride(stride)),
-        };
-        let [batch, features, height, width] = x.dims();
+        let x = every(self.first.stride, x);
+        let [batch, height, width, features] = x.dims();
         let [wider, ..] = self.first.weight.dims();
         if wider == features {
             return x;
         }
-        let zeros = Tensor::zeros([batch, wider - features, height, width], &x.device());
-        Tensor::cat(vec![x, zeros], 1)
+        let zeros = Tensor::zeros([batch, height, width, wider - features], &x.device());
+        Tensor::cat(vec![x, zeros], 3)
     }
 }
 
-fn norm(features: usize, device: &Device) -> BatchNorm {
-    BatchNormConfig::new(features).init(device)
+impl Layer {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = every(self.stride, same_convolution(x, self.weight.val()));
+        let [batch, height, width, features] = y.dims();
+        let y = y.reshape([batch * height * width, features]);
+        let y = self.norm.forward(y);
+        y.reshape([batch, height, width, features])
+    }
+}
+
+/// Every position of a stride of 1, every second one of a stride of 2, in rows and columns.
+fn every(stride: usize, x: Tensor<4>) -> Tensor<4> {
+    match stride as isize {
+        1 => x,
+        stride => x.slice(s![.., ..;stride, ..;stride, ..]),
+    }
 }
 
 /// Random weights, tensor after tensor.
@@ -134,20 +147,12 @@ impl Weights {
         Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
     }
 
-    fn convolution(
-        &mut self,
-        inputs: usize,
-        outputs: usize,
-        stride: usize,
-        device: &Device,
-    ) -> Conv2d {
-        let mut layer = Conv2dConfig::new([inputs, outputs], [3, 3])
-            .with_stride([stride; 2])
-            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-            .with_bias(false)
-            .init(device);
-        layer.weight = self.draw([outputs, inputs, 3, 3], 9 * inputs, device);
-        layer
+    fn layer(&mut self, inputs: usize, outputs: usize, stride: usize, device: &Device) -> Layer {
+        Layer {
+            weight: self.draw([outputs, inputs, 3, 3], 9 * inputs, device),
+            norm: BatchNormConfig::new(outputs).init(device),
+            stride,
+        }
     }
 
     fn linear(&mut self, inputs: usize, outputs: usize, device: &Device) -> Linear {
