@@ -160,7 +160,7 @@ impl InpaintCommand {
             request = request.order(order);
         }
         self.model
-            .warn_without_label_dropout(self.labels.as_deref());
+            .warn_without_label_dropout(self.labels.as_deref(), 0.0);
         let view = self
             .show
             .prepare(terminal)

@@ -129,7 +129,7 @@ pub use pointwise::{
     GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, Pointwise, PointwiseConfig,
 };
 pub use progress::{
-    Cancelled, FinishedRow, NoProgress, PartProgress, Progress, RowProgress, report,
+    Cancelled, FinishedRow, NoProgress, PartProgress, Progress, RowProgress, report, without_twins,
 };
 #[cfg(feature = "burn")]
 pub use same_convolution::same_convolution;

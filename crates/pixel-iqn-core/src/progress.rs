@@ -120,6 +120,8 @@ pub struct RowProgress<'a> {
     /// The shape of the reordered images.
     dims: [usize; 4],
     order: Order,
+    /// The images that are sampled for each one of the batch.
+    copies: usize,
     done: AtomicUsize,
 }
 
@@ -133,6 +135,7 @@ impl<'a> RowProgress<'a> {
             progress,
             dims: [images, channels, height, width],
             order: batch.order,
+            copies: batch.copies(),
             done: AtomicUsize::new(0),
         }
     }
@@ -142,7 +145,8 @@ impl<'a> RowProgress<'a> {
     /// # Shapes
     ///
     /// - `sampled`: `[images, channels, height, width]`, some consecutive images of the batch,
-    ///   reordered, of which the first has index `first_image`
+    ///   reordered, of which the first has index `first_image`, each followed by its
+    ///   [twin](SampleBatch::with_twins) where there is guidance
     ///
     /// # Errors
     ///
@@ -154,8 +158,9 @@ impl<'a> RowProgress<'a> {
     /// `sampled` is not a whole number of images of the batch's size, or if they have no row `row`.
     pub fn finish(&self, row: usize, first_image: usize, sampled: &[f32]) -> Result<(), Cancelled> {
         let [total, channels, height, width] = self.dims;
-        let images = sampled.len() / (channels * height * width);
+        let images = sampled.len() / (channels * height * width) / self.copies;
         let values = row_values(sampled, row, [channels, height, width]);
+        let values = without_twins(self.copies, values, channels * width);
         self.progress.row(&FinishedRow {
             first_image,
             images,
@@ -167,6 +172,17 @@ impl<'a> RowProgress<'a> {
         let done = self.done.fetch_add(images, Ordering::Relaxed) + images;
         report(self.progress, done, total * height)
     }
+}
+
+/// Leaves out the twins of images of `values` numbers, where there are two copies of each.
+// Public for the samplers in the crates of the backends.
+#[doc(hidden)]
+pub fn without_twins(copies: usize, numbers: Vec<f32>, values: usize) -> Vec<f32> {
+    if copies == 1 {
+        return numbers;
+    }
+    let images = numbers.chunks_exact(values).step_by(copies);
+    images.flatten().copied().collect()
 }
 
 /// Copies one row of some images.

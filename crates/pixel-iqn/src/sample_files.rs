@@ -97,6 +97,7 @@ impl Sampling<'_> {
             tau,
             labels,
             order,
+            guidance,
             ..
         } = options;
         let model = self.model.fingerprint()?;
@@ -105,8 +106,12 @@ impl Sampling<'_> {
             Order::RASTER => String::new(),
             order => format!("order {order}, "),
         };
+        let guidance = match *guidance {
+            0.0 => String::new(),
+            weight => format!("guidance {weight}, "),
+        };
         Ok(format!(
-            "seed {seed}, tau {tau:?}, labels {labels:?}, {order}model {model}"
+            "seed {seed}, tau {tau:?}, labels {labels:?}, {order}{guidance}model {model}"
         ))
     }
 
@@ -160,21 +165,27 @@ mod tests {
     }
 
     #[test]
-    fn another_order_is_another_job() {
-        let config = ModelConfig::tiny().with_orders(8);
+    fn another_order_or_guidance_is_another_job() {
+        let output = pixel_iqn_core::Output::monotone(&pixel_iqn_core::Knots::default());
+        let config = ModelConfig::tiny()
+            .with_orders(8)
+            .with_classes(2)
+            .with_output(output);
         let device = burn::tensor::Device::flex();
         let network = config.init_pixel_iqn(&device);
         let model = Model::new(network, device).with_size([4, 4]);
         let folder = tempfile::tempdir().unwrap();
-        let save = |order, count| {
+        let save = |order, guidance, count| {
             let order = pixel_iqn_core::Order::new(order).unwrap();
-            let request = model.sample(count).order(order);
+            let request = model.sample(count).order(order).guidance(guidance);
             request.save_folder(folder.path().join("samples"))
         };
-        save(2, 1).unwrap();
-        save(2, 2).unwrap();
-        assert!(save(3, 2).is_err());
-        assert!(save(0, 2).is_err());
+        save(2, 1.5, 1).unwrap();
+        save(2, 1.5, 2).unwrap();
+        assert!(save(3, 1.5, 2).is_err());
+        assert!(save(0, 1.5, 2).is_err());
+        assert!(save(2, 1.0, 2).is_err());
+        assert!(save(2, 0.0, 2).is_err());
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub struct Sampling<'a> {
     tau: TauSource,
     labels: Option<String>,
     order: Order,
+    guidance: f32,
     batch: usize,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -44,6 +45,7 @@ impl<'a> Sampling<'a> {
             tau: TauSource::Uniform,
             labels: None,
             order: Order::RASTER,
+            guidance: 0.0,
             batch: 64,
             progress: &NoProgress,
         }
@@ -105,6 +107,12 @@ impl<'a> Sampling<'a> {
         Self { order, ..self }
     }
 
+    /// Guides the images towards their classes with a weight, 0 without it: they are read as their class more
+    /// often, and vary less (see [`SampleBatch::with_guidance`](crate::core::SampleBatch::with_guidance)).
+    pub fn guidance(self, guidance: f32) -> Self {
+        Self { guidance, ..self }
+    }
+
     /// Sets how many images are sampled together, 64 without it: a matter of memory and speed.
     pub fn batch(self, batch: usize) -> Self {
         Self { batch, ..self }
@@ -154,7 +162,9 @@ impl<'a> Sampling<'a> {
     fn check_memory(&self, options: &SampleOptions) -> Result<(), Error> {
         let config = self.model.config();
         let [height, width] = options.size;
-        let images = self.batch.min(self.count) as u64;
+        // With guidance each image has a twin.
+        let copies = if self.guidance > 0.0 { 2 } else { 1 };
+        let images = (self.batch.min(self.count) as u64).saturating_mul(copies);
         let positions = images
             .saturating_mul(height as u64)
             .saturating_mul(width as u64);
@@ -191,6 +201,7 @@ impl<'a> Sampling<'a> {
             .with_tau(self.tau.clone())
             .with_labels(labels)
             .with_order(self.order)
+            .with_guidance(self.guidance)
             .with_batch(self.batch))
     }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::found::Found;
 use super::job::Job;
 use super::models::ModelsFlags;
-use crate::flags;
+use crate::flags::{self, TauRange};
 
 /// Flags on the classification accuracy score.
 #[derive(clap::Args, Debug)]
@@ -69,6 +69,25 @@ pub struct CasFlags {
         help_heading = "Classification accuracy score"
     )]
     cas_steps: Option<usize>,
+    /// Guide the samples towards their classes with this weight, as `sample --guidance` does
+    #[arg(
+        long,
+        value_name = "WEIGHT",
+        default_value_t = 0.0,
+        requires = "cas",
+        value_parser = flags::number::weight,
+        help_heading = "Classification accuracy score"
+    )]
+    guidance: f32,
+    /// Draw tau of the samples from a narrower interval than (0, 1), as `sample --tau-range` does
+    #[arg(
+        long,
+        value_name = "LOW,HIGH",
+        requires = "cas",
+        allow_hyphen_values = true,
+        help_heading = "Classification accuracy score"
+    )]
+    tau_range: Option<TauRange>,
 }
 
 impl CasFlags {
@@ -119,6 +138,8 @@ impl CasFlags {
             "batch": config.batch,
             "seed": job.seed,
             "samples": self.cas_images,
+            "guidance": self.guidance,
+            "tau_range": self.tau_range.map(|tau| [tau.low, tau.high]),
             "real_images": count,
             "real": real,
             "models": scores,
@@ -153,10 +174,14 @@ impl CasFlags {
         let model = run.model(job.device)?;
         let classes = model.config().classes;
         let bar = job.terminal.bar(format!("sampling from {name}"));
-        let request = model
+        let mut request = model
             .sample(self.cas_images)
             .seed(job.seed)
-            .labels("spread");
+            .labels("spread")
+            .guidance(self.guidance);
+        if let Some(TauRange { low, high }) = self.tau_range {
+            request = request.tau_range(low, high);
+        }
         let images = request.progress(&bar).run()?.to_dataset()?;
         let labels = Labels::Spread.of_images(0..images.len(), classes);
         let labels = labels.into_iter().flatten().flatten();

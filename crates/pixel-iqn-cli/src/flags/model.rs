@@ -63,17 +63,19 @@ impl ModelFlags {
         Ok(model.with_lowering(Lowering::Bfloat16))
     }
 
-    /// Warns where images are asked for that have no class, of a model that never saw such.
-    pub fn warn_without_label_dropout(&self, labels: Option<&str>) {
+    /// Warns where images are asked for that have no class, or are compared with such by guidance, of a
+    /// model that never saw any.
+    pub fn warn_without_label_dropout(&self, labels: Option<&str>, guidance: f32) {
         let without = |run: Run| {
             let config = run.config();
             let named_none = |names: &Vec<String>| names.iter().any(|name| name == "none");
             let is_class = config.data.class_names.as_ref().is_some_and(named_none);
             config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class
         };
-        if labels == Some("none") && self.folder().and_then(Run::open).is_ok_and(without) {
+        let asked = labels == Some("none") || guidance > 0.0;
+        if asked && self.folder().and_then(Run::open).is_ok_and(without) {
             tell!("WARNING: the model was trained without label dropout: it never saw an image");
-            tell!("WARNING: without a class, and what it draws for none means little");
+            tell!("WARNING: without a class, and what it predicts for none means little");
         }
     }
 

@@ -35,6 +35,7 @@ impl<M: PixelModel + Sync> Sampler for NaiveSampler<M> {
         progress: &dyn Progress,
     ) -> Result<Vec<f32>, SampleError> {
         batch.validate(self.config())?;
+        batch.check_without_guidance()?;
         let dims @ [images, channels, height, width] = batch.dims;
         let tensor = |values: &[f32]| -> Tensor<4> {
             Tensor::from_data(TensorData::new(values.to_vec(), dims), &self.device)

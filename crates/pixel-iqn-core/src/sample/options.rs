@@ -3,7 +3,7 @@ use core::ops::Range;
 use crate::config::ModelConfig;
 use crate::noise::Noise;
 use crate::order::Order;
-use crate::sample::batch::check_order;
+use crate::sample::batch::{check_guidance, check_order};
 use crate::sample::{KnownValues, SampleBatch, SampleError};
 
 /// The source of the quantile levels tau of sampled images.
@@ -81,6 +81,8 @@ pub struct SampleOptions {
     pub batch: usize,
     /// The order in which values are generated, for a model of several.
     pub order: Order,
+    /// The weight of the [guidance](SampleBatch::with_guidance) towards the labels, 0 for none.
+    pub guidance: f32,
 }
 
 impl SampleOptions {
@@ -98,6 +100,7 @@ impl SampleOptions {
             levels: Some(256),
             batch: 64,
             order: Order::RASTER,
+            guidance: 0.0,
         }
     }
 
@@ -134,6 +137,11 @@ impl SampleOptions {
     /// Sets the order in which values are generated.
     pub fn with_order(self, order: Order) -> Self {
         Self { order, ..self }
+    }
+
+    /// Sets the weight of the [guidance](SampleBatch::with_guidance) towards the labels.
+    pub fn with_guidance(self, guidance: f32) -> Self {
+        Self { guidance, ..self }
     }
 
     /// Creates the options of the images in `range` alone; sampling them gives the same images.
@@ -198,6 +206,7 @@ impl SampleOptions {
                 }),
                 levels: self.levels,
                 order: self.order,
+                guidance: self.guidance,
             }
         }))
     }
@@ -212,6 +221,7 @@ impl SampleOptions {
         let values = config.channels * height * width;
         let invalid = |message: String| Err(SampleError::Invalid(message));
         check_order(self.order, config)?;
+        check_guidance(self.guidance, self.levels, config)?;
         if self.batch == 0 {
             return invalid("a batch must have at least one image".into());
         }

@@ -1,5 +1,6 @@
 //! The compiled sampler, which computes every feature once, on packed weights.
 
+mod guidance;
 mod layer_state;
 mod matrix;
 mod plan;
@@ -14,7 +15,9 @@ use std::sync::Arc;
 use pixel_iqn_core::weights::{NamedWeights, WeightsError};
 #[cfg(feature = "burn")]
 use pixel_iqn_core::{AnyModel, GatedPixelCnn, Lowering, PixelIqn, PixelModel};
-use pixel_iqn_core::{ModelConfig, Progress, RowProgress, SampleBatch, SampleError, Sampler};
+use pixel_iqn_core::{
+    ModelConfig, Progress, RowProgress, SampleBatch, SampleError, Sampler, without_twins,
+};
 #[cfg(feature = "burn")]
 use pixel_iqn_kernels::Bfloat16;
 use rayon::prelude::*;
@@ -205,16 +208,18 @@ impl CpuSampler {
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.plan.config)?;
         let rows = RowProgress::new(batch, progress);
-        let turned = Arc::new(batch.reordered().into_owned());
+        let turned = sampled_batch(batch);
+        let copies = batch.copies();
         let [images, channels, height, width] = turned.dims;
         let values = channels * height * width;
         let threads = rayon::current_num_threads();
-        let chunk = images.div_ceil(threads);
+        // An image and its twin stay together.
+        let chunk = (images / copies).div_ceil(threads) * copies;
         // Where there are fewer images than threads, several share one.
         let threads = threads / images.div_ceil(chunk.max(1)).max(1);
         let threads = threads.min(MOST_THREADS);
-        let mut predictions = vec![0.0; batch.tau.len()];
-        let mut sampled = vec![0.0; batch.tau.len()];
+        let mut predictions = vec![0.0; turned.tau.len()];
+        let mut sampled = vec![0.0; turned.tau.len()];
         predictions
             .par_chunks_mut(chunk * values)
             .zip(sampled.par_chunks_mut(chunk * values))
@@ -229,8 +234,19 @@ impl CpuSampler {
                     run.sample(predictions, sampled, &rows)
                 })
             })?;
-        Ok((batch.restored(predictions), batch.restored(sampled)))
+        let [predictions, sampled] = [predictions, sampled]
+            .map(|numbers| batch.restored(without_twins(copies, numbers, values)));
+        Ok((predictions, sampled))
     }
+}
+
+/// The batch in the raster of its order, with twins where there is guidance.
+fn sampled_batch(batch: &SampleBatch) -> Arc<SampleBatch> {
+    let turned = batch.reordered();
+    Arc::new(match batch.copies() {
+        1 => turned.into_owned(),
+        _ => turned.with_twins(),
+    })
 }
 
 impl Sampler for CpuSampler {

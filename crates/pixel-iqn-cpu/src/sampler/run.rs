@@ -6,6 +6,7 @@ use pixel_iqn_core::{RowProgress, SampleError};
 use pixel_iqn_kernels::{Rows, gate};
 use pixel_iqn_loss::quantile_of_increments;
 
+use super::guidance::{guided_value, probabilities_of_increments, probabilities_of_logits};
 use super::plan::{GroupLinear, OutputWeights};
 use super::relu;
 use super::state::State;
@@ -53,7 +54,8 @@ impl Run {
             for column in 0..width {
                 self.pixel([row, column], predictions, sampled);
             }
-            progress.finish(row, self.state.first, sampled)?;
+            let first = self.state.first / self.state.batch.copies();
+            progress.finish(row, first, sampled)?;
         }
         Ok(())
     }
@@ -253,23 +255,51 @@ impl Run {
             OutputWeights::Monotone(out, knots) => {
                 let increments = affine(&out[channel], x, images);
                 let increments = increments.chunks_exact(knots.len());
-                increments
-                    .zip(self.state.tau(row, column, channel))
-                    .map(|(increments, tau)| {
-                        quantile_of_increments(increments, knots, f64::from(tau)) as f32
-                    })
-                    .collect()
+                let tau = self.state.tau(row, column, channel);
+                match (self.state.guidance(), self.state.batch.levels) {
+                    (Some(weight), Some(levels)) => {
+                        let each = increments
+                            .map(|image| probabilities_of_increments(image, knots, levels));
+                        guided(each, tau, weight)
+                    }
+                    _ => increments
+                        .zip(tau)
+                        .map(|(increments, tau)| {
+                            quantile_of_increments(increments, knots, f64::from(tau)) as f32
+                        })
+                        .collect(),
+                }
             }
             OutputWeights::Categorical(out) => {
                 let logits = affine(&out[channel], x, images);
-                logits
-                    .chunks_exact(out[channel].bias.len())
-                    .zip(self.state.tau(row, column, channel))
-                    .map(|(l, tau)| inverse_cdf(l, tau))
-                    .collect()
+                let logits = logits.chunks_exact(out[channel].bias.len());
+                let tau = self.state.tau(row, column, channel);
+                match self.state.guidance() {
+                    Some(weight) => guided(logits.map(probabilities_of_logits), tau, weight),
+                    None => logits
+                        .zip(tau)
+                        .map(|(logits, tau)| inverse_cdf(logits, tau))
+                        .collect(),
+                }
             }
         }
     }
+}
+
+/// Draws the values of images and of their twins, which are the same, from the probabilities of levels of
+/// both, by the tau of each.
+fn guided(
+    mut each: impl Iterator<Item = Vec<f64>>,
+    mut tau: impl Iterator<Item = f32>,
+    weight: f64,
+) -> Vec<f32> {
+    let mut values = Vec::new();
+    while let (Some(class), Some(none), Some(tau), Some(_)) =
+        (each.next(), each.next(), tau.next(), tau.next())
+    {
+        values.extend([guided_value(&class, &none, weight, tau); 2]);
+    }
+    values
 }
 
 /// Applies a linear layer to `count` rows: `[count, outputs]`.

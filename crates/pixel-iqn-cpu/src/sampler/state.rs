@@ -89,6 +89,11 @@ impl State {
         Some(&self.batch.labels.as_ref()?[self.first..self.first + self.images])
     }
 
+    /// The weight of guidance, where there is any.
+    pub fn guidance(&self) -> Option<f64> {
+        (self.batch.guidance > 0.0).then_some(f64::from(self.batch.guidance))
+    }
+
     /// The tau of a value of each image of the run.
     pub fn tau(&self, row: usize, column: usize, channel: usize) -> impl Iterator<Item = f32> {
         let [_, channels, height, width] = self.batch.dims;

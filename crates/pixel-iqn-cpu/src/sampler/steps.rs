@@ -1,10 +1,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use pixel_iqn_core::SampleBatch;
+use pixel_iqn_core::{SampleBatch, without_twins};
 
 use super::plan::Plan;
 use super::run::Run;
+use super::sampled_batch;
 use super::state::State;
 
 /// A batch that is sampled pixel by pixel, for programs that show each value or can be interrupted at
@@ -27,14 +28,15 @@ pub struct CpuSampling {
 impl CpuSampling {
     pub(super) fn new(plan: &Arc<Plan>, batch: &SampleBatch) -> Self {
         let [images, _, height, width] = batch.dims;
-        let turned = Arc::new(batch.reordered().into_owned());
+        let turned = sampled_batch(batch);
+        let images = images * batch.copies();
         let state = State::new(plan, &turned, [0, images], 1);
         Self {
             run: Run::new(Arc::new(state), None),
-            batch: turned,
             size: [height, width],
-            predictions: vec![0.0; batch.tau.len()],
-            sampled: vec![0.0; batch.tau.len()],
+            predictions: vec![0.0; turned.tau.len()],
+            sampled: vec![0.0; turned.tau.len()],
+            batch: turned,
             next: 0,
         }
     }
@@ -84,6 +86,7 @@ impl CpuSampling {
     /// Panics if there is no such image, channel or place.
     pub fn value(&self, image: usize, channel: usize, pixel: usize) -> f32 {
         let [images, channels, height, width] = self.batch.dims;
+        let image = image * self.batch.copies();
         assert!(
             image < images && channel < channels,
             "no such image or channel"
@@ -94,13 +97,19 @@ impl CpuSampling {
     /// The predictions of the model so far, `[batch, channels, height, width]`: the values before clamping,
     /// rounding and given values, and 0 where nothing is predicted yet.
     pub fn predictions(&self) -> Vec<f32> {
-        let order = self.batch.order;
-        order.restore_values(&self.predictions, self.size)
+        self.restored(&self.predictions)
     }
 
     /// The images so far, `[batch, channels, height, width]` in [0, 1], with 0 where nothing is sampled yet.
     pub fn images(&self) -> Vec<f32> {
-        let order = self.batch.order;
-        order.restore_values(&self.sampled, self.size)
+        self.restored(&self.sampled)
+    }
+
+    /// Turns numbers to the image's own orientation, those of the twins left out.
+    fn restored(&self, numbers: &[f32]) -> Vec<f32> {
+        let [_, channels, height, width] = self.batch.dims;
+        let values = channels * height * width;
+        let numbers = without_twins(self.batch.copies(), numbers.to_vec(), values);
+        self.batch.order.restore_values(&numbers, self.size)
     }
 }

@@ -81,6 +81,18 @@ pub fn rate(text: &str) -> Result<f64, &'static str> {
     }
 }
 
+/// Reads the weight of guidance.
+///
+/// # Errors
+///
+/// The range, for anything else.
+pub fn weight(text: &str) -> Result<f32, &'static str> {
+    match text.trim().parse::<f32>() {
+        Ok(weight) if weight >= 0.0 && weight.is_finite() => Ok(weight),
+        _ => Err("give a number, at least 0"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +116,10 @@ mod tests {
         }
         for wrong in ["-1", "0", "nan", "inf"] {
             assert!(rate(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((weight("0"), weight("2.5")), (Ok(0.0), Ok(2.5)));
+        for wrong in ["-1", "nan", "inf", "much"] {
+            assert!(weight(wrong).is_err(), "{wrong}");
         }
     }
 }

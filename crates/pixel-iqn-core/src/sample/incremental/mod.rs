@@ -158,6 +158,7 @@ impl IncrementalSampler {
         progress: &dyn Progress,
     ) -> Result<(Vec<f32>, Vec<f32>), SampleError> {
         batch.validate(&self.config)?;
+        batch.check_without_guidance()?;
         let run = Run::new(self, batch.reordered());
         let (predictions, sampled) = run.sample(&RowProgress::new(batch, progress))?;
         Ok((batch.restored(predictions), batch.restored(sampled)))
