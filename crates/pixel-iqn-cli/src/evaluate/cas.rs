@@ -21,8 +21,7 @@ pub struct CasFlags {
     /// all held-out images, and no other score
     #[arg(
         long,
-        conflicts_with_all = ["generated", "maps", "images", "taus"],
-        help_heading = "Classification accuracy score"
+        conflicts_with_all = ["generated", "maps", "images", "taus"]
     )]
     pub cas: bool,
     /// Samples that the classifier learns from, with all classes in turn
@@ -31,8 +30,7 @@ pub struct CasFlags {
         value_name = "COUNT",
         default_value_t = 10_000,
         requires = "cas",
-        value_parser = flags::number::count,
-        help_heading = "Classification accuracy score"
+        value_parser = flags::number::count
     )]
     cas_images: usize,
     /// Real images that the other classifier learns from, which also reads the samples: more of them make
@@ -41,13 +39,12 @@ pub struct CasFlags {
         long,
         value_name = "COUNT",
         requires = "cas",
-        value_parser = flags::number::count,
-        help_heading = "Classification accuracy score"
+        value_parser = flags::number::count
     )]
     cas_real_images: Option<usize>,
     /// Train no classifier on samples: tell only how many of them the classifier of the real images reads
     /// as their labels
-    #[arg(long, requires = "cas", help_heading = "Classification accuracy score")]
+    #[arg(long, requires = "cas")]
     agreement_only: bool,
     /// The classifier: small has 8 layers, resnet56 is the one of the published scores and takes days on
     /// a CPU
@@ -56,8 +53,7 @@ pub struct CasFlags {
         value_name = "NAME",
         default_value = "small",
         value_parser = PossibleValuesParser::new(ClassifierConfig::NAMES),
-        requires = "cas",
-        help_heading = "Classification accuracy score"
+        requires = "cas"
     )]
     classifier: String,
     /// Training steps of the classifier [default: 2000 for small, 64000 for resnet56]
@@ -65,8 +61,7 @@ pub struct CasFlags {
         long,
         value_name = "STEPS",
         requires = "cas",
-        value_parser = flags::number::count,
-        help_heading = "Classification accuracy score"
+        value_parser = flags::number::count
     )]
     cas_steps: Option<usize>,
     /// Guide the samples towards their classes with this weight, as `sample --guidance` does
@@ -75,8 +70,7 @@ pub struct CasFlags {
         value_name = "WEIGHT",
         default_value_t = 0.0,
         requires = "cas",
-        value_parser = flags::number::weight,
-        help_heading = "Classification accuracy score"
+        value_parser = flags::number::weight
     )]
     guidance: f32,
     /// Draw tau of the samples from a narrower interval than (0, 1), as `sample --tau-range` does
@@ -84,8 +78,7 @@ pub struct CasFlags {
         long,
         value_name = "LOW,HIGH",
         requires = "cas",
-        allow_hyphen_values = true,
-        help_heading = "Classification accuracy score"
+        allow_hyphen_values = true
     )]
     tau_range: Option<TauRange>,
 }

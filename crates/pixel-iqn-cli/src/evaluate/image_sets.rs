@@ -20,22 +20,16 @@ pub struct ImageSetFlags {
     /// Generated images: a folder, an npz file with uint8 images [N, H, W, C] as arr_0, an npy file of
     /// them, a zip file of images, or a data set, as cifar10:DIR for its training images and
     /// cifar10:DIR:held-out for the others
-    #[arg(long, value_name = "PATH", help_heading = "Sets of images")]
+    #[arg(long, value_name = "PATH")]
     pub generated: Option<ImageSource>,
     /// Real images, in the same forms; or an npz file of statistics with mu and sigma
-    #[arg(
-        long,
-        value_name = "PATH",
-        help_heading = "Sets of images",
-        requires = "generated"
-    )]
+    #[arg(long, value_name = "PATH", requires = "generated")]
     real: Option<ImageSource>,
     /// Height and width to which the images of folders and zip files are cut and scaled [default: they
     /// must be of one size, and stay as they are]
     #[arg(
         long,
         value_name = "PIXELS",
-        help_heading = "Sets of images",
         conflicts_with_all = ["runs", "models"], value_parser = flags::number::count)]
     size: Option<usize>,
     /// Images of each set for the sliced Wasserstein distance, drawn at random; 0 leaves it out
@@ -43,22 +37,15 @@ pub struct ImageSetFlags {
         long,
         value_name = "COUNT",
         default_value_t = 1000,
-        help_heading = "Sets of images",
         conflicts_with_all = ["runs", "models"], value_parser = flags::number::from_zero)]
     swd_images: usize,
     /// Inception v3 of FID: pt_inception-2015-12-05-6726825d.pth, which is downloaded (96 MB) if it
     /// is not there, or safetensors
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Sets of images",
-        requires = "generated"
-    )]
+    #[arg(long, value_name = "FILE", requires = "generated")]
     weights: Option<PathBuf>,
     /// Resize and scale images as pytorch-fid does, not as torch-fidelity
     #[arg(
         long,
-        help_heading = "Sets of images",
         requires = "weights",
         conflicts_with_all = ["runs", "models"]
     )]
@@ -68,7 +55,6 @@ pub struct ImageSetFlags {
         long,
         value_name = "COUNT",
         default_value_t = 10,
-        help_heading = "Sets of images",
         conflicts_with_all = ["runs", "models"], value_parser = flags::number::count)]
     splits: usize,
     /// Images in a subset of KID
@@ -76,14 +62,12 @@ pub struct ImageSetFlags {
         long,
         value_name = "COUNT",
         default_value_t = 1000,
-        help_heading = "Sets of images",
         conflicts_with_all = ["runs", "models"], value_parser = flags::number::two_or_more)]
     kid_subset_size: usize,
     /// Write the statistics of the generated images, as pytorch-fid does
     #[arg(
         long,
         value_name = "FILE.npz",
-        help_heading = "Sets of images",
         requires = "weights",
         conflicts_with_all = ["runs", "models"]
     )]

@@ -42,12 +42,6 @@ use models::ModelsFlags;
     ArgGroup::new("what").args(["runs", "models", "generated"]).required(true).multiple(true)
 ))]
 pub struct EvaluateCommand {
-    #[command(flatten)]
-    models: ModelsFlags,
-    #[command(flatten)]
-    sets: ImageSetFlags,
-    #[command(flatten)]
-    cas: CasFlags,
     /// Images in a batch
     #[arg(long, value_name = "IMAGES", default_value_t = 32, value_parser = flags::number::count)]
     batch: usize,
@@ -59,6 +53,13 @@ pub struct EvaluateCommand {
     out: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceFlags,
+    // The flags below a heading come last, since a heading holds for all after it.
+    #[command(flatten, next_help_heading = "Models")]
+    models: ModelsFlags,
+    #[command(flatten, next_help_heading = "Sets of images")]
+    sets: ImageSetFlags,
+    #[command(flatten, next_help_heading = "Classification accuracy score")]
+    cas: CasFlags,
 }
 
 const EXAMPLES: &str = "\

@@ -17,27 +17,19 @@ use crate::{estimates, flags};
 #[derive(clap::Args, Debug)]
 pub struct ModelsFlags {
     /// Folder of a run; may be given several times
-    #[arg(long = "run", value_name = "DIR", conflicts_with_all = ["generated", "real", "weights"],
-          help_heading = "Models")]
+    #[arg(long = "run", value_name = "DIR", conflicts_with_all = ["generated", "real", "weights"])]
     runs: Vec<PathBuf>,
     /// Name of a trained model that comes with this program; may be given several times
-    #[arg(long = "model", value_name = "NAME", conflicts_with_all = ["generated", "real", "weights"],
-          help_heading = "Models")]
+    #[arg(long = "model", value_name = "NAME", conflicts_with_all = ["generated", "real", "weights"])]
     models: Vec<String>,
     /// Folder of the data set, where it is not where the runs found it
-    #[arg(
-        long,
-        value_name = "DIR",
-        conflicts_with = "generated",
-        help_heading = "Models"
-    )]
+    #[arg(long, value_name = "DIR", conflicts_with = "generated")]
     pub data: Option<PathBuf>,
     /// Held-out images to evaluate on, the first ones
     #[arg(
         long,
         value_name = "COUNT",
         default_value_t = 256,
-        help_heading = "Models",
         conflicts_with = "generated", value_parser = flags::number::count)]
     images: usize,
     /// Quantile levels that a PixelIQN is asked for
@@ -45,7 +37,6 @@ pub struct ModelsFlags {
         long,
         value_name = "COUNT",
         default_value_t = 40,
-        help_heading = "Models",
         conflicts_with = "generated", value_parser = flags::number::two_or_more)]
     taus: usize,
     /// Generation order, for models of several, from 0, raster order, to 7: the values that a
@@ -55,18 +46,12 @@ pub struct ModelsFlags {
         value_name = "INDEX",
         default_value = "0",
         value_parser = flags::parse_order,
-        help_heading = "Models",
         conflicts_with = "generated"
     )]
     order: Order,
     /// Picture of held-out images, with the widths of the first run's intervals and the PIT of each
     /// value below them
-    #[arg(
-        long,
-        value_name = "FILE.png",
-        conflicts_with = "generated",
-        help_heading = "Models"
-    )]
+    #[arg(long, value_name = "FILE.png", conflicts_with = "generated")]
     pub maps: Option<PathBuf>,
 }
 
