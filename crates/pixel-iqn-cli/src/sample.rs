@@ -46,8 +46,8 @@ pub struct SampleCommand {
     #[arg(long, value_name = "INDEX", default_value = "0", value_parser = flags::parse_order)]
     order: Order,
     /// Guide the images towards their classes with this weight, for a class-conditional model that was
-    /// trained with label dropout: they are read as their class more often, and vary less. It takes twice
-    /// the time, and a model of output monotone or categorical
+    /// trained with label dropout: they are read as their class more often, and vary less. It takes a little
+    /// more than twice the time, and a model of output monotone or categorical; 1 to 2 is much
     #[arg(long, value_name = "WEIGHT", default_value_t = 0.0, value_parser = flags::number::weight)]
     guidance: f32,
     /// Images sampled together: more are faster and take more memory

@@ -129,7 +129,8 @@ pub use pointwise::{
     GroupedPointwise, GroupedPointwiseConfig, MaskedPointwise, Pointwise, PointwiseConfig,
 };
 pub use progress::{
-    Cancelled, FinishedRow, NoProgress, PartProgress, Progress, RowProgress, report, without_twins,
+    Cancelled, FinishedRow, NoProgress, PartProgress, Progress, RowProgress, report,
+    without_unconditional,
 };
 #[cfg(feature = "burn")]
 pub use same_convolution::same_convolution;

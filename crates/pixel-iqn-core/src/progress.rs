@@ -145,8 +145,8 @@ impl<'a> RowProgress<'a> {
     /// # Shapes
     ///
     /// - `sampled`: `[images, channels, height, width]`, some consecutive images of the batch,
-    ///   reordered, of which the first has index `first_image`, each followed by its
-    ///   [twin](SampleBatch::with_twins) where there is guidance
+    ///   reordered, of which the first has index `first_image`, each followed by the one
+    ///   [without a class](SampleBatch::with_unconditional) where there is guidance
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl<'a> RowProgress<'a> {
         let [total, channels, height, width] = self.dims;
         let images = sampled.len() / (channels * height * width) / self.copies;
         let values = row_values(sampled, row, [channels, height, width]);
-        let values = without_twins(self.copies, values, channels * width);
+        let values = without_unconditional(self.copies, values, channels * width);
         self.progress.row(&FinishedRow {
             first_image,
             images,
@@ -174,10 +174,10 @@ impl<'a> RowProgress<'a> {
     }
 }
 
-/// Leaves out the twins of images of `values` numbers, where there are two copies of each.
+/// Leaves out the unconditional images of `values` numbers each, where there are two copies.
 // Public for the samplers in the crates of the backends.
 #[doc(hidden)]
-pub fn without_twins(copies: usize, numbers: Vec<f32>, values: usize) -> Vec<f32> {
+pub fn without_unconditional(copies: usize, numbers: Vec<f32>, values: usize) -> Vec<f32> {
     if copies == 1 {
         return numbers;
     }

@@ -168,6 +168,42 @@ fn guided_images_are_those_of_the_definition() {
     });
 }
 
+#[test]
+fn images_do_not_depend_on_the_threads_or_on_the_others() {
+    let guided = batch(Order::new(5).unwrap()).with_guidance(2.0);
+    for sampler in [
+        CpuSampler::from(&monotone()),
+        CpuSampler::from(&categorical()),
+    ] {
+        let together = sampler.sample(&guided, &NoProgress).unwrap();
+        let values = together.len() / 3;
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| {
+                assert_eq!(sampler.sample(&guided, &NoProgress).unwrap(), together);
+                for image in 0..3 {
+                    let alone = sampler.sample(&alone(&guided, image), &NoProgress);
+                    assert_eq!(alone.unwrap(), together[image * values..][..values]);
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn the_levels_of_a_categorical_model_may_be_others_than_those_of_the_batch() {
+    let guided = batch(Order::RASTER)
+        .with_guidance(2.0)
+        .with_levels(Some(256));
+    let images = CpuSampler::from(&categorical()).sample(&guided, &NoProgress);
+    let known = guided.known.as_ref().unwrap();
+    for (value, known) in images.unwrap().iter().zip(&known.mask) {
+        // Each of 16 levels is one of 256.
+        let level = value * 15.0;
+        assert!(*known || (level - level.round()).abs() < 1e-4, "{value}");
+    }
+}
+
 /// A progress that keeps the rows that it is told of.
 #[derive(Default)]
 struct Rows(Mutex<Vec<(usize, usize, Vec<f32>)>>);
@@ -186,8 +222,18 @@ impl Progress for Rows {
 }
 
 #[test]
-fn the_progress_sees_the_images_and_not_their_twins() {
+fn the_progress_sees_the_images_and_not_the_unconditional_ones() {
     let guided = batch(Order::RASTER).with_guidance(2.0);
+    let last = std::sync::atomic::AtomicUsize::new(0);
+    let count = |done, _| {
+        last.fetch_max(done, std::sync::atomic::Ordering::Relaxed);
+        ControlFlow::Continue(())
+    };
+    CpuSampler::from(&monotone())
+        .sample(&guided.clone().with_order(Order::new(5).unwrap()), &count)
+        .unwrap();
+    // The rows of order 5 are columns.
+    assert_eq!(last.into_inner(), 3 * 3);
     let rows = Rows::default();
     let images = CpuSampler::from(&monotone()).sample(&guided, &rows);
     let images = images.unwrap();

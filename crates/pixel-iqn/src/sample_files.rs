@@ -56,7 +56,7 @@ impl Sampling<'_> {
     /// # Errors
     ///
     /// The errors of [`run`](Self::run); also [`Error::Data`] where a file cannot be written, another
-    /// process draws the same images there, or the folder has the samples of another model, seed, tau,
+    /// process draws the same images there, or the folder has the samples of another model, seed, tau, guidance,
     /// order or labels, or files that no job wrote.
     pub fn save_folder(self, path: impl AsRef<Path>) -> Result<Saved, Error> {
         let path = path.as_ref();

@@ -162,7 +162,7 @@ impl<'a> Sampling<'a> {
     fn check_memory(&self, options: &SampleOptions) -> Result<(), Error> {
         let config = self.model.config();
         let [height, width] = options.size;
-        // With guidance each image has a twin.
+        // With guidance each image is sampled without its class, too.
         let copies = if self.guidance > 0.0 { 2 } else { 1 };
         let images = (self.batch.min(self.count) as u64).saturating_mul(copies);
         let positions = images

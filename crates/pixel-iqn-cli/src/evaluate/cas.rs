@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, ensure};
 use clap::builder::PossibleValuesParser;
 use pixel_iqn::data::ImageDataset;
-use pixel_iqn::{Labels, Run, TrainingImages};
+use pixel_iqn::{Labels, Run, SampleOptions, TrainingImages};
 use pixel_iqn_eval::{Accuracy, Classifier, ClassifierConfig};
 use serde_json::json;
 
@@ -106,22 +106,26 @@ impl CasFlags {
             let bar = job.terminal.bar(format!("classifier of {task}"));
             Ok(Classifier::train(images, &config, &device, &bar)?)
         };
+        // Before the classifiers, so that what cannot be sampled is told first.
+        let mut samples = Vec::new();
+        for (name, run) in &runs {
+            samples.push((self.title(name), name, self.samples(job, name, run)?));
+        }
         let count = self.cas_real_images.unwrap_or(self.cas_images);
         let count = count.min(images.train.len());
         let reader = trained_on("real images", &images.train.draw_copy(count, job.seed)?)?;
         let real = reader.accuracy(&images.held_out)?;
         let (mut scores, mut agreement) = (BTreeMap::new(), BTreeMap::new());
         let (mut lines, mut agreements) = (Vec::new(), Vec::new());
-        for (name, run) in &runs {
-            let samples = self.samples(job, name, run)?;
+        for (title, name, samples) in &samples {
             if !self.agreement_only {
-                let accuracy = trained_on(name, &samples)?.accuracy(&images.held_out)?;
-                lines.push(line(name, samples.len(), &accuracy));
-                scores.insert(name.clone(), accuracy);
+                let accuracy = trained_on(name, samples)?.accuracy(&images.held_out)?;
+                lines.push(line(title, samples.len(), &accuracy));
+                scores.insert((*name).clone(), accuracy);
             }
-            let read = reader.accuracy(&samples)?;
-            agreements.push(line_of_agreement(name, &read));
-            agreement.insert(name.clone(), read);
+            let read = reader.accuracy(samples)?;
+            agreements.push(line_of_agreement(title, &read));
+            agreement.insert((*name).clone(), read);
         }
         lines.push(line("real images", count, &real));
         lines.extend(agreements);
@@ -159,7 +163,28 @@ impl CasFlags {
             self.cas_images,
             config.model.classes
         );
+        let options = SampleOptions::new(1, [1, 1], 0)
+            .with_labels(Labels::Spread)
+            .with_guidance(self.guidance);
+        options
+            .validate(&config.model)
+            .with_context(|| format!("{name} cannot be scored with --guidance"))?;
+        if self.guidance > 0.0 {
+            flags::warn_without_label_dropout(run);
+        }
         Ok(())
+    }
+
+    /// The name of a model, with what sets its samples apart from those of the published score.
+    fn title(&self, name: &str) -> String {
+        let mut title = name.to_owned();
+        if self.guidance > 0.0 {
+            title += &format!(", guidance {}", self.guidance);
+        }
+        if let Some(TauRange { low, high }) = self.tau_range {
+            title += &format!(", tau from {low} to {high}");
+        }
+        title
     }
 
     /// Draws the images that the classifier learns from.

@@ -12,7 +12,7 @@ mod tau_range;
 
 pub use data::{DataFlags, images_of, open};
 pub use device::DeviceFlags;
-pub use model::ModelFlags;
+pub use model::{ModelFlags, warn_without_label_dropout};
 pub use order::parse_order;
 pub use out::{claim, keep_inputs, keep_run};
 pub use pixel_iqn::terminal::number;

@@ -66,16 +66,9 @@ impl ModelFlags {
     /// Warns where images are asked for that have no class, or are compared with such by guidance, of a
     /// model that never saw any.
     pub fn warn_without_label_dropout(&self, labels: Option<&str>, guidance: f32) {
-        let without = |run: Run| {
-            let config = run.config();
-            let named_none = |names: &Vec<String>| names.iter().any(|name| name == "none");
-            let is_class = config.data.class_names.as_ref().is_some_and(named_none);
-            config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class
-        };
         let asked = labels == Some("none") || guidance > 0.0;
-        if asked && self.folder().and_then(Run::open).is_ok_and(without) {
-            tell!("WARNING: the model was trained without label dropout: it never saw an image");
-            tell!("WARNING: without a class, and what it predicts for none means little");
+        if asked && let Ok(run) = self.folder().and_then(Run::open) {
+            warn_without_label_dropout(&run);
         }
     }
 
@@ -93,6 +86,17 @@ impl ModelFlags {
                 Ok(run.path().to_owned())
             }
         }
+    }
+}
+
+/// Warns where a model with classes never saw an image without one.
+pub fn warn_without_label_dropout(run: &Run) {
+    let config = run.config();
+    let named_none = |names: &Vec<String>| names.iter().any(|name| name == "none");
+    let is_class = config.data.class_names.as_ref().is_some_and(named_none);
+    if config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class {
+        tell!("WARNING: the model was trained without label dropout: it never saw an image");
+        tell!("WARNING: without a class, and what it predicts for none means little");
     }
 }
 

@@ -84,21 +84,26 @@ impl SampleBatch {
     /// has a probability proportional to `p ((p + ε) / (q + ε))^w` with `ε = 0.02`: what speaks for the label
     /// is drawn more often, and images vary less. At 0, the default, images are those of the model.
     ///
-    /// The paper has scores of noise where these are probabilities, which is our choice, as is `ε`. Without it
-    /// levels that are improbable both with and without the label, of which a model knows little, are raised
-    /// by large factors, in so many places of an image that strokes appear everywhere.
+    /// The paper guides the noise of a diffusion model; autoregressive models are guided in the same way by
+    /// their probabilities (Gafni et al. 2022, Sanchez et al. 2023). `ε` is our choice. Without it levels that
+    /// are improbable both with and without the label, of which a model knows little, are raised by large
+    /// factors, in so many places of an image that strokes appear everywhere. It is added to the probability
+    /// of a level, so that one weight does less to values whose probability is spread over many levels.
     ///
     /// It takes a sampler that guides, such as that of `pixel-iqn-cpu`, a model that was trained with label
     /// dropout, an output of which the probabilities of levels are known
     /// ([`Output::Monotone`](crate::Output::Monotone) or [`Output::Categorical`](crate::Output::Categorical)),
-    /// and twice the time.
+    /// and a little more than twice the time.
     pub fn with_guidance(self, guidance: f32) -> Self {
         Self { guidance, ..self }
     }
 
     /// Fails where there is guidance, for samplers that do not guide.
-    #[cfg(feature = "burn")]
-    pub(crate) fn check_without_guidance(&self) -> Result<(), SampleError> {
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Invalid`] where there is.
+    pub fn check_without_guidance(&self) -> Result<(), SampleError> {
         match self.copies() {
             1 => Ok(()),
             _ => Err(SampleError::Invalid(
@@ -107,11 +112,11 @@ impl SampleBatch {
         }
     }
 
-    /// Returns the batch with each image followed by its twin, the same image without a class, which
+    /// Returns the batch with each image followed by itself without a class, the unconditional image that
     /// guidance compares it with.
     // Public for the samplers in the crates of the backends.
     #[doc(hidden)]
-    pub fn with_twins(&self) -> Self {
+    pub fn with_unconditional(&self) -> Self {
         let [images, channels, height, width] = self.dims;
         let values = channels * height * width;
         let labels = self.labels.as_ref();
@@ -334,6 +339,28 @@ mod tests {
     }
 
     #[test]
+    fn guidance_samples_each_image_with_and_without_its_class() {
+        let batch = SampleBatch::new([2, 1, 1, 2], vec![0.1, 0.2, 0.3, 0.4])
+            .with_labels(Some(vec![Some(2), None]))
+            .with_known(Some(KnownValues {
+                values: vec![0.0, 1.0, 0.5, 0.0],
+                mask: vec![false, true, true, false],
+            }));
+        assert_eq!(batch.copies(), 1);
+        batch.check_without_guidance().unwrap();
+        let guided = batch.with_guidance(1.5);
+        assert_eq!(guided.copies(), 2);
+        assert!(guided.check_without_guidance().is_err());
+        let both = guided.with_unconditional();
+        assert_eq!(both.dims, [4, 1, 1, 2]);
+        assert_eq!(both.tau, [0.1, 0.2, 0.1, 0.2, 0.3, 0.4, 0.3, 0.4]);
+        assert_eq!(both.labels, Some(vec![Some(2), None, None, None]));
+        let known = both.known.unwrap();
+        assert_eq!(known.values[..4], [0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(known.mask[4..], [true, false, true, false]);
+    }
+
+    #[test]
     fn what_does_not_fit_is_named() {
         let config = ModelConfig::tiny().with_channels(1).with_classes(3);
         let good = SampleBatch::new([2, 1, 1, 2], vec![0.5; 4])
@@ -408,6 +435,8 @@ mod tests {
                 },
                 "below 3",
             ),
+            (good.clone().with_guidance(-1.0), "at least 0, not -1"),
+            (good.clone().with_guidance(1.0), "output gates"),
         ] {
             let error = change.validate(&config).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");

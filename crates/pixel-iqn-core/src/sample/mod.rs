@@ -23,7 +23,9 @@ pub trait Sampler: Send + Sync {
     fn config(&self) -> &ModelConfig;
 
     /// Samples the images of a batch value by value: each is the model's inverse distribution
-    /// function at its tau, given the values before it.
+    /// function at its tau, given the values before it, or with
+    /// [guidance](SampleBatch::with_guidance) that of the guided distribution. A sampler that does not guide
+    /// [refuses](SampleBatch::check_without_guidance) such a batch.
     ///
     /// Returns `[batch, channels, height, width]` in [0, 1]. A unit of the progress is one row of
     /// one image.

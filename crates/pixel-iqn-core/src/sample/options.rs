@@ -315,6 +315,8 @@ impl SampleOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Output;
+    use pixel_iqn_loss::Knots;
 
     fn images(options: &SampleOptions, config: &ModelConfig) -> Vec<(Vec<f32>, Option<usize>)> {
         let batches = options.batches(config).unwrap();
@@ -348,6 +350,13 @@ mod tests {
                 ..whole.clone()
             };
             assert_eq!(images(&batched, &config), expected);
+        }
+        let monotone = config
+            .clone()
+            .with_output(Output::monotone(&Knots::default()));
+        let guided = whole.clone().with_guidance(1.5).part(3..7);
+        for batch in guided.batches(&monotone).unwrap() {
+            assert_eq!(batch.guidance, 1.5);
         }
         let tail = SampleOptions {
             first: 4,

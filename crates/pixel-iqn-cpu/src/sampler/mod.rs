@@ -16,7 +16,7 @@ use pixel_iqn_core::weights::{NamedWeights, WeightsError};
 #[cfg(feature = "burn")]
 use pixel_iqn_core::{AnyModel, GatedPixelCnn, Lowering, PixelIqn, PixelModel};
 use pixel_iqn_core::{
-    ModelConfig, Progress, RowProgress, SampleBatch, SampleError, Sampler, without_twins,
+    ModelConfig, Progress, RowProgress, SampleBatch, SampleError, Sampler, without_unconditional,
 };
 #[cfg(feature = "burn")]
 use pixel_iqn_kernels::Bfloat16;
@@ -61,7 +61,8 @@ const MOST_THREADS: usize = 4;
 /// + 2 W F + 2 F)` numbers, where `blocks` is the number of blocks of
 /// [`Output::Head`](pixel_iqn_core::Output::Head), `C` that of the channels, and `E` the features of the
 /// embedding of tau, 0 where there is none. Width and height change places in an order that
-/// [transposes](pixel_iqn_core::Order::transposes); the height does not matter.
+/// [transposes](pixel_iqn_core::Order::transposes); the height does not matter. With guidance an image counts
+/// twice.
 /// [`cache_bytes`](Self::cache_bytes) computes it.
 #[derive(Debug)]
 pub struct CpuSampler {
@@ -195,7 +196,7 @@ impl CpuSampler {
     /// `[batch, channels, height, width]`.
     ///
     /// The predictions are the values before clamping, rounding and given values. With all values
-    /// given, they are the output of the model's forward pass.
+    /// given, they are the output of the model's forward pass. With guidance they are levels already.
     ///
     /// # Errors
     ///
@@ -213,7 +214,7 @@ impl CpuSampler {
         let [images, channels, height, width] = turned.dims;
         let values = channels * height * width;
         let threads = rayon::current_num_threads();
-        // An image and its twin stay together.
+        // An image and its unconditional copy stay together.
         let chunk = (images / copies).div_ceil(threads) * copies;
         // Where there are fewer images than threads, several share one.
         let threads = threads / images.div_ceil(chunk.max(1)).max(1);
@@ -235,17 +236,17 @@ impl CpuSampler {
                 })
             })?;
         let [predictions, sampled] = [predictions, sampled]
-            .map(|numbers| batch.restored(without_twins(copies, numbers, values)));
+            .map(|numbers| batch.restored(without_unconditional(copies, numbers, values)));
         Ok((predictions, sampled))
     }
 }
 
-/// The batch in the raster of its order, with twins where there is guidance.
+/// The batch in the raster of its order, with unconditional images where there is guidance.
 fn sampled_batch(batch: &SampleBatch) -> Arc<SampleBatch> {
     let turned = batch.reordered();
     Arc::new(match batch.copies() {
         1 => turned.into_owned(),
-        _ => turned.with_twins(),
+        _ => turned.with_unconditional(),
     })
 }
 

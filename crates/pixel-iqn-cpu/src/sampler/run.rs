@@ -286,18 +286,18 @@ impl Run {
     }
 }
 
-/// Draws the values of images and of their twins, which are the same, from the probabilities of levels of
-/// both, by the tau of each.
+/// Draws the values of images and of their unconditional copies, which are the same, from the probabilities of
+/// levels of both, by the tau of each.
 fn guided(
     mut each: impl Iterator<Item = Vec<f64>>,
     mut tau: impl Iterator<Item = f32>,
     weight: f64,
 ) -> Vec<f32> {
     let mut values = Vec::new();
-    while let (Some(class), Some(none), Some(tau), Some(_)) =
+    while let (Some(conditional), Some(unconditional), Some(tau), Some(_)) =
         (each.next(), each.next(), tau.next(), tau.next())
     {
-        values.extend([guided_value(&class, &none, weight, tau); 2]);
+        values.extend([guided_value(&conditional, &unconditional, weight, tau); 2]);
     }
     values
 }

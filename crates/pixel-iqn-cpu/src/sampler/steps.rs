@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use pixel_iqn_core::{SampleBatch, without_twins};
+use pixel_iqn_core::{SampleBatch, without_unconditional};
 
 use super::plan::Plan;
 use super::run::Run;
@@ -95,7 +95,7 @@ impl CpuSampling {
     }
 
     /// The predictions of the model so far, `[batch, channels, height, width]`: the values before clamping,
-    /// rounding and given values, and 0 where nothing is predicted yet.
+    /// rounding and given values, which are levels already with guidance, and 0 where nothing is predicted yet.
     pub fn predictions(&self) -> Vec<f32> {
         self.restored(&self.predictions)
     }
@@ -105,11 +105,11 @@ impl CpuSampling {
         self.restored(&self.sampled)
     }
 
-    /// Turns numbers to the image's own orientation, those of the twins left out.
+    /// Turns numbers to the image's own orientation, those of unconditional images left out.
     fn restored(&self, numbers: &[f32]) -> Vec<f32> {
         let [_, channels, height, width] = self.batch.dims;
         let values = channels * height * width;
-        let numbers = without_twins(self.batch.copies(), numbers.to_vec(), values);
+        let numbers = without_unconditional(self.batch.copies(), numbers.to_vec(), values);
         self.batch.order.restore_values(&numbers, self.size)
     }
 }
