@@ -47,7 +47,8 @@ pub struct SampleCommand {
     order: Order,
     /// Guide the images towards their classes with this weight, for a class-conditional model that was
     /// trained with label dropout: they are read as their class more often, and vary less. It takes a little
-    /// more than twice the time, and a model of output monotone or categorical; 1 to 2 is much
+    /// more than twice the time, and a model of output monotone or categorical, on the device cpu.
+    /// 1 and 2 are common
     #[arg(long, value_name = "WEIGHT", default_value_t = 0.0, value_parser = flags::number::weight)]
     guidance: f32,
     /// Images sampled together: more are faster and take more memory
@@ -74,6 +75,7 @@ pub struct SampleCommand {
 const EXAMPLES: &str = "\
 Examples:
   pixel-iqn sample --model shapes --show
+  pixel-iqn sample --model mnist --guidance 2 --tau-range 0.01,0.99
   pixel-iqn sample --run runs/first --count 64 --out samples.png
   pixel-iqn sample --run runs/first --labels cat --count 9
   pixel-iqn sample --run runs/first --count 50000 --out samples.npz
@@ -105,6 +107,10 @@ impl SampleCommand {
             let classes = format!("{}\n", model.classes());
             return print_result(&classes).context("cannot print the classes");
         }
+        ensure!(
+            self.guidance == 0.0 || self.labels.as_deref() != Some("none"),
+            "--guidance guides towards a class: leave out --labels none"
+        );
         ensure!(
             !self.show.is_given() || format == Format::Grid,
             "--show goes with --out FILE.png: other images are not kept in memory"

@@ -254,3 +254,37 @@ fn classifiers_learn_from_samples_and_from_real_images() {
     let message = folder.fail(&format!("{cas} --run plain"));
     assert!(message.contains("--class-conditional"), "{message}");
 }
+
+#[test]
+fn guided_samples_are_others_and_are_told() {
+    let folder = Folder::new();
+    let sample = "sample --model mnist --count 2";
+    folder.run(&format!("{sample} --out free.png"));
+    folder.run(&format!("{sample} --out none.png --guidance 0"));
+    folder.run(&format!("{sample} --out guided.png --guidance 2"));
+    assert_eq!(folder.read("free.png"), folder.read("none.png"));
+    assert_ne!(folder.read("free.png"), folder.read("guided.png"));
+    let message = folder.fail(&format!("{sample} --guidance 2 --labels none"));
+    assert!(message.contains("towards a class"), "{message}");
+
+    let cas = "evaluate --model shapes --cas --agreement-only --cas-images 10 --cas-steps 1";
+    let guided = format!("{cas} --guidance 1.5 --tau-range 0.01,0.99 --out cas.json");
+    let printed = folder.run(&guided);
+    let title = "shapes, guidance 1.5, tau from 0.01 to 0.99: ";
+    assert!(printed.contains(title), "{printed}");
+    let json: serde_json::Value = serde_json::from_slice(&folder.read("cas.json")).unwrap();
+    assert_eq!(json["guidance"], 1.5);
+    assert_eq!(json["tau_range"], "0.01,0.99");
+    for (flags, word) in [
+        (format!("{cas} --order 3"), "--order"),
+        (
+            "evaluate --generated a.npz --real b.npz --guidance 1".into(),
+            "--guidance",
+        ),
+    ] {
+        let output = folder.command(&flags).output().unwrap();
+        let message = errors(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(word), "{message}");
+    }
+}

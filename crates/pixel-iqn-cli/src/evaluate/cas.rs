@@ -15,13 +15,15 @@ use super::models::ModelsFlags;
 use crate::flags::{self, TauRange};
 
 /// Flags on the classification accuracy score.
+// Scores of sets of images have none of the flags, which clap does not refuse for requiring --cas alone.
 #[derive(clap::Args, Debug)]
+#[group(id = "cas_flags", multiple = true, conflicts_with = "generated")]
 pub struct CasFlags {
     /// Compute the classification accuracy score (Ravuri and Vinyals 2019) of class-conditional models on
     /// all held-out images, and no other score
     #[arg(
         long,
-        conflicts_with_all = ["generated", "maps", "images", "taus"]
+        conflicts_with_all = ["maps", "images", "taus", "order"]
     )]
     pub cas: bool,
     /// Samples that the classifier learns from, with all classes in turn
@@ -136,7 +138,7 @@ impl CasFlags {
             "seed": job.seed,
             "samples": self.cas_images,
             "guidance": self.guidance,
-            "tau_range": self.tau_range.map(|tau| [tau.low, tau.high]),
+            "tau_range": self.tau_range.map(|tau| format!("{},{}", tau.low, tau.high)),
             "real_images": count,
             "real": real,
             "models": scores,

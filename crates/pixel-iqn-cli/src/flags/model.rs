@@ -96,7 +96,10 @@ pub fn warn_without_label_dropout(run: &Run) {
     let is_class = config.data.class_names.as_ref().is_some_and(named_none);
     if config.model.classes > 0 && config.train.label_dropout == 0.0 && !is_class {
         tell!("WARNING: the model was trained without label dropout: it never saw an image");
-        tell!("WARNING: without a class, and what it predicts for none means little");
+        tell!(
+            "WARNING: without a class, and what it predicts for none, which --labels none draws and"
+        );
+        tell!("WARNING: --guidance compares with, means little");
     }
 }
 
