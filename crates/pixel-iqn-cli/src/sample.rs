@@ -48,7 +48,7 @@ pub struct SampleCommand {
     /// Guide the images towards their classes with this weight, for a class-conditional model that was
     /// trained with label dropout: they are read as their class more often, and vary less. It takes a little
     /// more than twice the time, and a model of output monotone or categorical, on the device cpu.
-    /// 1 and 2 are common
+    /// 1 to 3 are common
     #[arg(long, value_name = "WEIGHT", default_value_t = 0.0, value_parser = flags::number::weight)]
     guidance: f32,
     /// Images sampled together: more are faster and take more memory
@@ -75,7 +75,7 @@ pub struct SampleCommand {
 const EXAMPLES: &str = "\
 Examples:
   pixel-iqn sample --model shapes --show
-  pixel-iqn sample --model mnist --guidance 2 --tau-range 0.01,0.99
+  pixel-iqn sample --model mnist --guidance 3 --tau-range 0.01,0.99
   pixel-iqn sample --run runs/first --count 64 --out samples.png
   pixel-iqn sample --run runs/first --labels cat --count 9
   pixel-iqn sample --run runs/first --count 50000 --out samples.npz

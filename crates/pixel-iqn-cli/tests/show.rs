@@ -14,7 +14,9 @@ const SKIPPED: &str = "skipped: there is no program `script`, which makes termin
 
 /// A command on a terminal of a name.
 fn on_a_terminal(folder: &Folder, term: &str, arguments: &str) -> Command {
-    let program = format!("{} {arguments}", env!("CARGO_BIN_EXE_pixel-iqn"));
+    // Without `noflsh`, Ctrl-C drops what the terminal has not read yet, which may be half of a picture.
+    let program = env!("CARGO_BIN_EXE_pixel-iqn");
+    let program = format!("stty noflsh && exec {program} {arguments}");
     let mut command = Command::new("script");
     command
         .current_dir(folder.file(""))
