@@ -162,9 +162,8 @@ impl<'a> Sampling<'a> {
     fn check_memory(&self, options: &SampleOptions) -> Result<(), Error> {
         let config = self.model.config();
         let [height, width] = options.size;
-        // With guidance each image is sampled without its class, too.
-        let copies = if self.guidance > 0.0 { 2 } else { 1 };
-        let images = (self.batch.min(self.count) as u64).saturating_mul(copies);
+        let images = self.batch.min(self.count) as u64;
+        let images = images.saturating_mul(options.copies() as u64);
         let positions = images
             .saturating_mul(height as u64)
             .saturating_mul(width as u64);

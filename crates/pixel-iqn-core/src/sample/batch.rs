@@ -135,7 +135,7 @@ impl SampleBatch {
     /// The images that a sampler computes for each one of the batch: 2 with guidance, else 1.
     #[doc(hidden)]
     pub fn copies(&self) -> usize {
-        if self.guidance > 0.0 { 2 } else { 1 }
+        copies(self.guidance)
     }
 
     /// Returns the batch with its values [reordered](Order::reorder_values), so that the raster
@@ -253,10 +253,15 @@ impl SampleBatch {
     }
 }
 
+/// The images that a sampler computes for each one at a weight of guidance.
+pub(super) fn copies(guidance: f32) -> usize {
+    if guidance > 0.0 { 2 } else { 1 }
+}
+
 /// Repeats each image of `values` numbers.
 fn twice<T: Copy>(numbers: &[T], values: usize) -> Vec<T> {
     let images = numbers.chunks_exact(values);
-    images.flat_map(|image| [image, image].concat()).collect()
+    images.flat_map(|image| image.repeat(2)).collect()
 }
 
 /// Checks that a model knows a generation order.

@@ -3,7 +3,7 @@ use core::ops::Range;
 use crate::config::ModelConfig;
 use crate::noise::Noise;
 use crate::order::Order;
-use crate::sample::batch::{check_guidance, check_order};
+use crate::sample::batch::{check_guidance, check_order, copies};
 use crate::sample::{KnownValues, SampleBatch, SampleError};
 
 /// The source of the quantile levels tau of sampled images.
@@ -142,6 +142,13 @@ impl SampleOptions {
     /// Sets the weight of the [guidance](SampleBatch::with_guidance) towards the labels.
     pub fn with_guidance(self, guidance: f32) -> Self {
         Self { guidance, ..self }
+    }
+
+    /// The images that a sampler computes for each one: 2 with guidance, else 1.
+    // Public for the facade, which asks for the memory.
+    #[doc(hidden)]
+    pub fn copies(&self) -> usize {
+        copies(self.guidance)
     }
 
     /// Creates the options of the images in `range` alone; sampling them gives the same images.

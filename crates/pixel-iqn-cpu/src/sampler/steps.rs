@@ -27,9 +27,9 @@ pub struct CpuSampling {
 
 impl CpuSampling {
     pub(super) fn new(plan: &Arc<Plan>, batch: &SampleBatch) -> Self {
-        let [images, _, height, width] = batch.dims;
+        let [_, _, height, width] = batch.dims;
         let turned = sampled_batch(batch);
-        let images = images * batch.copies();
+        let [images, ..] = turned.dims;
         let state = State::new(plan, &turned, [0, images], 1);
         Self {
             run: Run::new(Arc::new(state), None),
