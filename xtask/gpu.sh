@@ -61,9 +61,9 @@ device() {
     esac
 }
 
-# The vectors, by both lowerings.
+# The vectors, by all lowerings.
 parity() {
-    for lowering in product convolution; do
+    for lowering in fastest product convolution; do
         echo "lowering: $lowering"
         "$bin/xtask" parity "$reference/vectors" --device "$device_name" --lowering "$lowering" || failed=1
     done
@@ -74,7 +74,7 @@ parity() {
 first-step() {
     for start in cold warm; do
         echo "$start start"
-        "$bin/xtask" bench train --device "$device_name" --case "$preset:$batch" --lowering product \
+        "$bin/xtask" bench train --device "$device_name" --case "$preset:$batch" --lowering fastest \
             --seconds 1 --json || failed=1
     done
     return "${failed:-0}"
@@ -121,7 +121,7 @@ evaluate() {
 # What takes the time of a training step: by Nsight Systems where it is there, else the launches that
 # CubeCL writes down one by one.
 profile() {
-    bench=("$bin/xtask" bench train --device "$device_name" --case "$preset:$batch" --lowering product
+    bench=("$bin/xtask" bench train --device "$device_name" --case "$preset:$batch" --lowering fastest
         --seconds 5)
     if command -v nsys; then
         nsys profile --stats true --force-overwrite true --output "$out/profile" "${bench[@]}"

@@ -10,13 +10,13 @@ const VECTORS: &str = "crates/pixel-iqn-core/tests/fixtures/reference/vectors";
 const DEVICES: [(&str, &[&str]); 3] = [
     ("cpu", &["fastest", "product", "convolution"]),
     ("ndarray", &["product", "convolution"]),
-    ("wgpu:software", &["product", "convolution"]),
+    ("wgpu:software", &["fastest", "product", "convolution"]),
 ];
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Verify the models on Flex, NdArray, and WGPU with a software adapter against the reference, and
-    /// run the tests of the WGPU crate, instead of the gate. Needs Mesa's lavapipe (Debian:
+    /// run the tests of the WGPU crate and of the kernels for GPUs, instead of the gate. Needs Mesa's lavapipe (Debian:
     /// mesa-vulkan-drivers, libvulkan1), and about 20 minutes on 2 cores to build
     #[arg(long)]
     wgpu: bool,
@@ -59,14 +59,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             )?;
         }
     }
-    // Both packages in one build, so that the features of Burn are those of before.
+    // All packages in one build, so that the features of Burn are those of before.
     step(
         Command::new(&cargo)
             .arg("test")
             .args(common)
             .args(["--package", "xtask", "--package", "pixel-iqn-wgpu"])
-            .args(["--no-default-features", "--lib"])
-            .args(["--features", "xtask/ndarray,xtask/wgpu"]),
+            .args([
+                "--package",
+                "pixel-iqn-cube",
+                "--package",
+                "pixel-iqn-train",
+            ])
+            .args(["--no-default-features", "--features"])
+            .arg("xtask/ndarray,xtask/wgpu,pixel-iqn-cube/wgpu,pixel-iqn-train/wgpu")
+            .args(["--lib", "--test", "kernels", "--test", "gpu"]),
     )?;
     Ok(())
 }

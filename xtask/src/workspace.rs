@@ -97,6 +97,7 @@ mod tests {
         for (first, second) in [
             ("pixel-iqn-loss", "pixel-iqn-core"),
             ("pixel-iqn-kernels", "pixel-iqn-core"),
+            ("pixel-iqn-cube", "pixel-iqn-core"),
             ("pixel-iqn-cuda", "pixel-iqn"),
             ("pixel-iqn-train", "pixel-iqn"),
             ("pixel-iqn", "pixel-iqn-cli"),

@@ -50,6 +50,11 @@
 // The pages of docs.rs say which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(all(feature = "cube", not(any(feature = "cuda", feature = "wgpu"))))]
+compile_error!(
+    "the feature `cube` of pixel-iqn-core comes with `cuda` or `wgpu`: turn on one of them"
+);
+
 /// The examples of the README, as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

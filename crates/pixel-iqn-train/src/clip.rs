@@ -2,11 +2,18 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
+#[cfg(feature = "cube")]
+use crate::gpu;
+
 /// The norm of all gradients of a model together, `[1]`, on the device; 0 where there is none.
 ///
 /// Burn's own clipping by norm looks at each tensor on its own, which changes the direction of
-/// the step; hence this and [`scale`].
+/// the step.
 pub(crate) fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> Option<Tensor<1>> {
+    #[cfg(feature = "cube")]
+    if let Some(norm) = gpu::global_norm(model, gradients) {
+        return Some(norm);
+    }
     struct Squares<'a> {
         gradients: &'a GradientsParams,
         sum: Option<Tensor<1>>,
@@ -30,22 +37,6 @@ pub(crate) fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> 
     squares.sum.map(Tensor::sqrt)
 }
 
-/// Multiplies every gradient of a model by `factor`.
-pub(crate) fn scale<M: Module>(model: &M, gradients: &mut GradientsParams, factor: f64) {
-    struct Scale<'a> {
-        gradients: &'a mut GradientsParams,
-        factor: f64,
-    }
-    impl ModuleVisitor for Scale<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-                self.gradients.register(param.id, gradient * self.factor);
-            }
-        }
-    }
-    model.visit(&mut Scale { gradients, factor });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_norm_is_over_all_tensors_and_scaling_keeps_the_direction() {
+    fn the_norm_is_over_all_tensors() {
         let device = Device::flex().autodiff();
         let model = Two {
             a: Param::from_tensor(Tensor::ones([2], &device)),
@@ -68,17 +59,8 @@ mod tests {
         };
         // Gradients (2, 2) and (1).
         let loss = model.a.val().sum() * 2.0 + model.b.val().sum();
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
-        let norm = |gradients: &GradientsParams| {
-            let norm = global_norm(&model, gradients).unwrap();
-            norm.into_scalar::<f32>()
-        };
-        assert_eq!(norm(&gradients), 3.0);
-
-        scale(&model, &mut gradients, 0.5);
-
-        assert_eq!(norm(&gradients), 1.5);
-        let a = gradients.get::<1>(model.a.id).unwrap();
-        assert_eq!(a.to_data().try_to_vec::<f32>().unwrap(), [1.0, 1.0]);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let norm = global_norm(&model, &gradients).unwrap();
+        assert_eq!(norm.into_scalar::<f32>(), 3.0);
     }
 }

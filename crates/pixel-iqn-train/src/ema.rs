@@ -2,6 +2,9 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::container::TensorContainer;
 
+#[cfg(feature = "cube")]
+use crate::gpu;
+
 /// An exponential moving average of the weights of a model, which samples better than the
 /// weights themselves.
 ///
@@ -86,7 +89,13 @@ impl ModuleMapper for MoveTowards {
             .weights
             .remove(&param.id)
             .expect("the average and the model have the same parameters");
-        param.map(|average| average * self.decay + weight * (1.0 - self.decay))
+        param.map(|average| {
+            #[cfg(feature = "cube")]
+            if let Some(average) = gpu::average(&average, &weight, self.decay) {
+                return average;
+            }
+            average * self.decay + weight * (1.0 - self.decay)
+        })
     }
 }
 

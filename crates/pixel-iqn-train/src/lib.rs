@@ -78,6 +78,8 @@ mod display;
 mod drawing;
 mod ema;
 mod error;
+#[cfg(feature = "cube")]
+mod gpu;
 mod gradient_check;
 mod history;
 mod home;

@@ -7,6 +7,10 @@ use burn::tensor::Tensor;
 use burn::tensor::container::TensorContainer;
 
 use crate::config::{OptimizerKind, TrainConfig};
+#[cfg(feature = "cube")]
+use crate::gpu;
+#[cfg(feature = "cube")]
+use pixel_iqn_cube::AdamStep;
 
 /// Burn's Adam and AdamW with moments that can be had as models.
 ///
@@ -16,6 +20,8 @@ use crate::config::{OptimizerKind, TrainConfig};
 #[derive(Debug)]
 pub(crate) struct Optimizer {
     rule: Rule,
+    #[cfg(feature = "cube")]
+    decay: f32,
     // Owned here alone, so that a step changes them in place.
     first: TensorContainer<ParamId>,
     second: TensorContainer<ParamId>,
@@ -39,6 +45,9 @@ impl core::fmt::Debug for Rule {
 /// The field's epsilon (Burn's default is 1e-5).
 const EPSILON: f32 = 1e-8;
 
+/// The field's decay of the mean of the gradients, and of the mean of their squares.
+const BETAS: [f32; 2] = [0.9, 0.999];
+
 impl Optimizer {
     /// Prepares to train `model`: the moments are zero.
     pub fn new<M: Module>(model: &M, config: &TrainConfig) -> Self {
@@ -46,17 +55,25 @@ impl Optimizer {
         let rule = match config.optimizer {
             OptimizerKind::Adam => {
                 let decay = (decay > 0.0).then(|| WeightDecayConfig::new(decay));
-                let adam = AdamConfig::new().with_epsilon(EPSILON);
+                let adam = AdamConfig::new()
+                    .with_beta_1(BETAS[0])
+                    .with_beta_2(BETAS[1])
+                    .with_epsilon(EPSILON);
                 Rule::Adam(adam.with_weight_decay(decay).build())
             }
             OptimizerKind::AdamW => {
-                let adam = AdamWConfig::new().with_epsilon(EPSILON);
+                let adam = AdamWConfig::new()
+                    .with_beta_1(BETAS[0])
+                    .with_beta_2(BETAS[1])
+                    .with_epsilon(EPSILON);
                 Rule::AdamW(adam.with_weight_decay(decay).build())
             }
         };
         let zeros = model.valid().map(&mut Zeros);
         Self {
             rule,
+            #[cfg(feature = "cube")]
+            decay,
             first: collect(&zeros),
             second: collect(&zeros),
             time: 0,
@@ -75,17 +92,19 @@ impl Optimizer {
         (self.first, self.second, self.time) = (collect(first), collect(second), time);
     }
 
-    /// The model after a step. Parameters without a gradient stay.
+    /// The model after a step by `scale` times the gradients. Parameters without a gradient stay.
     pub fn step<M: Module>(
         &mut self,
         learning_rate: f64,
         model: M,
         gradients: GradientsParams,
+        scale: f64,
     ) -> M {
         let model = model.map(&mut Step {
             optimizer: self,
             learning_rate,
             gradients,
+            scale,
         });
         self.time += 1;
         model
@@ -129,20 +148,61 @@ struct Step<'a> {
     optimizer: &'a mut Optimizer,
     learning_rate: f64,
     gradients: GradientsParams,
+    scale: f64,
+}
+
+#[cfg(feature = "cube")]
+impl Step<'_> {
+    /// The numbers of this step, for a kernel.
+    fn numbers(&self) -> AdamStep {
+        let Optimizer {
+            rule, decay, time, ..
+        } = &*self.optimizer;
+        let time = (time + 1) as i32;
+        let [beta_1, beta_2] = BETAS.map(f64::from);
+        let root = (1.0 - beta_2.powi(time)).sqrt();
+        let (penalty, keep) = match rule {
+            Rule::Adam(_) => (*decay, 1.0),
+            Rule::AdamW(_) => (0.0, 1.0 - self.learning_rate * f64::from(*decay)),
+        };
+        AdamStep {
+            gradient_scale: self.scale as f32,
+            rate: (self.learning_rate * root / (1.0 - beta_1.powi(time))) as f32,
+            beta_1: BETAS[0],
+            beta_2: BETAS[1],
+            epsilon: (f64::from(EPSILON) * root) as f32,
+            penalty,
+            keep: keep as f32,
+        }
+    }
 }
 
 impl ModuleMapper for Step<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
-        let Some(gradient) = self.gradients.remove::<D>(id) else {
+        let Some(mut gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
+        #[cfg(feature = "cube")]
+        let numbers = self.numbers();
         let optimizer = &mut *self.optimizer;
         let first = optimizer.first.remove(&id).expect(SAME);
         let second = optimizer.second.remove(&id).expect(SAME);
-        let mut state = AdaptiveMomentumState::new(optimizer.time, first, second);
         let tracked = tensor.is_require_grad();
         let (weight, rate) = (tensor.inner(), self.learning_rate);
+        #[cfg(feature = "cube")]
+        if let Some([weight, first, second]) =
+            gpu::adam([&weight, &first, &second], &gradient, numbers)
+        {
+            optimizer.first.register(id, first);
+            optimizer.second.register(id, second);
+            let weight = Tensor::from_inner(weight).set_require_grad(tracked);
+            return Param::from_mapped_value(id, weight, mapper);
+        }
+        if self.scale != 1.0 {
+            gradient = gradient * self.scale;
+        }
+        let mut state = AdaptiveMomentumState::new(optimizer.time, first, second);
         let weight = match &optimizer.rule {
             Rule::Adam(adam) => {
                 let (weight, next) = adam.step(rate, weight, gradient, Some(AdamState::new(state)));
@@ -208,7 +268,7 @@ mod tests {
             let mut optimizer = Optimizer::new(&ours, &config);
             for step in 0..5 {
                 let gradient = gradients(&ours, step);
-                ours = optimizer.step(0.1, ours, gradient);
+                ours = optimizer.step(0.1, ours, gradient, 1.0);
                 let gradient = gradients(&expected, step);
                 expected = burns.step(0.1, expected, gradient);
                 assert_eq!(ours.used.to_data(), expected.used.to_data());

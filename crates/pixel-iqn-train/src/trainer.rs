@@ -7,7 +7,7 @@ use burn::train::TrainStep;
 use pixel_iqn_core::{Lowering, ModelConfig, weights};
 use pixel_iqn_data::ImageBatch;
 
-use crate::clip;
+use crate::clip::global_norm;
 use crate::config::{Precision, TrainConfig};
 use crate::counters::Counters;
 use crate::ema::Ema;
@@ -169,10 +169,10 @@ impl<M: TrainModel> Trainer<M> {
     }
 
     fn step_here(&mut self, batch: &ImageBatch) -> Result<StepReport, TrainError> {
-        let (loss, mut gradients) = self.gradients(batch)?;
+        let (loss, gradients) = self.gradients(batch)?;
         let model = &self.objective.model;
-        let norm = clip::global_norm(model, &gradients)
-            .unwrap_or_else(|| Tensor::zeros([1], &self.device));
+        let norm =
+            global_norm(model, &gradients).unwrap_or_else(|| Tensor::zeros([1], &self.device));
 
         // One wait for the device per step.
         let [loss, grad_norm] = read([loss, norm])?;
@@ -191,12 +191,10 @@ impl<M: TrainModel> Trainer<M> {
             }
         } else {
             self.bad_in_a_row = 0;
-            let factor = self.config.clip_norm / f64::from(grad_norm);
-            if factor < 1.0 {
-                clip::scale(model, &mut gradients, factor);
-            }
-            let model = model.clone();
-            self.objective.model = self.optimizer.step(learning_rate, model, gradients);
+            // A norm of zero clips nothing.
+            let scale = (self.config.clip_norm / f64::from(grad_norm)).min(1.0);
+            let (model, rate) = (model.clone(), learning_rate);
+            self.objective.model = self.optimizer.step(rate, model, gradients, scale);
             self.average.update(&self.objective.model);
         }
         self.step += 1;

@@ -61,7 +61,13 @@ struct Torch {
 fn lowerings(given: &[LoweringName], device: &str) -> Vec<LoweringName> {
     match (given, device) {
         ([], "cpu") => vec![LoweringName::Fastest],
-        ([], _) => vec![LoweringName::Product, LoweringName::Convolution],
+        // It has no kernels of our own.
+        ([], "ndarray") => vec![LoweringName::Product, LoweringName::Convolution],
+        ([], _) => vec![
+            LoweringName::Fastest,
+            LoweringName::Product,
+            LoweringName::Convolution,
+        ],
         (given, _) => given.to_vec(),
     }
 }

@@ -6,14 +6,18 @@
 //! `[batch * height * width, taps * features]` with the weights. On the
 //! backends that were measured, on CPUs, a product is the faster way (docs/benchmarks.md).
 //!
-//! `composed` has ordinary operations of Burn, for every backend, and `flex` has operations with
-//! hand-written gradients, for Burn's Flex backend. This module is the only place for the
-//! operations of a single backend.
+//! `composed` has ordinary operations of Burn, for every backend. `flex` and `cube` have operations with
+//! hand-written gradients, for Burn's Flex backend and for those on CubeCL (CUDA, WGPU, Vulkan): `operation`
+//! is what the two share. This module is the only place for the operations of a single backend.
 
 mod composed;
 mod convolution;
+#[cfg(feature = "cube")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(any(feature = "cube", feature = "flex"))]
+mod operation;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -28,8 +32,9 @@ use pixel_iqn_loss::{Knots, QuantileFunctions};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Lowering {
-    /// The lowering that was measured to be the fastest on CPUs: kernels of our own on Burn's Flex
-    /// backend, [`Product`](Self::Product) on all others. No GPU was measured.
+    /// Kernels of our own on Burn's Flex backend, where they were measured to be the fastest, and on CUDA,
+    /// WGPU and Vulkan in a build without fusion, where no GPU has been measured: they need less memory and
+    /// fewer launches than the others there. [`Product`](Self::Product) on all other backends.
     #[default]
     Fastest,
     /// A matrix product with the inputs of every position gathered side by side.
@@ -60,6 +65,18 @@ impl Lowering {
         #[cfg(feature = "flex")]
         return flex::handles([&Tensor::<1>::zeros([1], device)]);
         #[cfg(not(feature = "flex"))]
+        {
+            let _ = device;
+            false
+        }
+    }
+
+    /// Whether [`Fastest`](Self::Fastest) is kernels of our own on a device, as programs of a GPU: it is a
+    /// CubeCL backend (CUDA, WGPU or Vulkan) in a build without fusion.
+    pub fn has_gpu_kernels(device: &Device) -> bool {
+        #[cfg(feature = "cube")]
+        return cube::handles([&Tensor::<1>::zeros([1], device)]);
+        #[cfg(not(feature = "cube"))]
         {
             let _ = device;
             false
@@ -188,6 +205,15 @@ pub(crate) fn convolve(
         };
         return flex::convolve(x, kernel, bias, base);
     }
+    #[cfg(feature = "cube")]
+    if matches!(lowering, Lowering::Fastest | Lowering::Bfloat16) && cube::handles([&x, &weight]) {
+        let kernel = cube::Kernel {
+            weight,
+            mask: mask.map(|mask| mask.kernel.clone()),
+            field,
+        };
+        return cube::convolve(x, kernel, bias, base);
+    }
     composed::convolve(x, weight, mask, field, bias, base, lowering)
 }
 
@@ -201,6 +227,10 @@ pub(crate) fn gate<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
     if flex::handles([&x]) {
         return flex::gate(x);
+    }
+    #[cfg(feature = "cube")]
+    if cube::handles([&x]) {
+        return cube::gate(x);
     }
     composed::gate(x)
 }
