@@ -41,6 +41,7 @@ mod norm;
 mod pack;
 mod tensor;
 mod tiling;
+mod trunk;
 mod weight_gradient;
 
 pub use adam::{AdamStep, adam, average};
@@ -54,4 +55,5 @@ pub use gate::{gate, gate_gradient};
 pub use norm::norm;
 pub use pack::pack;
 pub use tensor::contiguous;
+pub use trunk::{TrunkLayer, TrunkRow, TrunkWeights};
 pub use weight_gradient::{ParameterGradients, parameter_gradients};

@@ -1,8 +1,11 @@
-//! Steps with kernels of our own on a software adapter of WGPU, against those on the CPU. Needs Mesa's
-//! lavapipe (Debian: mesa-vulkan-drivers, libvulkan1).
+//! Steps and samples with kernels of our own on a software adapter of WGPU, against those on the CPU and with
+//! Burn's operations. Needs Mesa's lavapipe (Debian: mesa-vulkan-drivers, libvulkan1).
 
 use burn::tensor::{Device, DeviceKind};
-use pixel_iqn_core::{Knots, Lowering, ModelConfig, Output, PixelIqn};
+use pixel_iqn_core::{
+    AnyModel, IncrementalSampler, Knots, Lowering, ModelConfig, NoProgress, Order, Output,
+    PixelIqn, PixelModel, SampleBatch,
+};
 use pixel_iqn_data::builtin;
 use pixel_iqn_train::{OptimizerKind, TrainConfig, Trainer};
 
@@ -75,4 +78,40 @@ fn largest_difference(a: &[u8], b: &[u8]) -> f32 {
         }
     }
     largest
+}
+
+#[test]
+fn samples_are_those_of_burns_operations() {
+    let gpu = Device::wgpu(DeviceKind::Cpu);
+    let base = ModelConfig::tiny().with_dilations(vec![1, 2]);
+    let models = [
+        base.clone().with_classes(3).with_orders(8),
+        base.clone().with_output(Output::categorical(16)),
+        base.clone()
+            .with_output(Output::monotone(&Knots::default())),
+        base.clone().with_output(Output::head(2, 16, 8)),
+        base.clone().with_layers(1),
+        // More features in a group than a cube has units.
+        base.with_channels(1).with_features(300).with_layers(2),
+    ];
+    for config in models {
+        let dims = [2, config.channels, 3, 5];
+        let values: usize = dims.iter().product();
+        let tau = (0..values)
+            .map(|i| (0.5 + i as f32 * 0.618) % 1.0)
+            .collect();
+        let labels = (config.classes > 0).then(|| vec![Some(1), None]);
+        let order = Order::new(if config.orders > 1 { 5 } else { 0 }).unwrap();
+        let batch = SampleBatch::new(dims, tau)
+            .with_labels(labels)
+            .with_order(order);
+        let model = AnyModel::init_seeded(&config, &gpu, 3);
+        let [ours, burns] = [Lowering::Fastest, Lowering::Product].map(|lowering| {
+            let sampler = IncrementalSampler::from(&model.clone().with_lowering(lowering));
+            sampler.predict(&batch, &NoProgress).unwrap().0
+        });
+        for (ours, burns) in ours.iter().zip(&burns) {
+            assert!((ours - burns).abs() < 1e-4, "{config:?}: {ours} {burns}");
+        }
+    }
 }

@@ -71,6 +71,12 @@ impl Lowering {
         }
     }
 
+    /// Whether a model with this lowering has kernels of our own on a device of a CubeCL backend.
+    #[cfg(feature = "cube")]
+    pub(crate) fn has_kernels_of_gpus(self, device: &Device) -> bool {
+        matches!(self, Self::Fastest | Self::Bfloat16) && Self::has_gpu_kernels(device)
+    }
+
     /// Whether [`Fastest`](Self::Fastest) is kernels of our own on a device, as programs of a GPU: it is a
     /// CubeCL backend (CUDA, WGPU or Vulkan) in a build without fusion.
     pub fn has_gpu_kernels(device: &Device) -> bool {

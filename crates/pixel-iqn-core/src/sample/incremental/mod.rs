@@ -1,5 +1,7 @@
 //! Incremental sampling on Burn tensors, which computes every feature once.
 
+#[cfg(feature = "cube")]
+mod gpu;
 mod run;
 mod weights;
 
@@ -35,6 +37,10 @@ use weights::{BlockWeights, ByGroup, LayerWeights};
 /// [`Output::Head`](crate::Output::Head). Width and height change places in an order that
 /// [transposes](crate::Order::transposes); the height does not matter.
 /// [`cache_bytes`](Self::cache_bytes) computes it.
+///
+/// On CUDA, WGPU and Vulkan, in a build without fusion, the horizontal stack of all layers is one kernel of our own for
+/// each value. What is left of a pixel is then the row so far: for each layer after the first `W F` numbers in place
+/// of `R I`, `F` for each layer and once more, and `W` times the image channels.
 #[derive(Debug)]
 pub struct IncrementalSampler {
     trunk: Trunk,
@@ -43,6 +49,9 @@ pub struct IncrementalSampler {
     output: OutputWeights,
     config: ModelConfig,
     device: Device,
+    /// The weights of the horizontal stack for a kernel of our own, where the device has it.
+    #[cfg(feature = "cube")]
+    kernel: Option<pixel_iqn_cube::TrunkWeights>,
 }
 
 /// The weights of the layers after the trunk.
@@ -114,15 +123,21 @@ impl From<&AnyModel> for IncrementalSampler {
 impl IncrementalSampler {
     fn new(trunk: &Trunk, output: OutputWeights, config: &ModelConfig) -> Self {
         let layers = trunk.layers.iter();
+        let layers: Vec<_> = layers
+            .map(|layer| LayerWeights::new(layer, config))
+            .collect();
+        let device = trunk.hidden.weight.val().device();
         Self {
             trunk: trunk.clone(),
-            layers: layers
-                .map(|layer| LayerWeights::new(layer, config))
-                .collect(),
+            #[cfg(feature = "cube")]
+            kernel: (trunk.lowering().has_kernels_of_gpus(&device))
+                .then(|| gpu::weights(&layers, config))
+                .flatten(),
+            layers,
             hidden: ByGroup::masked(&trunk.hidden, config.channels),
             output,
             config: config.clone(),
-            device: trunk.hidden.weight.val().device(),
+            device,
         }
     }
 
@@ -137,9 +152,35 @@ impl IncrementalSampler {
         let layers = self.trunk.layers.iter().map(|layer| {
             let [_, input, taps, _] = layer.vertical.weight.val().dims();
             let reach = (taps - 1) * layer.vertical.dilation();
-            (reach + 1) * width * input + reach * input + gates
+            (reach + 1) * width * input + self.left_of_pixel(reach * input) + gates
         });
-        batch * (layers.sum::<usize>() + blocks * gates) * size_of::<f32>()
+        let numbers = layers.sum::<usize>() + self.of_row(width) + blocks * gates;
+        batch * numbers * size_of::<f32>()
+    }
+
+    /// The numbers of an image that a layer keeps of what is left of a pixel, where Burn's operations read it.
+    fn left_of_pixel(&self, left: usize) -> usize {
+        #[cfg(feature = "cube")]
+        if self.kernel.is_some() {
+            return 0;
+        }
+        left
+    }
+
+    /// The numbers of an image that the kernel of the horizontal stack keeps of a row.
+    fn of_row(&self, width: usize) -> usize {
+        #[cfg(feature = "cube")]
+        if self.kernel.is_some() {
+            let ModelConfig {
+                features, channels, ..
+            } = self.config;
+            let layers = self.layers.len();
+            // There is room for a second layer in any case.
+            let inputs = (layers - 1).max(1) * width * features;
+            return inputs + (layers + 1) * features + width * channels;
+        }
+        let _ = width;
+        0
     }
 
     /// Samples the images of a batch, and returns the model's predictions and the images, both

@@ -14,6 +14,8 @@ use crate::progress::{RowProgress, row_values};
 use crate::sample::{SampleBatch, SampleError};
 use crate::tau::TauProjection;
 
+#[cfg(feature = "cube")]
+use super::gpu;
 use super::{IncrementalSampler, OutputWeights};
 
 /// The state of a run over one batch.
@@ -26,6 +28,9 @@ pub(super) struct Run<'a> {
     /// The inputs that the gates of the blocks after the trunk get from tau in this row, `[batch,
     /// width, C, 2 F / C]` for each block.
     blocks: Vec<Tensor<4>>,
+    /// The horizontal stack as a kernel of our own, which then has the gates and what is left of a pixel.
+    #[cfg(feature = "cube")]
+    kernel: Option<gpu::Row<'a>>,
 }
 
 /// The cached features of a layer.
@@ -57,6 +62,20 @@ struct Pixel {
     hidden: Vec<Tensor<2>>,
 }
 
+impl Pixel {
+    /// A pixel of which no channel is sampled yet.
+    fn new(column: usize, gates: Vec<Tensor<3>>, layers: usize) -> Self {
+        Self {
+            column,
+            gates,
+            inputs: vec![Vec::new(); layers],
+            gated: vec![Vec::new(); layers],
+            top: Vec::new(),
+            hidden: Vec::new(),
+        }
+    }
+}
+
 impl<'a> Run<'a> {
     /// Creates the caches of a batch.
     pub(super) fn new(model: &'a IncrementalSampler, batch: Cow<'a, SampleBatch>) -> Self {
@@ -73,6 +92,11 @@ impl<'a> Run<'a> {
             }
         });
         Self {
+            #[cfg(feature = "cube")]
+            kernel: model.kernel.as_ref().map(|weights| {
+                let channels = model.config.channels;
+                gpu::Row::new(weights, [images, width, channels], device)
+            }),
             layers: layers.collect(),
             labels: batch.label_tensor(model.config.classes, device),
             blocks: Vec::new(),
@@ -109,7 +133,16 @@ impl<'a> Run<'a> {
                         inputs.push(2.0 * sampled[at] - 1.0);
                     }
                     let inputs = tensor(inputs, [images, 1], &self.model.device);
+                    #[cfg(feature = "cube")]
+                    if let Some(kernel) = &mut self.kernel {
+                        kernel.set(column, channel, inputs);
+                        continue;
+                    }
                     pixel.inputs[0].push(inputs);
+                }
+                #[cfg(feature = "cube")]
+                if self.kernel.is_some() {
+                    continue;
                 }
                 for (cache, inputs) in self.layers.iter_mut().zip(pixel.inputs) {
                     if cache.left.pop_front().is_some() {
@@ -181,6 +214,13 @@ impl<'a> Run<'a> {
             }
             v = v_in.map(gate);
         }
+        #[cfg(feature = "cube")]
+        if let Some(kernel) = &mut self.kernel {
+            let none = || Tensor::zeros([0, 0, 0, 0], device);
+            let caches = self.layers.iter_mut();
+            let gates = caches.map(|cache| core::mem::replace(&mut cache.gates, none()));
+            kernel.begin(gates.collect());
+        }
         if let OutputWeights::Head { blocks, .. } = &self.model.output {
             self.blocks = blocks.iter().map(|block| from_tau(&block.tau)).collect();
         }
@@ -188,6 +228,10 @@ impl<'a> Run<'a> {
 
     /// Computes the inputs that the gates of a pixel get from everything but the pixel itself.
     fn begin_pixel(&self, column: usize) -> Pixel {
+        #[cfg(feature = "cube")]
+        if self.kernel.is_some() {
+            return Pixel::new(column, Vec::new(), 0);
+        }
         let gates = self.layers.iter().zip(&self.model.layers);
         let gates = gates.map(|(cache, weights)| {
             let [images, _, groups, group] = cache.gates.dims();
@@ -202,21 +246,17 @@ impl<'a> Run<'a> {
                 None => gates,
             }
         });
-        let layers = self.layers.len();
-        Pixel {
-            column,
-            gates: gates.collect(),
-            inputs: vec![Vec::new(); layers],
-            gated: vec![Vec::new(); layers],
-            top: Vec::new(),
-            hidden: Vec::new(),
-        }
+        Pixel::new(column, gates.collect(), self.layers.len())
     }
 
-    /// Computes the model's predictions for one channel of a pixel, `[batch, 1]`.
-    fn values(&self, pixel: &mut Pixel, row: usize, channel: usize) -> Tensor<2> {
-        let model = self.model;
-        for (l, weights) in model.layers.iter().enumerate() {
+    /// Computes the output of the last gated layer after its ReLU for the channel groups so far,
+    /// `[batch, features]`.
+    fn top(&self, pixel: &mut Pixel, channel: usize) -> Tensor<2> {
+        #[cfg(feature = "cube")]
+        if let Some(kernel) = &self.kernel {
+            return kernel.top(pixel.column, channel);
+        }
+        for (l, weights) in self.model.layers.iter().enumerate() {
             let [images, _, group] = pixel.gates[l].dims();
             let gates = pixel.gates[l].clone().narrow(1, channel, 1);
             let mut gates = gates.reshape([images, group]);
@@ -233,7 +273,14 @@ impl<'a> Run<'a> {
                 None => pixel.top.push(relu(output)),
             }
         }
-        let hidden = model.hidden.forward(channel, join(&pixel.top));
+        join(&pixel.top)
+    }
+
+    /// Computes the model's predictions for one channel of a pixel, `[batch, 1]`.
+    fn values(&self, pixel: &mut Pixel, row: usize, channel: usize) -> Tensor<2> {
+        let model = self.model;
+        let top = self.top(pixel, channel);
+        let hidden = model.hidden.forward(channel, top);
         pixel.hidden.push(relu(hidden));
         match &model.output {
             OutputWeights::Gates { out, .. } => out.forward(channel, join(&pixel.hidden)),

@@ -54,6 +54,12 @@ impl ByGroup {
         }
     }
 
+    /// The weights and biases of one group, `[inputs, outputs]` and `[1, outputs]`.
+    #[cfg(feature = "cube")]
+    pub(super) fn of_group(&self, group: usize) -> (Tensor<2>, Tensor<2>) {
+        (self.weight[group].clone(), self.bias[group].clone())
+    }
+
     /// Computes the outputs of one group.
     ///
     /// # Shapes
