@@ -3,12 +3,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use pixel_iqn::ModelConfig;
 use pixel_iqn::burn::tensor::Device;
 use pixel_iqn::core::parity::{
     Differences, MAX_ABS, MAX_ABS_LOSS, MAX_REL_GRAD, MAX_UNEQUAL, ParityError, check, check_crps,
     check_losses,
 };
+use pixel_iqn::core::{AnyModel, Lowering};
 use pixel_iqn::data::say;
+use pixel_iqn::train::compare_lowerings;
 use serde_json::json;
 
 use crate::lowering::LoweringName;
@@ -16,7 +19,7 @@ use crate::lowering::LoweringName;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folder of NAME.json configs and NAME.safetensors vectors; losses.json and crps.json in the
-    /// folder above are checked, too
+    /// folder above are checked, too, and on a GPU our kernels for large products
     dir: PathBuf,
     /// Device: cpu, ndarray, wgpu, vulkan, cuda, or with an index, cuda:1
     #[arg(long, default_value = pixel_iqn::DEFAULT_DEVICE)]
@@ -108,6 +111,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             say!("{word} {name}: losses and gradients {worst:.1e}, {MAX_ABS_LOSS:.0e} is allowed");
         }
     }
+    if args.lowering == LoweringName::Fastest && Lowering::has_gpu_kernels(&device) {
+        single += 1;
+        let result = large(&device);
+        misses += usize::from(result.is_err());
+        let error = result.err().map(|error| error.to_string());
+        match (&error, args.json) {
+            (error, true) => {
+                say!(
+                    "{}",
+                    json!({"file": LARGE, "ok": error.is_none(), "error": error})
+                );
+            }
+            (None, false) => say!("ok   {LARGE}: gradients agree with those by products"),
+            (Some(error), false) => say!("MISS {LARGE}: {error}"),
+        }
+    }
     if misses > 0 {
         bail!(
             "{misses} of {} files missed; {MAX_ABS:.0e} is allowed, {MAX_REL_GRAD:.0e} relative \
@@ -117,6 +136,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The kernels of our own that only large products take, which no vector has.
+const LARGE: &str = "three layers of 120 features, 8 images of 32x32";
+
+fn large(device: &Device) -> Result<(), pixel_iqn::train::TrainError> {
+    let model = ModelConfig::paper_small().with_layers(3).with_classes(10);
+    let lowerings = [Lowering::Fastest, Lowering::Product];
+    compare_lowerings::<AnyModel>(&model, [8, 32], device, lowerings)
 }
 
 fn vectors(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -61,16 +61,15 @@ fn adam_kernel<N: Size>(
     }
 }
 
-/// Makes a step of Adam for a tensor. The weight and the moments are changed in place where nothing else
-/// holds them.
+/// Makes a step of Adam for a tensor, and returns the weight and the means of the gradients and of their squares.
 ///
 /// # Shapes
 ///
-/// All tensors have the shape of the weight, and are contiguous.
+/// All tensors have the shape of the weight.
 ///
-/// # Returns
+/// # Panics
 ///
-/// The weight, and the means of the gradients and of their squares.
+/// Panics if they have not, or one is not [contiguous](crate::contiguous) or not in single precision.
 pub fn adam(
     [weight, first, second]: [CubeTensor; 3],
     gradient: CubeTensor,
@@ -126,10 +125,11 @@ fn average_kernel<N: Size>(
     new: &mut [Vector<f32, N>],
     elements: usize,
     decay: f32,
+    complement: f32,
 ) {
     let at = ABSOLUTE_POS;
     if at < elements {
-        new[at] = average[at] * Vector::new(decay) + weight[at] * Vector::new(1.0 - decay);
+        new[at] = average[at] * Vector::new(decay) + weight[at] * Vector::new(complement);
     }
 }
 
@@ -142,7 +142,7 @@ fn average_kernel<N: Size>(
 /// # Panics
 ///
 /// Panics if they have not, or one is not [contiguous](crate::contiguous) or not in single precision.
-pub fn average(average: CubeTensor, weight: CubeTensor, decay: f32) -> CubeTensor {
+pub fn average(average: CubeTensor, weight: CubeTensor, decay: f64) -> CubeTensor {
     let shape = average.meta.shape();
     assert_eq!(weight.meta.shape(), shape, "the shape of the weight");
     let elements = average.meta.num_elements();
@@ -160,7 +160,9 @@ pub fn average(average: CubeTensor, weight: CubeTensor, decay: f32) -> CubeTenso
             buffer(&weight, size),
             buffer(&new, size),
             elements / size,
-            decay,
+            decay as f32,
+            // Not of the rounded decay, which may be 1.
+            (1.0 - decay) as f32,
         );
     }
     new

@@ -22,34 +22,43 @@ pub(crate) struct Tiling {
 }
 
 impl Tiling {
-    /// The tiling for a product of `rows` rows and `columns` vectors of columns in `parts` parts on a device: that of the
-    /// largest cubes which the device can run and which are at least as many as its multiprocessors.
+    /// The tiling for a product of `rows` rows and `columns` vectors of columns in `parts` parts on a device.
+    ///
+    /// A cube has no more units along the columns than the product has vectors. Along the rows it has as many as make
+    /// 512 units in all for a wide product, where that makes enough cubes: a compiler must then make do with the
+    /// registers that let so many of them run at once on GPUs of NVIDIA.
     pub fn new(client: &Client, [rows, columns]: [usize; 2], parts: usize, depth: usize) -> Self {
-        let hardware = &client.properties().hardware;
-        let most = hardware.max_units_per_cube as usize;
-        let busy = hardware.num_streaming_multiprocessors.unwrap_or(16) as usize;
-        // With 512 units a compiler must make do with the registers that let as many of them run at once on
-        // GPUs of NVIDIA. On a processor a unit is a thread.
-        const UNITS: [(usize, usize); 5] = [(32, 16), (16, 16), (8, 8), (4, 4), (1, 1)];
-        let tilings = UNITS.map(|(units_rows, units_columns)| Self {
+        // As many cubes keep a part of a large GPU busy; with fewer, smaller ones are better.
+        const CUBES: usize = 32;
+        // The units of a plane, which run as one; on a processor a unit is a thread, and there are few.
+        const PLANE: usize = 32;
+        let most = client.properties().hardware.max_units_per_cube as usize;
+        let units_columns = columns.div_ceil(2).next_power_of_two().min(16).min(most);
+        let tiling = |units_rows| Self {
             units_rows,
             units_columns,
             rows: 8,
-            columns: columns.div_ceil(units_columns).clamp(1, 2),
+            columns: columns.div_ceil(units_columns).min(2),
             depth,
-        });
-        let fits = |tiling: &&Self| tiling.units() <= most;
-        let mut fitting = tilings.iter().filter(fits);
-        let first = fitting
+        };
+        let mut fitting = [32, 16, 8, 4, 2, 1]
+            .into_iter()
+            .map(tiling)
+            .filter(|tiling| tiling.units() <= most);
+        let mut best = fitting
             .next()
             .expect("every device runs a cube of one unit");
-        let tiles = |tiling: &&Self| {
-            let [rows, columns] = tiling.tiles([rows, columns]);
-            rows * columns * parts >= busy
-        };
-        // One size less is enough: smaller tiles read their operands more often.
-        let second = fitting.next().unwrap_or(first);
-        *[first, second].into_iter().find(tiles).unwrap_or(second)
+        for smaller in fitting {
+            let [tiles_rows, tiles_columns] = best.tiles([rows, columns]);
+            let too_few = tiles_rows * tiles_columns * parts < CUBES;
+            // Half of the rows would be of no use.
+            let too_tall = rows <= best.tile_rows() / 2;
+            if !(too_few || too_tall) || smaller.units() < PLANE {
+                break;
+            }
+            best = smaller;
+        }
+        best
     }
 
     /// The numbers of tiles along the rows and the vectors of columns of a product.

@@ -5,7 +5,7 @@ use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::cubecl::server::Handle;
 use burn_cubecl::tensor::CubeTensor;
 
-use crate::tensor::{buffer, empty, expect_shape};
+use crate::tensor::{buffer, each, empty, expect_shape};
 
 /// The horizontal stack of a layer: how far left of a position it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +69,12 @@ impl TrunkWeights {
     }
 }
 
-/// The features of one row of a batch of images, as far as they are computed.
+/// One row of a batch of images and its features, as far as they are computed.
 #[derive(Debug)]
-pub struct TrunkRow {
+pub struct TrunkRow<'a> {
+    weights: &'a TrunkWeights,
+    /// The values, `[images, width, groups]`.
+    image: CubeTensor,
     /// The inputs of the layers after the first, `[layers - 1, images, width, groups * group]`.
     inputs: CubeTensor,
     /// The gated features of the position, `[layers, images, groups * group]`.
@@ -82,12 +85,14 @@ pub struct TrunkRow {
     width: usize,
 }
 
-impl TrunkRow {
+impl<'a> TrunkRow<'a> {
     /// Makes room for the rows of `images` images of a width.
-    pub fn new(weights: &TrunkWeights, [images, width]: [usize; 2]) -> Self {
+    pub fn new(weights: &'a TrunkWeights, [images, width]: [usize; 2]) -> Self {
         let features = weights.groups * weights.group;
         let empty = |shape: &[usize]| empty(&weights.weights, shape.to_vec());
         Self {
+            weights,
+            image: empty(&[images, width, weights.groups]),
             inputs: empty(&[(weights.layers - 1).max(1), images, width, features]),
             gated: empty(&[weights.layers, images, features]),
             top: empty(&[images, features]),
@@ -96,28 +101,57 @@ impl TrunkRow {
         }
     }
 
-    /// Computes the features of the channel group `group` at a column in all layers, and returns the output of the last
-    /// one after its ReLU, `[images, groups * group]`, of which the groups after `group` are not defined.
+    /// Takes the values of a channel at a column.
     ///
-    /// The columns before it, and at the column the groups before it, must have been computed.
+    /// # Shapes
+    ///
+    /// - `values`: `[images, 1]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the shape is wrong, the channel or the column is not there, or the tensor is not
+    /// [contiguous](crate::contiguous) or not in single precision.
+    pub fn set(&mut self, [column, channel]: [usize; 2], values: &CubeTensor) {
+        let groups = self.weights.groups;
+        expect_shape("the values", values, [self.images, 1]);
+        assert!(
+            column < self.width && channel < groups,
+            "column {column}, channel {channel}"
+        );
+        let (count, dim) = each(&values.client, self.images);
+        // SAFETY: the row has a value of the channel at the column for each image.
+        unsafe {
+            set_kernel::launch_unchecked(
+                &values.client,
+                count,
+                dim,
+                buffer(values, 1),
+                buffer(&self.image, 1),
+                self.images,
+                self.width * groups,
+                column * groups + channel,
+            );
+        }
+    }
+
+    /// Computes the features of the channel group `group` at a column in all layers, and returns the output of the last
+    /// one after its ReLU, `[images, groups * group]`, of which the groups after `group` are not defined. The next call
+    /// overwrites it.
+    ///
+    /// The columns before it, and at the column the groups before it, must have been computed, and their values
+    /// [set](Self::set).
     ///
     /// # Shapes
     ///
     /// - `gates`: `[layers, images, width, groups, 2 * group]`, the inputs of the gates from everything but the row
     ///   itself
-    /// - `image`: `[images, width, groups]`, the values of the row so far
     ///
     /// # Panics
     ///
-    /// Panics if a shape is wrong, or a tensor is not [contiguous](crate::contiguous) or not in single precision.
-    pub fn compute(
-        &self,
-        weights: &TrunkWeights,
-        gates: &CubeTensor,
-        image: &CubeTensor,
-        [column, group]: [usize; 2],
-    ) -> CubeTensor {
-        let (images, width) = (self.images, self.width);
+    /// Panics if the shape is wrong, the group or the column is not there, or the tensor is not
+    /// [contiguous](crate::contiguous) or not in single precision.
+    pub fn compute(&mut self, gates: &CubeTensor, [column, group]: [usize; 2]) -> CubeTensor {
+        let (weights, images, width) = (self.weights, self.images, self.width);
         let shape = [
             weights.layers,
             images,
@@ -126,7 +160,6 @@ impl TrunkRow {
             2 * weights.group,
         ];
         expect_shape("the inputs of gates", gates, shape);
-        expect_shape("the row", image, [images, width, weights.groups]);
         assert!(
             column < width && group < weights.groups,
             "column {column}, group {group}"
@@ -136,7 +169,7 @@ impl TrunkRow {
         let units = [256, 64, 16, 1].into_iter().find(|units| *units <= most);
         let units = units.expect("every device runs a cube of one unit");
         // SAFETY: the table has `table_len` numbers, and the kernel's indices are within the shapes, which were checked
-        // or made here.
+        // here or made of the same weights.
         unsafe {
             trunk_kernel::launch_unchecked(
                 client,
@@ -145,7 +178,7 @@ impl TrunkRow {
                 buffer(&weights.weights, 1),
                 BufferArg::from_raw_parts(weights.table.clone(), weights.table_len),
                 buffer(gates, 1),
-                buffer(image, 1),
+                buffer(&self.image, 1),
                 buffer(&self.inputs, 1),
                 buffer(&self.gated, 1),
                 buffer(&self.top, 1),
@@ -160,6 +193,15 @@ impl TrunkRow {
             );
         }
         self.top.clone()
+    }
+}
+
+/// Writes one value of each image into its row.
+#[cube(launch_unchecked)]
+fn set_kernel(values: &[f32], row: &mut [f32], images: usize, stride: usize, offset: usize) {
+    let image = ABSOLUTE_POS;
+    if image < images {
+        row[image * stride + offset] = values[image];
     }
 }
 

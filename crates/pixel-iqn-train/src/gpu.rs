@@ -24,11 +24,7 @@ pub(crate) fn average<const D: usize>(
     decay: f64,
 ) -> Option<Tensor<D>> {
     let (average, weight) = (primitive(average)?, primitive(weight)?);
-    Some(tensor(pixel_iqn_cube::average(
-        average,
-        weight,
-        decay as f32,
-    )))
+    Some(tensor(pixel_iqn_cube::average(average, weight, decay)))
 }
 
 /// The norm of all gradients of a model together, `[1]`.

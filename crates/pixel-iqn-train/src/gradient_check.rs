@@ -1,7 +1,7 @@
 use burn::module::{ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use pixel_iqn_core::{ModelConfig, weights};
+use pixel_iqn_core::{Lowering, ModelConfig, weights};
 use pixel_iqn_data::ImageDataset;
 use safetensors::SafeTensors;
 
@@ -46,6 +46,59 @@ pub fn check_gradients<M: TrainModel>(
     compare(&ours?, &theirs?)
 }
 
+/// Computes the gradients of a model on images of its own size with two lowerings of its convolutions, and compares
+/// them: the kernels of a large model may be others than those of the small one of [`check_gradients`].
+///
+/// # Errors
+///
+/// As [`check_gradients`].
+///
+/// # Panics
+///
+/// Panics if `M` is not the model of the config's output.
+pub fn compare_lowerings<M: TrainModel>(
+    model: &ModelConfig,
+    [images, size]: [usize; 2],
+    device: &Device,
+    [lowering, trusted]: [Lowering; 2],
+) -> Result<(), TrainError> {
+    let config = TrainConfig::new(1, images);
+    let set = images_for(model, images, size);
+    let [ours, theirs] = [lowering, trusted].map(|lowering| {
+        let mut trainer = Trainer::<M>::new(model, config.clone(), device)?;
+        trainer.set_lowering(lowering);
+        of_step(&trainer, &set, device)
+    });
+    compare(&ours?, &theirs?)
+}
+
+/// Images whose levels follow a pattern, with the first and the last class in turn.
+fn images_for(model: &ModelConfig, images: usize, size: usize) -> ImageDataset {
+    let values = images * model.channels * size * size;
+    let levels = (0..values).map(|i| (i * 37 % 256) as u8).collect();
+    let shape = [model.channels, size, size];
+    let set = ImageDataset::new(levels, shape).expect("the sizes are those of the model");
+    match model.classes {
+        0 => set,
+        classes => {
+            let labels = (0..images).map(|i| if i % 2 == 0 { 0 } else { classes as u32 - 1 });
+            (set.with_labels(labels.collect(), classes)).expect("both labels are classes")
+        }
+    }
+}
+
+/// The gradients of a trainer's step for all images as a safetensors file.
+fn of_step<M: TrainModel>(
+    trainer: &Trainer<M>,
+    set: &ImageDataset,
+    device: &Device,
+) -> Result<Vec<u8>, TrainError> {
+    let indices: Vec<usize> = (0..set.len()).collect();
+    let (_, gradients) = trainer.gradients(&set.batch(&indices, None, device))?;
+    let model = trainer.model().map(&mut ToGradients(gradients));
+    Ok(weights::to_safetensors(&model)?)
+}
+
 /// The gradients of the small model as a safetensors file.
 fn gradients<M: TrainModel>(
     model: &ModelConfig,
@@ -60,19 +113,9 @@ fn gradients<M: TrainModel>(
         accumulation: 1,
         ..config.clone()
     };
-    let values = 2 * model.channels * SIZE * SIZE;
-    let levels = (0..values).map(|i| (i * 37 % 256) as u8).collect();
-    let shape = [model.channels, SIZE, SIZE];
-    let images = ImageDataset::new(levels, shape).expect("the sizes are those of the model");
-    let images = match model.classes {
-        0 => images,
-        classes => (images.with_labels(vec![0, classes as u32 - 1], classes))
-            .expect("both labels are classes"),
-    };
+    let set = images_for(&model, 2, SIZE);
     let trainer = Trainer::<M>::new(&model, config, device)?;
-    let (_, gradients) = trainer.gradients(&images.batch(&[0, 1], None, device))?;
-    let model = trainer.model().map(&mut ToGradients(gradients));
-    Ok(weights::to_safetensors(&model)?)
+    of_step(&trainer, &set, device)
 }
 
 /// Fails for the first tensor that is off.
@@ -141,6 +184,13 @@ mod tests {
         let model = ModelConfig::tiny().with_output(output).with_orders(8);
         let model = model.with_classes(3).with_dilations(vec![2, 1]);
         (model, TrainConfig::new(10, 64).with_accumulation(4))
+    }
+
+    #[test]
+    fn lowerings_agree_for_images_of_a_size() {
+        let (model, _) = of("monotone");
+        let both = [Lowering::Fastest, Lowering::Product];
+        compare_lowerings::<AnyModel>(&model, [3, 9], &Device::flex(), both).unwrap();
     }
 
     #[test]

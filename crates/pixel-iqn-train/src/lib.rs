@@ -125,7 +125,7 @@ pub use display::Display;
 pub use drawing::Drawing;
 pub use ema::Ema;
 pub use error::{RunError, SettingsError, TrainError, with_causes};
-pub use gradient_check::check_gradients;
+pub use gradient_check::{check_gradients, compare_lowerings};
 pub use history::History;
 pub use manifest::Manifest;
 pub use metrics::{HeldOutScores, Metrics, QUANTILE_LEVELS, StepReport};

@@ -29,6 +29,9 @@ fn train(model: &ModelConfig, config: TrainConfig, device: &Device) -> (Vec<[f32
 fn steps_are_those_of_the_cpu() {
     let gpu = Device::wgpu(DeviceKind::Cpu);
     assert!(Lowering::has_gpu_kernels(&gpu), "this build has no fusion");
+    // Else a step takes Burn's operations.
+    let tensor = burn::tensor::Tensor::<1>::zeros([1], &gpu);
+    assert!(pixel_iqn_cube::primitive(&tensor).is_some());
     let adam = TrainConfig::new(4, 4)
         .with_weight_decay(0.1)
         .with_warmup(0.0);
@@ -106,10 +109,12 @@ fn samples_are_those_of_burns_operations() {
             .with_labels(labels)
             .with_order(order);
         let model = AnyModel::init_seeded(&config, &gpu, 3);
-        let [ours, burns] = [Lowering::Fastest, Lowering::Product].map(|lowering| {
-            let sampler = IncrementalSampler::from(&model.clone().with_lowering(lowering));
-            sampler.predict(&batch, &NoProgress).unwrap().0
-        });
+        let samplers = [Lowering::Fastest, Lowering::Product]
+            .map(|lowering| IncrementalSampler::from(&model.clone().with_lowering(lowering)));
+        // With the kernel a sampler keeps other numbers than with Burn's operations.
+        let [with, without] = samplers.each_ref().map(|sampler| sampler.cache_bytes(2, 5));
+        assert_ne!(with, without, "{config:?}");
+        let [ours, burns] = samplers.map(|sampler| sampler.predict(&batch, &NoProgress).unwrap().0);
         for (ours, burns) in ours.iter().zip(&burns) {
             assert!((ours - burns).abs() < 1e-4, "{config:?}: {ours} {burns}");
         }

@@ -83,8 +83,8 @@ write! {
     cuDeviceGetCount(c_int) = 1;
     cuDeviceGet(c_int, c_int) = 0;
     cuDeviceTotalMem_v2(usize, c_int) = memory::TOTAL;
-    cuDeviceGetUuid(u128, c_int) = 1;
-    cuDeviceGetUuid_v2(u128, c_int) = 1;
+    cuDeviceGetUuid([u8; 16], c_int) = [1; 16];
+    cuDeviceGetUuid_v2([u8; 16], c_int) = [1; 16];
     cuDevicePrimaryCtxRetain(Handle, c_int) = 1 as Handle;
     cuCtxGetCurrent(Handle) = 1 as Handle;
     cuStreamCreate(Handle, c_uint) = handle();
@@ -93,8 +93,22 @@ write! {
     cuEventElapsedTime(f32, Handle, Handle) = 1e-3;
     cuEventElapsedTime_v2(f32, Handle, Handle) = 1e-3;
     cuFuncGetAttribute(c_int, c_int, Handle) = 0;
-    cuGetErrorName(*const c_char, c_int) = c"NOT_SUPPORTED".as_ptr();
-    cuGetErrorString(*const c_char, c_int) = c"this driver has no GPU".as_ptr();
+}
+
+/// Writes a text for any error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGetErrorName(_: Status, to: *mut *const c_char) -> Status {
+    // SAFETY: the caller gives a pointer to a text.
+    unsafe { *to = c"CUDA_ERROR_OF_A_DRY_RUN".as_ptr() };
+    SUCCESS
+}
+
+/// Writes a text for any error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuGetErrorString(_: Status, to: *mut *const c_char) -> Status {
+    // SAFETY: the caller gives a pointer to a text.
+    unsafe { *to = c"out of memory, or not supported by a driver without a GPU".as_ptr() };
+    SUCCESS
 }
 
 /// Writes the lowest and the highest priority.

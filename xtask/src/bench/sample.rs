@@ -39,7 +39,7 @@ pub struct Args {
     /// Which sampler
     #[arg(long, value_enum, default_value_t = Which::Fastest)]
     sampler: Which,
-    /// Lowerings to measure [default: fastest on the CPU, else product and convolution]
+    /// Lowerings to measure [default: fastest on the CPU, else all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME")]
     lowering: Vec<LoweringName>,
     /// One line of JSON for each batch

@@ -53,7 +53,7 @@ pub struct Args {
     /// -tf32 or -bf16 [default: all that suit the device]
     #[arg(long, value_delimiter = ',', value_name = "NAME", requires = "python")]
     torch: Vec<String>,
-    /// Lowerings to measure [default: fastest on the CPU, else product and convolution]
+    /// Lowerings to measure [default: fastest on the CPU, else all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME")]
     lowering: Vec<LoweringName>,
     /// One line of JSON for each measurement

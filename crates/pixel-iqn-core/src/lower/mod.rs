@@ -8,7 +8,8 @@
 //!
 //! `composed` has ordinary operations of Burn, for every backend. `flex` and `cube` have operations with
 //! hand-written gradients, for Burn's Flex backend and for those on CubeCL (CUDA, WGPU, Vulkan): `operation`
-//! is what the two share. This module is the only place for the operations of a single backend.
+//! is what the two share. Sampling has one more kernel for CubeCL backends (`sample/incremental/gpu.rs`).
+//! There is no other place for the operations of a single backend.
 
 mod composed;
 mod convolution;
@@ -33,8 +34,8 @@ use pixel_iqn_loss::{Knots, QuantileFunctions};
 #[non_exhaustive]
 pub enum Lowering {
     /// Kernels of our own on Burn's Flex backend, where they were measured to be the fastest, and on CUDA,
-    /// WGPU and Vulkan in a build without fusion, where no GPU has been measured: they need less memory and
-    /// fewer launches than the others there. [`Product`](Self::Product) on all other backends.
+    /// WGPU and Vulkan in a build without fusion, where no GPU has been measured: they need fewer launches
+    /// than the others there. [`Product`](Self::Product) on all other backends.
     #[default]
     Fastest,
     /// A matrix product with the inputs of every position gathered side by side.

@@ -1,8 +1,8 @@
 //! The horizontal stack of an [`IncrementalSampler`](super::IncrementalSampler) as one kernel of our own for each
 //! value, on CubeCL backends: with Burn's operations a value of a deep network launches hundreds.
 
-use burn::tensor::{Device, Tensor};
-use pixel_iqn_cube::{TrunkLayer, TrunkRow, TrunkWeights, primitive};
+use burn::tensor::Tensor;
+use pixel_iqn_cube::{CubeTensor, TrunkLayer, TrunkRow, TrunkWeights, primitive};
 
 use crate::config::ModelConfig;
 
@@ -43,58 +43,44 @@ pub(super) fn weights(layers: &[LayerWeights], config: &ModelConfig) -> Option<T
 
 /// The state of a run.
 pub(super) struct Row<'a> {
-    weights: &'a TrunkWeights,
-    row: TrunkRow,
-    /// The values of the row so far, `[images, width, channels]`.
-    image: Tensor<3>,
+    row: TrunkRow<'a>,
     /// The inputs that the gates of this row get from everything but the row itself,
     /// `[layers, images, width, channels, 2 F / C]`.
-    gates: Option<Tensor<5>>,
+    gates: Option<CubeTensor>,
+    channels: usize,
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(
-        weights: &'a TrunkWeights,
-        [images, width, channels]: [usize; 3],
-        device: &Device,
-    ) -> Self {
+    pub(super) fn new(weights: &'a TrunkWeights, [images, width, channels]: [usize; 3]) -> Self {
         Self {
-            weights,
             row: TrunkRow::new(weights, [images, width]),
-            image: Tensor::zeros([images, width, channels], device),
             gates: None,
+            channels,
         }
     }
 
     /// Takes the inputs of the gates of a row from everything but the row itself, `[images, width, channels, 2 F / C]`
     /// for each layer.
     pub(super) fn begin(&mut self, gates: Vec<Tensor<4>>) {
-        self.gates = Some(Tensor::stack(gates, 0));
+        // In contiguous memory once for the row, since a device may pad what Burn stacks.
+        self.gates = Some(primitive(&Tensor::stack::<5>(gates, 0)).expect(SAME));
     }
 
     /// Computes the output of the last layer after its ReLU for a channel group and those before it,
-    /// `[images, features]`.
-    pub(super) fn top(&self, column: usize, channel: usize) -> Tensor<2> {
+    /// `[images, features]`, which the next call overwrites.
+    pub(super) fn top(&mut self, column: usize, channel: usize) -> Tensor<2> {
         let gates = self.gates.as_ref().expect("a row has begun");
-        let (gates, image) = (primitive(gates), primitive(&self.image));
-        let (gates, image) = gates
-            .zip(image)
-            .expect("the weights are on the same device");
-        let top = self
-            .row
-            .compute(self.weights, &gates, &image, [column, channel]);
+        let top = self.row.compute(gates, [column, channel]);
         let top: Tensor<2> = pixel_iqn_cube::tensor(top);
         let [_, features] = top.dims();
-        let [_, _, channels] = self.image.dims();
-        top.narrow(1, 0, (channel + 1) * features / channels)
+        top.narrow(1, 0, (channel + 1) * features / self.channels)
     }
 
     /// Takes the values of a channel at a column, `[images, 1]`.
-    pub(super) fn set(&mut self, column: usize, channel: usize, values: Tensor<2>) {
-        let [images, ..] = self.image.dims();
-        let place = [0..images, column..column + 1, channel..channel + 1];
-        let values = values.reshape([images, 1, 1]);
-        self.image
-            .inplace(|image| image.slice_assign(place, values));
+    pub(super) fn set(&mut self, column: usize, channel: usize, values: &Tensor<2>) {
+        let values = primitive(values).expect(SAME);
+        self.row.set([column, channel], &values);
     }
 }
+
+const SAME: &str = "a run is on the device of its weights";

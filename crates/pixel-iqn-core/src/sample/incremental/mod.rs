@@ -39,8 +39,8 @@ use weights::{BlockWeights, ByGroup, LayerWeights};
 /// [`cache_bytes`](Self::cache_bytes) computes it.
 ///
 /// On CUDA, WGPU and Vulkan, in a build without fusion, the horizontal stack of all layers is one kernel of our own for
-/// each value. What is left of a pixel is then the row so far: for each layer after the first `W F` numbers in place
-/// of `R I`, `F` for each layer and once more, and `W` times the image channels.
+/// each value. It keeps the row so far in place of `R I`: `W F` for each layer after the first, or once where there is no
+/// other, `F` for each layer and once more, and `W` times the image channels.
 #[derive(Debug)]
 pub struct IncrementalSampler {
     trunk: Trunk,
@@ -152,19 +152,19 @@ impl IncrementalSampler {
         let layers = self.trunk.layers.iter().map(|layer| {
             let [_, input, taps, _] = layer.vertical.weight.val().dims();
             let reach = (taps - 1) * layer.vertical.dilation();
-            (reach + 1) * width * input + self.left_of_pixel(reach * input) + gates
+            (reach + 1) * width * input + self.left(reach) * input + gates
         });
         let numbers = layers.sum::<usize>() + self.of_row(width) + blocks * gates;
         batch * numbers * size_of::<f32>()
     }
 
-    /// The numbers of an image that a layer keeps of what is left of a pixel, where Burn's operations read it.
-    fn left_of_pixel(&self, left: usize) -> usize {
+    /// The columns to the left of a pixel that a layer keeps, of those that it reaches.
+    fn left(&self, reach: usize) -> usize {
         #[cfg(feature = "cube")]
         if self.kernel.is_some() {
             return 0;
         }
-        left
+        reach
     }
 
     /// The numbers of an image that the kernel of the horizontal stack keeps of a row.

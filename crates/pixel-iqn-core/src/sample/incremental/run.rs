@@ -88,14 +88,14 @@ impl<'a> Run<'a> {
             LayerCache {
                 rows: vec![row; reach + 1].into(),
                 gates: Tensor::zeros([0, 0, 0, 0], device),
-                left: vec![Tensor::zeros([images, input], device); reach].into(),
+                left: vec![Tensor::zeros([images, input], device); model.left(reach)].into(),
             }
         });
         Self {
             #[cfg(feature = "cube")]
             kernel: model.kernel.as_ref().map(|weights| {
                 let channels = model.config.channels;
-                gpu::Row::new(weights, [images, width, channels], device)
+                gpu::Row::new(weights, [images, width, channels])
             }),
             layers: layers.collect(),
             labels: batch.label_tensor(model.config.classes, device),
@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
                     let inputs = tensor(inputs, [images, 1], &self.model.device);
                     #[cfg(feature = "cube")]
                     if let Some(kernel) = &mut self.kernel {
-                        kernel.set(column, channel, inputs);
+                        kernel.set(column, channel, &inputs);
                         continue;
                     }
                     pixel.inputs[0].push(inputs);
@@ -251,9 +251,9 @@ impl<'a> Run<'a> {
 
     /// Computes the output of the last gated layer after its ReLU for the channel groups so far,
     /// `[batch, features]`.
-    fn top(&self, pixel: &mut Pixel, channel: usize) -> Tensor<2> {
+    fn top(&mut self, pixel: &mut Pixel, channel: usize) -> Tensor<2> {
         #[cfg(feature = "cube")]
-        if let Some(kernel) = &self.kernel {
+        if let Some(kernel) = &mut self.kernel {
             return kernel.top(pixel.column, channel);
         }
         for (l, weights) in self.model.layers.iter().enumerate() {
@@ -277,7 +277,7 @@ impl<'a> Run<'a> {
     }
 
     /// Computes the model's predictions for one channel of a pixel, `[batch, 1]`.
-    fn values(&self, pixel: &mut Pixel, row: usize, channel: usize) -> Tensor<2> {
+    fn values(&mut self, pixel: &mut Pixel, row: usize, channel: usize) -> Tensor<2> {
         let model = self.model;
         let top = self.top(pixel, channel);
         let hidden = model.hidden.forward(channel, top);
