@@ -46,6 +46,7 @@
 //!   and batches of sampling and [`weights`] by their names, which is all that a sampler without tensors
 //!   needs.
 //! - `flex`: operations with hand-written gradients on Burn's Flex backend.
+//! - `wgpu`, `cuda`: the same on GPUs, and a kernel for sampling. `cube` is the part that both share.
 
 // The pages of docs.rs say which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

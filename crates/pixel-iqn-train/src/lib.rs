@@ -54,6 +54,11 @@
 //! assert_eq!(session.steps_done(), 4);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Crate features
+//!
+//! - `dashboard` (default): Burn's dashboard on a terminal.
+//! - `wgpu`, `cuda`: kernels of our own for steps on GPUs. `cube` is the part that both share.
 
 // The pages of docs.rs say which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
