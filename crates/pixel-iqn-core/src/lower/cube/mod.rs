@@ -3,6 +3,8 @@
 
 mod convolve;
 mod gate;
+#[cfg(all(test, feature = "wgpu"))]
+mod tests;
 
 pub(super) use convolve::{Kernel, convolve};
 pub(super) use gate::gate;
