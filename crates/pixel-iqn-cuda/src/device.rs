@@ -1,5 +1,5 @@
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, DeviceType};
 use cubecl_environment::config::RuntimeConfig;
@@ -30,7 +30,8 @@ pub const SAMPLES: usize = 64;
 ///
 /// [`CudaError::NoSuchGpu`] where there is no driver or it knows no GPU with this index,
 /// [`CudaError::StandIn`] where a library for linking may have been taken for the driver, and
-/// [`CudaError::NoNvrtc`] where NVRTC, which compiles the kernels, is missing.
+/// [`CudaError::NoNvrtc`] and [`CudaError::NoHeaders`] where NVRTC, which compiles the kernels, or the headers
+/// that it reads are missing.
 pub fn cuda(index: usize) -> Result<Device, CudaError> {
     keep_kernels();
     let found = Device::enumerate(DeviceType::Cuda).len();
@@ -46,7 +47,17 @@ pub fn cuda(index: usize) -> Result<Device, CudaError> {
     if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
         return Err(CudaError::NoNvrtc);
     }
+    // Without them CubeCL fails at every launch, and a program goes on with what memory held.
+    let headers = cubecl_cuda::install::cuda_path().map(|path| path.join("include"));
+    if !has_headers(headers.as_deref()) {
+        return Err(CudaError::NoHeaders(headers));
+    }
     Ok(Device::cuda(index))
+}
+
+/// Whether a folder has the headers that kernels include.
+fn has_headers(folder: Option<&Path>) -> bool {
+    folder.is_some_and(|folder| folder.join("cuda_fp16.h").exists())
 }
 
 /// The first folder of a search path that is one of CUDA's for linking alone.
@@ -94,11 +105,30 @@ pub enum CudaError {
          12 or 13, and put the folder of `libnvrtc.so` into LD_LIBRARY_PATH"
     )]
     NoNvrtc,
+    /// The headers of CUDA that NVRTC reads are missing from the folder where they are looked for: `include` of
+    /// CUDA_PATH, else of `/usr/local/cuda` or `/opt/cuda`.
+    #[error(
+        "the headers of CUDA, which kernels are compiled with, are missing: there is no `cuda_fp16.h` in {}. Set \
+         CUDA_PATH to the folder whose `include` has them (packages `cuda-cudart-dev` and `cuda-crt` of CUDA 12 or 13)",
+        .0.as_deref().map_or("a folder of CUDA".into(), |folder| folder.display().to_string())
+    )]
+    NoHeaders(Option<PathBuf>),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_are_those_of_a_folder() {
+        assert!(!has_headers(None));
+        let folder = std::env::temp_dir().join(format!("pixel-iqn-headers-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        assert!(!has_headers(Some(&folder)));
+        std::fs::write(folder.join("cuda_fp16.h"), "").unwrap();
+        assert!(has_headers(Some(&folder)));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_folder_of_stand_ins_is_found() {
