@@ -1,25 +1,21 @@
 //! Tensors of Burn as tensors of its CubeCL backends, and back.
 
-use core::any::Any;
+use core::any::{Any, TypeId};
 
-use burn::backend::{Cube, DispatchKindConversion, DispatchTensor, DispatchTensorKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{
+    Cube, DispatchKindConversion, DispatchTensor, DispatchTensorKind, TensorMetadata,
+};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 
-use burn::backend::TensorMetadata;
-use burn::backend::tensor::FloatTensor;
+use crate::tensor::contiguous;
 
 /// Whether a tensor of a kind has kernels of this crate: it is on a CubeCL backend, and operations are not
 /// fused. With fusion a tensor may stand for operations that have not run yet.
 pub fn handles(kind: &DispatchTensorKind) -> bool {
-    let is_plain =
-        core::any::TypeId::of::<FloatTensor<Cube>>() == core::any::TypeId::of::<CubeTensor>();
-    #[allow(
-        irrefutable_let_patterns,
-        reason = "other backends are there only where their features are on"
-    )]
-    let on_cube = matches!(kind, DispatchTensorKind::Cube(_));
-    is_plain && on_cube
+    let is_plain = TypeId::of::<FloatTensor<Cube>>() == TypeId::of::<CubeTensor>();
+    is_plain && matches!(kind, DispatchTensorKind::Cube(_))
 }
 
 /// Takes the CubeCL tensor out of a backend's tensor.
@@ -59,7 +55,7 @@ pub fn primitive<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
     }
     let tensor = <DispatchTensor as DispatchKindConversion<Cube>>::try_into_backend(tensor);
     let tensor = from_backend(tensor.ok()?.float());
-    Some(crate::tensor::contiguous(tensor))
+    Some(contiguous(tensor))
 }
 
 /// Makes a tensor of a CubeCL tensor.
