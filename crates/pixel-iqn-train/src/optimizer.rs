@@ -22,7 +22,7 @@ pub(crate) struct Optimizer {
     rule: Rule,
     #[cfg(feature = "cube")]
     decay: f32,
-    // Owned here alone, so that a step changes them in place.
+    // Owned here alone, so that Burn's operations change them in place.
     first: TensorContainer<ParamId>,
     second: TensorContainer<ParamId>,
     time: usize,
