@@ -324,11 +324,7 @@ fn trunk_kernel(
                     let known = index * group;
                     sum += dot(&*inputs, from, known, weights, at, both, lane, lanes);
                     let at = at + known * both;
-                    let mut i = lane;
-                    while i < group {
-                        sum = fma(mine[i], weights[at + i * both], sum);
-                        i += lanes;
-                    }
+                    sum += dot(mine.inner_ref(), 0, group, weights, at, both, lane, lanes);
                 }
             }
             sums[unit] = sum;
@@ -378,11 +374,7 @@ fn trunk_kernel(
                     lanes,
                 );
                 let at = begin + known * group + output;
-                let mut i = lane;
-                while i < group {
-                    sum = fma(gate[i], weights[at + i * group], sum);
-                    i += lanes;
-                }
+                sum += dot(gate.inner_ref(), 0, group, weights, at, group, lane, lanes);
             }
             sums[unit] = sum;
             sync_cube();

@@ -72,10 +72,16 @@ impl Lowering {
         }
     }
 
+    /// Whether convolutions are kernels of our own on the backends that have them.
+    #[cfg(any(feature = "cube", feature = "flex"))]
+    fn is_ours(self) -> bool {
+        matches!(self, Self::Fastest | Self::Bfloat16)
+    }
+
     /// Whether a model with this lowering has kernels of our own on a device of a CubeCL backend.
     #[cfg(feature = "cube")]
     pub(crate) fn has_kernels_of_gpus(self, device: &Device) -> bool {
-        matches!(self, Self::Fastest | Self::Bfloat16) && Self::has_gpu_kernels(device)
+        self.is_ours() && Self::has_gpu_kernels(device)
     }
 
     /// Whether [`Fastest`](Self::Fastest) is kernels of our own on a device, as programs of a GPU: it is a
@@ -201,7 +207,7 @@ pub(crate) fn convolve(
     let [_, _, rows, columns] = weight.dims();
     debug_assert_eq!(field.size(), [rows, columns]);
     #[cfg(feature = "flex")]
-    if matches!(lowering, Lowering::Fastest | Lowering::Bfloat16) && flex::handles([&x, &weight]) {
+    if lowering.is_ours() && flex::handles([&x, &weight]) {
         let kernel = flex::Kernel {
             weight,
             mask: mask.map(|mask| mask.kernel.clone()),
@@ -213,7 +219,7 @@ pub(crate) fn convolve(
         return flex::convolve(x, kernel, bias, base);
     }
     #[cfg(feature = "cube")]
-    if matches!(lowering, Lowering::Fastest | Lowering::Bfloat16) && cube::handles([&x, &weight]) {
+    if lowering.is_ours() && cube::handles([&x, &weight]) {
         let kernel = cube::Kernel {
             weight,
             mask: mask.map(|mask| mask.kernel.clone()),

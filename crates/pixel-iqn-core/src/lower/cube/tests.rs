@@ -62,7 +62,7 @@ impl Operands {
     /// The output and the gradients of all operands that need one, under a loss that weighs the outputs.
     fn results(&self, output: Tensor<4>, weights: &Tensor<4>) -> Vec<TensorData> {
         let mut results = vec![output.to_data()];
-        if !output.is_require_grad() && !self.is_tracked() {
+        if !self.is_tracked() {
             return results;
         }
         let gradients = (output * weights.clone()).sum().backward();
